@@ -1,0 +1,79 @@
+# Every target makes the environment first: .venv from requirements.lock, with uv.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+STAMP := $(VENV)/.lock-stamp
+PY := $(VENV)/bin/python
+# The Python that .venv is made from: a version range or a path. uv finds it, or fetches one where none is installed.
+PYTHON_FOR_VENV ?= >=3.11,<3.14
+# Two test processes with one thread each beat one with two: most tests spend their time outside of BLAS.
+TEST_JOBS ?= $(shell nproc)
+# Sizes of the quickstart: about five minutes on two cores.
+QUICKSTART := runs/quickstart
+QUICKSTART_WINDOWS ?= 2000
+QUICKSTART_PANORAMAS ?= 12
+
+.PHONY: help setup quickstart test test-slow check format lock bench clean
+
+help:  ## Show this list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: $(STAMP)  ## Make or update .venv from requirements.lock; at once when it is up to date.
+
+# uv from PATH, else a private copy: in its own environment, or in a plain folder where Python comes without venv.
+$(STAMP): requirements.lock pyproject.toml
+	@uv=uv; \
+	if ! uv --version >/dev/null 2>&1; then \
+	  uv=.venv-uv/bin/uv; \
+	  if ! $$uv --version >/dev/null 2>&1; then \
+	    echo "uv is not on PATH; installing it into .venv-uv"; \
+	    rm -rf .venv-uv; \
+	    { python3 -m venv .venv-uv >/dev/null 2>&1 && .venv-uv/bin/python -m pip install --quiet uv; } \
+	      || { rm -rf .venv-uv && python3 -m pip install --quiet --target .venv-uv uv; }; \
+	  fi; \
+	fi; \
+	export UV_PROJECT_ENVIRONMENT= VIRTUAL_ENV=; \
+	if [ ! -x $(PY) ]; then $$uv venv --quiet --allow-existing --python '$(PYTHON_FOR_VENV)' $(VENV); fi; \
+	echo "Installing requirements.lock into $(VENV)"; \
+	$$uv pip sync --quiet --python $(PY) --require-hashes requirements.lock; \
+	$$uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+quickstart: setup  ## Write shards, fine-tune, outpaint held-out panoramas, print the scores (about five minutes).
+	rm -rf $(QUICKSTART)
+	$(PY) -m data_prep all --source scapes --out $(QUICKSTART)/data --windows $(QUICKSTART_WINDOWS) \
+	  --val-windows 64 --eval-windows 0 --panoramas $(QUICKSTART_PANORAMAS)
+	$(PY) -m lit_outpaint fit -c experiments/quickstart.yaml
+	$(PY) -m eval run --checkpoint $(QUICKSTART)/last.ckpt --data $(QUICKSTART)/data --out $(QUICKSTART) \
+	  --panoramas $(QUICKSTART_PANORAMAS) --steps 8 --loss_csv $(QUICKSTART)/metrics.csv
+	@echo "The panoramas, with captions and the loss curve: $(QUICKSTART)/report.html"
+
+test: setup  ## Run the fast test suite.
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(TEST_JOBS) --dist loadfile
+
+test-slow: setup  ## Run the slow tests alone.
+	$(PY) -m pytest -q -m slow
+
+check: setup  ## Check format, lint, types and the direction of imports.
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+
+format: setup  ## Format the code and mend what ruff can mend.
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+bench: setup  ## Time our steps against plain diffusers code of the same work.
+	$(PY) -m benchmarks.train_step
+	$(PY) -m benchmarks.outpaint_step
+
+lock:  ## Resolve requirements.lock anew from pyproject.toml (needs uv); versions move only where they must.
+	uv pip compile pyproject.toml --quiet --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" --output-file requirements.lock
+
+clean:  ## Remove what runs and tools left behind; .venv stays.
+	rm -rf runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info

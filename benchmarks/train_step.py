@@ -1,0 +1,177 @@
+"""A training step: ours under the Trainer against a plain diffusers loop, batch by batch in turns.
+
+    python -m benchmarks.train_step
+
+Both train the same 9-channel U-Net on the same batches of precomputed features at the same precision: draw latents
+from moments, add noise, predict, regress, clip, AdamW, learning-rate schedule, moving average. The plain side is the
+loop of diffusers' ``train_text_to_image`` example (Apache-2.0) fed 154 ready context rows. Ours does more: it builds
+these rows (trained too), drops conditions, weights the loss by region, and pays for the Trainer and its hooks. Its time
+runs from one batch's end to the next, so nothing of that is left out. Reading data from disk is in neither.
+"""
+
+import argparse
+import contextlib
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from diffusers import DDPMScheduler, UNet2DConditionModel
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+from diffusers.optimization import get_scheduler
+from diffusers.training_utils import EMAModel
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+from benchmarks.timing import summarise, synchronise, timed, write_report
+from lit_outpaint.data.batch import OutpaintBatch
+from lit_outpaint.models.ema import EmaConfig
+from lit_outpaint.models.encoders import family_dims, family_scaling_factor
+from lit_outpaint.models.unet import ModelConfig, extend_conv_in
+from lit_outpaint.module import OutpaintModule
+from lit_outpaint.optim import OptimConfig
+
+LR = 1e-4
+CLIP = 1.0
+EMA_DECAY = 0.999
+PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+
+
+def main() -> None:
+    """Time both sides at each precision and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--pretrained", default="models/scapes", help="model family whose U-Net is trained")
+    parser.add_argument("--batch_size", type=int, default=32, help="windows per step")
+    parser.add_argument("--rounds", type=int, default=20, help="timed steps of each side")
+    parser.add_argument("--warmup", type=int, default=3, help="untimed steps before them")
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+
+    rows = {}
+    for name, precision in PRECISIONS.items():
+        rows[f"step, {name}"] = compare(args.pretrained, precision, args.batch_size, args.rounds, args.warmup)
+    write_report("train_step", vars(args), rows)
+
+
+def compare(pretrained: str, precision: str, batch_size: int, rounds: int, warmup: int) -> dict[str, float | int]:
+    """Time steps of both sides in turns at one precision."""
+    torch.manual_seed(0)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    batches = [random_batch(pretrained, batch_size) for _ in range(4)]
+    plain_step = plain_loop(pretrained, batches, device, autocast=precision == "bf16-mixed")
+    turns = TakeTurns(plain_step, warmup)
+    # As the experiments are set: channels_last goes with bfloat16.
+    model = ModelConfig(pretrained=pretrained, channels_last=precision == "bf16-mixed")
+    module = OutpaintModule(model, optim=OptimConfig(lr=LR), ema=EmaConfig(decay=EMA_DECAY))
+    loader: DataLoader = DataLoader(batches * (rounds + warmup), batch_size=None)  # type: ignore[arg-type]
+    with tempfile.TemporaryDirectory() as root:
+        trainer = Trainer(
+            accelerator="auto",
+            devices=1,
+            precision=precision,  # type: ignore[arg-type]
+            gradient_clip_val=CLIP,
+            max_steps=rounds + warmup + 1,
+            callbacks=[turns],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=root,
+        )
+        trainer.fit(module, loader)
+    return summarise(turns.ours, turns.plain)
+
+
+class TakeTurns(Callback):
+    """After each batch of ours, runs and times one plain step."""
+
+    def __init__(self, plain_step: Callable[[], object], warmup: int) -> None:
+        self.plain_step, self.warmup = plain_step, warmup
+        self.ours: list[float] = []
+        self.plain: list[float] = []
+        self._since: float | None = None
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Note our time since the last plain step, then take the plain turn."""
+        synchronise()
+        now = time.perf_counter()
+        plain = timed(self.plain_step)
+        if self._since is not None and batch_idx > self.warmup:
+            self.ours.append(now - self._since)
+            self.plain.append(plain)
+        self._since = time.perf_counter()
+
+
+def plain_loop(
+    pretrained: str, batches: list[OutpaintBatch], device: torch.device, autocast: bool
+) -> Callable[[], object]:
+    """The body of diffusers' training loop as a function of no arguments, one step a call."""
+    unet = UNet2DConditionModel.from_pretrained(pretrained, subfolder="unet", torch_dtype=torch.float32)
+    unet = extend_conv_in(unet).to(device).train()
+    scheduler = DDPMScheduler.from_pretrained(pretrained, subfolder="scheduler")
+    scaling_factor = family_scaling_factor(pretrained)
+    optimizer = torch.optim.AdamW(unet.parameters(), lr=LR)
+    lr_scheduler = get_scheduler("constant_with_warmup", optimizer, num_warmup_steps=10)
+    ema = EMAModel(unet.parameters(), decay=EMA_DECAY)
+    ema.to(device)
+    position = 0
+
+    def step() -> None:
+        nonlocal position
+        batch = batches[position % len(batches)]
+        position += 1
+        latents = DiagonalGaussianDistribution(batch.moments.to(device)).sample() * scaling_factor
+        noise = torch.randn_like(latents)
+        timesteps = torch.randint(0, scheduler.config.num_train_timesteps, (len(latents),), device=device).long()
+        noisy_latents = scheduler.add_noise(latents, noise, timesteps)
+        is_velocity = scheduler.config.prediction_type == "v_prediction"
+        target = scheduler.get_velocity(latents, noise, timesteps) if is_velocity else noise
+        assert batch.masked_image_latents is not None
+        assert batch.visual_features is not None
+        mask = functional.interpolate(batch.mask.to(device), size=latents.shape[-2:])
+        model_input = torch.cat([noisy_latents, mask, batch.masked_image_latents.to(device)], dim=1)
+        encoder_hidden_states = torch.cat([batch.text_local, batch.text_global], dim=1).to(device)
+        context = torch.autocast(device.type, torch.bfloat16) if autocast else contextlib.nullcontext()
+        with context:
+            model_pred = unet(model_input, timesteps, encoder_hidden_states, return_dict=False)[0]
+        loss = functional.mse_loss(model_pred.float(), target.float(), reduction="mean")
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(unet.parameters(), CLIP)
+        optimizer.step()
+        lr_scheduler.step()
+        optimizer.zero_grad()
+        ema.step(unet.parameters())
+        loss.item()  # the example gathers the loss of each step for its log
+
+    return step
+
+
+def random_batch(pretrained: str, batch_size: int) -> OutpaintBatch:
+    """Features of the family's sizes; what they hold does not matter for speed."""
+    unet = UNet2DConditionModel.load_config(pretrained, subfolder="unet")
+    dims, side = family_dims(pretrained, None), int(unet["sample_size"])
+    mask = torch.zeros(batch_size, 1, 8 * side, 8 * side)
+    mask[..., 4 * side :] = 1
+    text = (batch_size, dims.text_length, dims.text_dim)
+    return OutpaintBatch(
+        keys=tuple(str(i) for i in range(batch_size)),
+        directions=("right",) * batch_size,
+        mask=mask,
+        moments=torch.randn(batch_size, 8, side, side),
+        text_local=torch.randn(text),
+        text_global=torch.randn(text),
+        text_empty=torch.randn(text[1:]),
+        masked_image_latents=torch.randn(batch_size, 4, side, side),
+        visual_features=torch.randn(batch_size, dims.visual_length, dims.visual_dim),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,12 @@
+"""Data preparation: sources, captions, features and shards.
+
+``python -m data_prep all --source scapes --out DIR`` runs the stages in order; each can be run alone and goes on where
+it stopped:
+
+1. a source (``scapes``) writes windows with annotated captions, and the evaluation set;
+2. ``caption`` imagines the surroundings from captions alone and sums everything up in a global caption;
+3. ``encode`` computes the features of the frozen encoders;
+4. ``pack`` writes shards, index and card, in the layout of ``lit_outpaint.data.schema``.
+
+``verify DIR`` reads every byte of a set and recomputes its card.
+"""

@@ -1,0 +1,1 @@
+"""The scapes world: a procedural benchmark with ground truth, and the training of its tiny models."""

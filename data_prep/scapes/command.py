@@ -1,0 +1,35 @@
+"""The command line that all training scripts share, and the record of what each run took."""
+
+import argparse
+import json
+import logging
+import platform
+from pathlib import Path
+
+import torch
+
+
+def arguments(description: str | None, *, minutes: float, lr: float, windows: int = 30_000) -> argparse.Namespace:
+    """Parse ``--work --out --minutes --lr --windows --seed`` and set up logging and seeds."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="cache of rendered windows, checkpoints and logs")
+    parser.add_argument("--out", type=Path, required=True, help="family folder that receives the part")
+    parser.add_argument("--minutes", type=float, default=minutes, help="wall time of training")
+    parser.add_argument("--lr", type=float, default=lr, help="peak learning rate")
+    parser.add_argument("--windows", type=int, default=windows, help="training windows to render and reuse")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights, windows and batches")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.manual_seed(args.seed)
+    return args
+
+
+def record(args: argparse.Namespace, part: str, spent: dict[str, float], parameters: int) -> None:
+    """Note in ``training.json`` of the family what a part took: seed, steps, minutes, windows, size, machine."""
+    path = args.out / "training.json"
+    notes = json.loads(path.read_text()) if path.exists() else {}
+    machine = f"{platform.machine()}, {torch.get_num_threads()} CPU threads"
+    settings = {"seed": args.seed, "lr": args.lr, "windows": args.windows}
+    measured = {"steps": int(spent["steps"]), "minutes": round(spent["minutes"], 1), "parameters": parameters}
+    notes[part] = {**settings, **measured, "machine": machine, "torch": torch.__version__}
+    path.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n")

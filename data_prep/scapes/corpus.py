@@ -1,0 +1,44 @@
+"""Training windows in memory with their facts and captions: what every script but the autoencoder's learns from."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data_prep.scapes.captions import annotate, global_caption
+from data_prep.scapes.windows import rendered_windows
+
+
+def pixel_values(windows: np.ndarray) -> Tensor:
+    """uint8 ``(B, H, W, 3)`` to float ``(B, 3, H, W)`` in [-1, 1]; channels_last in memory."""
+    # A copy: memory maps are read-only, and torch warns of that.
+    return torch.tensor(windows).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+class Corpus:
+    """Windows ``0 .. count - 1`` of a sample, and six captions of each: five annotated ones and a global one.
+
+    Attributes:
+        windows: uint8 ``(count, 128, 128, 3)``, a memory map.
+        places: where each window was cut.
+        facts: what is true of each.
+        captions: five annotated captions each, then the global caption of the window itself.
+    """
+
+    def __init__(self, work: Path, count: int, *, seed: int = 0, held_out: bool = False) -> None:
+        name = "heldout.npy" if held_out else "windows.npy"
+        self.windows, self.places = rendered_windows(work / name, count, seed=seed, held_out=held_out)
+        self.facts = [place.facts() for place in self.places]
+        self.captions = [[*annotate(facts, i), global_caption(facts)] for i, facts in enumerate(self.facts)]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def pixel_values(self, indices: np.ndarray) -> Tensor:
+        """Pictures of some windows, ``(B, 3, 128, 128)`` in [-1, 1]."""
+        return pixel_values(self.windows[indices])
+
+    def random_captions(self, indices: np.ndarray, rng: np.random.Generator) -> list[str]:
+        """One of the six captions of each window."""
+        return [self.captions[i][rng.integers(6)] for i in indices]

@@ -1,0 +1,219 @@
+"""The ``scapes`` source: windows with annotated captions, and the evaluation set of held-out worlds.
+
+Training windows come from even world seeds, held-out windows and panoramas from odd ones, so nothing that is scored
+was ever trained on. A training record holds the window and its own captions only; panoramas exist for evaluation.
+"""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from data_prep.config import SourceConfig
+from data_prep.progress import progress
+from data_prep.raw import RawRecord
+from data_prep.scapes.captions import annotate, dense, global_caption, local_caption
+from data_prep.scapes.windows import Place, random_place
+from data_prep.scapes.world import WINDOW, Facts, World
+from data_prep.tars import TarWriter
+from data_prep.work import shard_plan
+from lit_outpaint.data.evalset import (
+    PANORAMAS_NAME,
+    WINDOWS_NAME,
+    EvalPanorama,
+    EvalStep,
+    EvalWindow,
+    ObjectFact,
+    WindowFacts,
+    write_rows,
+)
+from lit_outpaint.data.schema import IMAGE_SUFFIX, RECORD_SUFFIX, SPLITS
+
+LICENCE: Final = "CC0-1.0"
+"""Of the pictures: they are computed."""
+
+STRIDE: Final = WINDOW // 2
+"""New pixels per expansion step of a panorama."""
+
+PANORAMA_GRID: Final = 64
+"""Panoramas start on multiples of this, px."""
+
+# Each use of random places draws from its own stream, so that more windows of one kind never move those of another.
+_STREAMS: Final = {"train": 0, "val": 1, "eval": 2, "panorama": 3}
+
+
+CHUNK: Final = 16
+"""Pictures that a worker makes at a time."""
+
+_Made = TypeVar("_Made")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to make, small enough to be sent to a worker."""
+
+    kind: Literal["train", "val", "eval", "panorama"]
+    number: int
+    seed: int
+    steps: int = 0
+
+
+def write_windows(directory: Path, config: SourceConfig, workers: int) -> None:
+    """Write raw shards; those that are there already are kept.
+
+    Args:
+        directory: of the raw stage.
+        config: how many windows.
+        workers: processes that render.
+    """
+    plan = [(s, *shard) for s in SPLITS for shard in shard_plan(config.count(s), config.samples_per_shard, s)]
+    missing = [(split, directory / f"{stem}.tar", numbers) for split, stem, numbers in plan]
+    missing = [shard for shard in missing if not shard[1].exists()]
+    with _pool(workers) as pool:
+        for split, path, numbers in missing:
+            jobs = [Job(split, number, config.seed) for number in numbers]
+            with TarWriter(path) as tar:
+                for key, image, record in progress(_run(pool, _window, jobs), len(jobs), f"render {path.stem}"):
+                    tar.add(key, {IMAGE_SUFFIX: image, RECORD_SUFFIX: record.model_dump_json().encode()})
+
+
+def write_evalset(directory: Path, config: SourceConfig, workers: int) -> None:
+    """Write held-out windows and panoramas with their ground truth.
+
+    Args:
+        directory: of the evaluation set; made anew.
+        config: how many.
+        workers: processes that render.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    windows = [Job("eval", number, config.seed) for number in range(config.eval_windows)]
+    panoramas = [Job("panorama", number, config.seed, config.eval_steps) for number in range(config.panoramas)]
+    window_rows: list[EvalWindow] = []
+    panorama_rows: list[EvalPanorama] = []
+    with _pool(workers) as pool:
+        for png, window in progress(_run(pool, _eval_window, windows), len(windows), "evaluation windows"):
+            (directory / window.image).write_bytes(png)
+            window_rows.append(window)
+        for png, panorama in progress(_run(pool, _panorama, panoramas), len(panoramas), "panoramas"):
+            (directory / panorama.image).write_bytes(png)
+            panorama_rows.append(panorama)
+    write_rows(directory / WINDOWS_NAME, window_rows)
+    write_rows(directory / PANORAMAS_NAME, panorama_rows)
+
+
+def window_facts(facts: Facts) -> WindowFacts:
+    """The world's facts in the words of the evaluation set."""
+    return WindowFacts(
+        time=facts.time,
+        weather=facts.weather,
+        mountains=facts.mountains,
+        biomes=facts.biomes,
+        objects=[ObjectFact(kind=thing.kind, colour=thing.colour) for thing in facts.objects],
+    )
+
+
+def place_of(job: Job) -> Place:
+    """Where a picture is cut from; panoramas start at the multiple of ``PANORAMA_GRID`` to the left of it."""
+    held_out = job.kind != "train"
+    # Single windows of the evaluation set show the surface: biome, time and weather can be judged in all of them.
+    surface = job.kind in ("eval", "panorama")
+    return random_place(job.number, seed=job.seed * 8 + _STREAMS[job.kind], held_out=held_out, surface_only=surface)
+
+
+def _key(job: Job) -> str:
+    return f"{job.kind}_{job.number:07d}"
+
+
+def _window(job: Job) -> tuple[str, bytes, RawRecord]:
+    place = place_of(job)
+    captions = annotate(place.facts(), _text_seed(place))
+    record = RawRecord(
+        id=f"world {place.world} at {place.x},{place.y}",
+        source="scapes",
+        licence=LICENCE,
+        local_captions=captions,
+        local_index=_text_seed(place) % len(captions),
+        annotator="scapes annotator",
+    )
+    return _key(job), _webp(place.render()), record
+
+
+def _eval_window(job: Job) -> tuple[bytes, EvalWindow]:
+    place = place_of(job)
+    facts = place.facts()
+    row = EvalWindow(
+        key=_key(job),
+        image=f"{_key(job)}.png",
+        captions=annotate(facts, _text_seed(place)),
+        dense_caption=dense(facts, _text_seed(place)),
+        facts=window_facts(facts),
+    )
+    return _png(place.render()), row
+
+
+def _panorama(job: Job) -> tuple[bytes, EvalPanorama]:
+    place = place_of(job)
+    world, x = World(place.world), place.x // PANORAMA_GRID * PANORAMA_GRID
+    width = WINDOW + STRIDE * job.steps
+    steps = []
+    for step in range(1, job.steps + 1):
+        facts = world.facts(x + step * STRIDE)
+        strip = world.facts(x + step * STRIDE + WINDOW - STRIDE, 0, STRIDE, WINDOW)
+        steps.append(
+            EvalStep(local_caption=local_caption(facts), facts=window_facts(facts), strip_facts=window_facts(strip))
+        )
+    row = EvalPanorama(
+        key=_key(job),
+        image=f"{_key(job)}.png",
+        window_px=WINDOW,
+        stride_px=STRIDE,
+        direction="right",
+        global_caption=global_caption(world.facts(x, 0, width, WINDOW)),
+        first_caption=local_caption(world.facts(x)),
+        first_facts=window_facts(world.facts(x)),
+        steps=steps,
+    )
+    return _png(world.render(x, 0, width, WINDOW)), row
+
+
+def _text_seed(place: Place) -> int:
+    """A number that belongs to a place, so that its captions are the same in every set."""
+    return int(np.random.default_rng((place.world, place.x + (1 << 21), place.y + 1024)).integers(1 << 31))
+
+
+def _webp(pixels: np.ndarray) -> bytes:
+    # Lossless, so that features can be recomputed exactly; method 2 is the knee of size against time for flat shapes.
+    return _encoded(pixels, "WEBP", lossless=True, quality=50, method=2)
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    return _encoded(pixels, "PNG", compress_level=6)
+
+
+def _encoded(pixels: np.ndarray, form: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[Executor | None]:
+    """Worker processes, or None to do the work in this one."""
+    if workers == 1:
+        yield None
+        return
+    # Fresh processes: a fork of a process that has torch threads running may hang.
+    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+        yield pool
+
+
+def _run(pool: Executor | None, work: Callable[[Job], _Made], jobs: Sequence[Job]) -> Iterator[_Made]:
+    """Do the jobs, in order."""
+    return map(work, jobs) if pool is None else pool.map(work, jobs, chunksize=CHUNK)

@@ -1,0 +1,109 @@
+"""Train the base text-to-image U-Net, which plays the part of Stable Diffusion 1.5, and assemble its pipeline.
+
+    python -m data_prep.scapes.train_base --work runs/family --out models/scapes
+
+Needs the autoencoder, the tokenizer and the text encoder of ``--out``; stock ``StableDiffusionPipeline`` loads the
+result.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from torch import Tensor
+from torch.nn.functional import mse_loss
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from data_prep.scapes.command import arguments, record
+from data_prep.scapes.corpus import Corpus
+from data_prep.scapes.training import Budget, train
+from lit_outpaint.diffusion.targets import add_noise, velocity
+
+BATCH, CAPTION_DROPOUT = 64, 0.1
+
+
+def new_unet() -> UNet2DConditionModel:
+    """The untrained U-Net; ``attention_head_dim`` is in truth the number of heads (diffusers issue 2011)."""
+    return UNet2DConditionModel(
+        sample_size=16,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        block_out_channels=(64, 96, 112),
+        layers_per_block=1,
+        cross_attention_dim=128,
+        attention_head_dim=4,
+        norm_num_groups=16,
+    )
+
+
+def new_scheduler() -> DDIMScheduler:
+    """Noise schedule of the family: v-prediction with zero terminal SNR, so that night can be wholly dark."""
+    return DDIMScheduler(
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+        clip_sample=False,
+        set_alpha_to_one=True,
+    )
+
+
+@torch.inference_mode()
+def window_latents(vae: AutoencoderKL, corpus: Corpus, path: Path) -> Tensor:
+    """Scaled latents of all windows, float16 ``(count, 4, 16, 16)``; computed once, then reused."""
+    if not path.exists():
+        parts = []
+        for start in range(0, len(corpus), 64):
+            with torch.autocast("cpu", torch.bfloat16):
+                indices = np.arange(start, min(start + 64, len(corpus)))
+                parts.append(vae.encode(corpus.pixel_values(indices)).latent_dist.mode().half())
+        torch.save(torch.cat(parts) * vae.config.scaling_factor, path)
+    return torch.load(path, weights_only=True)
+
+
+def main() -> None:
+    """Command line."""
+    args = arguments(__doc__, minutes=30, lr=3e-3, windows=20_000)
+    vae = AutoencoderKL.from_pretrained(args.out, subfolder="vae").to(memory_format=torch.channels_last)
+    text_encoder = CLIPTextModel.from_pretrained(args.out, subfolder="text_encoder", dtype=torch.float32).eval()
+    tokenizer = CLIPTokenizer.from_pretrained(args.out, subfolder="tokenizer")
+    corpus = Corpus(args.work, args.windows)
+    latents = window_latents(vae, corpus, args.work / "latents.pt")
+    unet, scheduler = new_unet().to(memory_format=torch.channels_last), new_scheduler()
+
+    def loss(step: int) -> dict[str, Tensor]:
+        rng, generator = np.random.default_rng((args.seed, 4, step)), torch.Generator().manual_seed(step)
+        indices = rng.choice(len(corpus), BATCH, replace=False)
+        kept = rng.random(BATCH) >= CAPTION_DROPOUT
+        captions = [c if k else "" for c, k in zip(corpus.random_captions(indices, rng), kept, strict=True)]
+        tokens = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        clean = latents[indices].float()
+        noise = torch.randn(clean.shape, generator=generator)
+        timesteps = torch.randint(0, len(scheduler.alphas_cumprod), (BATCH,), generator=generator)
+        noisy_latents = add_noise(clean, noise, timesteps, scheduler.alphas_cumprod)
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                encoder_hidden_states = text_encoder(tokens).last_hidden_state
+            model_pred = unet(noisy_latents, timesteps, encoder_hidden_states).sample
+        target = velocity(clean, noise, timesteps, scheduler.alphas_cumprod)
+        return {"loss": mse_loss(model_pred.float(), target)}
+
+    spent = train(unet, loss, Budget(minutes=args.minutes, lr=args.lr), args.work / "base")
+    StableDiffusionPipeline(
+        vae=vae.half(),
+        text_encoder=text_encoder.half(),
+        tokenizer=tokenizer,
+        unet=unet.half(),
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(args.out)
+    record(args, "base", spent, sum(p.numel() for p in unet.parameters()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""The training loop shared by all tiny models: a time budget, a schedule along it, and resumable checkpoints.
+
+A budget in minutes, not in steps: the models are made on whatever machine is at hand, and the card records both.
+"""
+
+import csv
+import ctypes
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from data_prep.scapes.muon import Muon, hidden_and_other
+
+logger = logging.getLogger(__name__)
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How long and how fast a model learns."""
+
+    minutes: float
+    """Wall time of the whole training, resumed parts included."""
+    lr: float
+    """Peak learning rate, of Muon and AdamW alike (Muon's updates are scaled to AdamW's size)."""
+    warmup_steps: int = 100
+    """Steps of linear warm-up."""
+    decay_share: float = 0.4
+    """Share of the budget at the end over which the learning rate falls to zero (linear)."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay."""
+    ema_decay: float = 0.998
+    """Decay of the exponential moving average that is shipped; 0 ships the last weights."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient."""
+    checkpoint_minutes: float = 3.0
+    """Time between checkpoints."""
+
+    def learning_rate(self, step: int, share: float) -> float:
+        """Learning rate at a step, ``share`` of the budget being spent."""
+        warm = min(1.0, (step + 1) / self.warmup_steps)
+        return self.lr * warm * min(1.0, max(0.0, (1.0 - share) / self.decay_share))
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed blocks: large activations would go back to the kernel and be faulted in every step."""
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+    except OSError:
+        return
+    libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)
+    libc.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def train(
+    model: nn.Module, loss: Callable[[int], dict[str, Tensor]], budget: Budget, state_dir: Path, *, log_every: int = 50
+) -> dict[str, float]:
+    """Minimise ``loss(step)["loss"]`` over the trainable parameters of ``model`` until the budget is spent.
+
+    Args:
+        model: receives the averaged weights at the end.
+        loss: computes the losses of one step; draws its batch from the step number, so that a resumed run goes on.
+        budget: time and rates.
+        state_dir: holds ``state.pt`` (weights_only loadable) and ``log.csv``.
+        log_every: steps between log lines.
+
+    Returns:
+        ``steps`` and ``minutes`` spent in all.
+    """
+    keep_freed_memory()
+    state_dir.mkdir(parents=True, exist_ok=True)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    hidden, other = hidden_and_other(model)
+    optimisers = [
+        Muon(hidden, budget.lr, weight_decay=budget.weight_decay),
+        torch.optim.AdamW(other, budget.lr, (0.9, 0.98), weight_decay=budget.weight_decay),
+    ]
+    averaged = [p.detach().clone() for p in parameters]
+    step, spent = _restore(state_dir, model, optimisers, averaged)
+    saved = spent
+    for started in _clock(spent, budget.minutes * 60):
+        spent = started
+        rate = budget.learning_rate(step, spent / (budget.minutes * 60))
+        losses = loss(step)
+        model.zero_grad(set_to_none=True)
+        losses["loss"].backward()
+        nn.utils.clip_grad_norm_(parameters, budget.clip_norm)
+        for optimiser in optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            optimiser.step()
+        decay = min(budget.ema_decay, (step + 1) / (step + 10))
+        torch._foreach_lerp_(averaged, [p.detach() for p in parameters], 1 - decay)
+        step += 1
+        if step % log_every == 0:
+            _log(state_dir / "log.csv", step, spent, rate, losses)
+        if spent - saved > budget.checkpoint_minutes * 60:
+            saved = spent
+            _save(state_dir, model, optimisers, averaged, step, spent)
+    _save(state_dir, model, optimisers, averaged, step, spent)
+    with torch.no_grad():
+        for parameter, average in zip(parameters, averaged, strict=True):
+            parameter.copy_(average)
+    return {"steps": step, "minutes": spent / 60}
+
+
+def _clock(spent: float, budget_s: float) -> Iterator[float]:
+    """Seconds spent so far, until the budget is used up."""
+    started = time.monotonic() - spent
+    while (now := time.monotonic() - started) < budget_s:
+        yield now
+
+
+def _log(path: Path, step: int, spent: float, rate: float, losses: dict[str, Tensor]) -> None:
+    row = {"step": step, "seconds": round(spent, 1), "lr": rate, **{k: round(float(v), 5) for k, v in losses.items()}}
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+    logger.info("%s", " ".join(f"{k}={v:.4g}" for k, v in row.items()))
+
+
+def _save(
+    state_dir: Path,
+    model: nn.Module,
+    optimisers: list[torch.optim.Optimizer],
+    averaged: list[Tensor],
+    step: int,
+    spent: float,
+) -> None:
+    optimiser_states = [optimiser.state_dict() for optimiser in optimisers]
+    state = {"model": model.state_dict(), "optimisers": optimiser_states, "averaged": averaged}
+    torch.save({**state, "step": step, "spent": spent}, state_dir / "state.partial")
+    (state_dir / "state.partial").rename(state_dir / "state.pt")
+
+
+def _restore(
+    state_dir: Path, model: nn.Module, optimisers: list[torch.optim.Optimizer], averaged: list[Tensor]
+) -> tuple[int, float]:
+    if not (state_dir / "state.pt").exists():
+        return 0, 0.0
+    state = torch.load(state_dir / "state.pt", weights_only=True)
+    model.load_state_dict(state["model"])
+    for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
+        optimiser.load_state_dict(saved)
+    for mine, theirs in zip(averaged, state["averaged"], strict=True):
+        mine.copy_(theirs)
+    return state["step"], state["spent"]

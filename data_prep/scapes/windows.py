@@ -1,0 +1,72 @@
+"""Random windows of random worlds: the one sampling rule that every training script and the shard writer share."""
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.scapes.world import WINDOW, Facts, World
+
+SURFACE_SHARE = 0.7
+"""Share of windows that sit exactly on the surface band; the rest lie at a random height above or below it."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a window is cut from: world seed and upper left corner, px."""
+
+    world: int
+    x: int
+    y: int
+
+    def render(self) -> np.ndarray:
+        """The picture, uint8 ``(128, 128, 3)``."""
+        return World(self.world).render(self.x, self.y)
+
+    def facts(self) -> Facts:
+        """What is true of the window."""
+        return World(self.world).facts(self.x, self.y)
+
+
+def random_place(index: int, *, seed: int, held_out: bool = False, surface_only: bool = False) -> Place:
+    """Place of window ``index`` of the sample ``seed``.
+
+    Training worlds have even seeds and held-out worlds odd ones, so the two can never share a world.
+    """
+    rng = np.random.default_rng((seed, index, held_out))
+    world = 2 * int(rng.integers(0, 1 << 30)) + held_out
+    x, above, height = int(rng.integers(-(1 << 20), 1 << 20)), rng.random() < 0.5, int(rng.integers(1, 257))
+    on_surface = surface_only or rng.random() < SURFACE_SHARE
+    return Place(world, x, 0 if on_surface else -height if above else height)
+
+
+def rendered_windows(
+    path: Path, count: int, *, seed: int, held_out: bool = False, workers: int = 2
+) -> tuple[np.ndarray, list[Place]]:
+    """Windows ``0 .. count - 1`` of a sample as a memory map, uint8 ``(count, 128, 128, 3)``.
+
+    Rendered once; later calls for as many or fewer reuse the file.
+
+    Raises:
+        ValueError: the file holds fewer windows than asked for.
+    """
+    places = [random_place(i, seed=seed, held_out=held_out) for i in range(count)]
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        store = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(count, WINDOW, WINDOW, 3))
+        for i, picture in enumerate(_render_all(places, workers)):
+            store[i] = picture
+        store.flush()
+        partial.rename(path)
+    store = np.load(path, mmap_mode="r")
+    if len(store) < count:
+        raise ValueError(f"{path} must hold at least {count} windows, it holds {len(store)}; delete it to render anew")
+    return store[:count], places
+
+
+def _render_all(places: list[Place], workers: int) -> Iterator[np.ndarray]:
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(Place.render, places, chunksize=64)

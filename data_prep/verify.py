@@ -1,0 +1,129 @@
+"""``verify``: read every byte of a shard set and recompute its card.
+
+Training runs the cheap half before step 0 (``lit_outpaint.data.integrity``); this is the whole of it, for after a copy
+or a download.
+"""
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+from pydantic import ValidationError
+
+from data_prep.progress import progress
+from data_prep.tars import read_samples
+from lit_outpaint.data.evalset import PANORAMAS_NAME, WINDOWS_NAME, evalset_dir, read_panoramas, read_windows
+from lit_outpaint.data.fingerprint import require_same_encoders
+from lit_outpaint.data.index import IndexEntry
+from lit_outpaint.data.integrity import check_sha256, check_shard_set, check_size
+from lit_outpaint.data.reader import decode_window
+from lit_outpaint.data.schema import (
+    EMPTY_NAME,
+    EVALSET_DIR,
+    IMAGE_SUFFIX,
+    MOMENTS,
+    RECORD_SUFFIX,
+    SUFFIXES,
+    TENSOR_SUFFIX,
+    TEXT_EMPTY,
+    TEXT_GLOBAL,
+    TEXT_LOCAL,
+    Card,
+    SampleRecord,
+    ShardError,
+    masked_latents_key,
+    visual_key,
+)
+from lit_outpaint.data.tensors import unpack_tensors
+
+
+def verify(directory: Path, models: Path | None = None) -> Card:
+    """Check a shard set against its card, byte by byte.
+
+    Args:
+        directory: of the set.
+        models: also check that this model directory's encoders made the features.
+
+    Returns:
+        The card.
+
+    Raises:
+        ShardError: the first thing that is wrong, with the file it is in.
+    """
+    card, entries = check_shard_set(directory)
+    for file in card.files:
+        check_size(directory, file)
+        check_sha256(directory, file)
+    by_shard: dict[str, list[IndexEntry]] = {}
+    for entry in entries:
+        by_shard.setdefault(entry.shard, []).append(entry)
+    shards = [shard for split in card.shards.values() for shard in split]
+    for shard in progress(shards, len(shards), "verify"):
+        check_sha256(directory, shard)
+        _check_shard(directory / shard.name, by_shard.get(shard.name, []), card)
+    empty = bytearray((directory / EMPTY_NAME).read_bytes())
+    _check_tensors(directory / EMPTY_NAME, "the empty caption", empty, {TEXT_EMPTY: card.text_shape})
+    _check_evalset(directory, card)
+    if models is not None:
+        require_same_encoders(card, models)
+    return card
+
+
+def _check_shard(path: Path, entries: list[IndexEntry], card: Card) -> None:
+    """Every sample: place, picture, record and tensors."""
+    shapes = expected_shapes(card)
+    samples = list(read_samples(path, SUFFIXES))
+    if [key for key, _ in samples] != [entry.key for entry in entries]:
+        raise ShardError(f"{path} holds other samples than the index says; prepare the set anew")
+    for entry, (key, members) in zip(entries, samples, strict=True):
+        if tuple(member.span for member in members.values()) != entry.spans:
+            raise ShardError(f"{path}: the index points to the wrong place for {key}; prepare the set anew")
+        try:
+            decode_window(members[IMAGE_SUFFIX].data, card.window_px)
+            SampleRecord.model_validate_json(members[RECORD_SUFFIX].data)
+        except ValidationError as error:
+            raise ShardError(f"{path}: the record of {key} does not fit the schema") from error
+        _check_tensors(path, key, bytearray(members[TENSOR_SUFFIX].data), shapes)
+
+
+def expected_shapes(card: Card) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor that a sample must have."""
+    side = card.latent_px
+    shapes: dict[str, tuple[int, ...]] = {
+        MOMENTS: (2 * card.latent_channels, side, side),
+        TEXT_LOCAL: card.text_shape,
+        TEXT_GLOBAL: card.text_shape,
+    }
+    for view in card.views:
+        shapes[masked_latents_key(view)] = (card.latent_channels, side, side)
+        shapes[visual_key(view)] = card.visual_shape
+    return shapes
+
+
+def _check_tensors(path: Path, key: str, data: bytearray, shapes: dict[str, tuple[int, ...]]) -> None:
+    for name, tensor in unpack_tensors(data, shapes).items():
+        if tuple(tensor.shape) != shapes[name]:
+            raise ShardError(f"{path}: {name} of {key} has shape {tuple(tensor.shape)}, the card says {shapes[name]}")
+        if not torch.isfinite(tensor).all():
+            raise ShardError(f"{path}: {name} of {key} holds values that are not finite; prepare the set anew")
+
+
+def _check_evalset(directory: Path, card: Card) -> None:
+    """Rows fit the schema, and every picture has the size that its row implies."""
+    names = {file.name for file in card.files}
+    root = evalset_dir(directory)
+    pictures: dict[str, tuple[int, int]] = {}
+    if f"{EVALSET_DIR}/{WINDOWS_NAME}" in names:
+        pictures |= {row.image: (card.window_px, card.window_px) for row in read_windows(root)}
+    if f"{EVALSET_DIR}/{PANORAMAS_NAME}" in names:
+        for row in read_panoramas(root):
+            long = row.window_px + row.stride_px * len(row.steps)
+            pictures[row.image] = (long, row.window_px) if row.direction in ("left", "right") else (row.window_px, long)
+    for name, size in pictures.items():
+        if f"{EVALSET_DIR}/{name}" not in names:
+            raise ShardError(f"{root / name} is not in the card; prepare the set anew")
+        with Image.open(root / name, formats=("PNG",)) as image:
+            if image.size != size:
+                raise ShardError(
+                    f"{root / name} is {image.size[0]} x {image.size[1]} px, its row says {size[0]} x {size[1]}"
+                )

@@ -1,0 +1,82 @@
+"""The verbs of ``python -m eval``: ``run`` scores a checkpoint, ``family`` the frozen parts of a model family.
+
+Each verb is a frozen config and a function; flags and help come from the config. A further verb is one more row of
+``_VERBS``.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+from diffusers.utils import logging as diffusers_logging
+from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+from transformers.utils import logging as transformers_logging
+
+from eval.family import FamilyConfig, family
+from eval.run import RunConfig, run
+
+# The docstring under each field of a configuration becomes its help.
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+
+class _Verb(NamedTuple):
+    config: type[Any]
+    action: Callable[[Any, str], object]
+    help: str
+
+
+_VERBS = {
+    "run": _Verb(RunConfig, run, "outpaint held-out panoramas with a checkpoint and score them next to the real ones"),
+    "family": _Verb(
+        FamilyConfig, family, "score autoencoder, probe, evaluation CLIP and base model on held-out windows"
+    ),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Returns:
+        0 when it is done, 2 when the input was at fault (one line on stderr says how to mend it).
+    """
+    _quieten()
+    try:
+        verb_parsers = {name: _verb_parser(verb) for name, verb in _VERBS.items()}
+        chosen = _parser(verb_parsers).parse_args(list(sys.argv[1:] if argv is None else argv))
+        verb, parser, options = _VERBS[chosen.subcommand], verb_parsers[chosen.subcommand], chosen[chosen.subcommand]
+        ready = parser.instantiate(options)
+        config = verb.config(**{field.name: ready[field.name] for field in fields(verb.config)})
+        verb.action(config, parser.dump(options, skip_unset=False))
+    except (ArgumentError, ValueError, FileNotFoundError, PermissionError) as error:
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _quieten() -> None:
+    """Progress is told in our own lines; bars of the libraries would cut through them in a log."""
+    transformers_logging.disable_progress_bar()
+    diffusers_logging.disable_progress_bar()
+
+
+def _parser(verb_parsers: Mapping[str, ArgumentParser]) -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="python -m eval", description="Score what the models draw, next to what is real.", exit_on_error=False
+    )
+    verbs = parser.add_subcommands()
+    for name, verb in _VERBS.items():
+        verbs.add_subcommand(name, verb_parsers[name], help=verb.help)
+    return parser
+
+
+def _verb_parser(verb: _Verb) -> ArgumentParser:
+    parser = ArgumentParser(description=f"{verb.help[0].upper()}{verb.help[1:]}.", exit_on_error=False)
+    parser.add_argument("-c", "--config", action="config", help="YAML file with the options below; later flags win.")
+    parser.add_class_arguments(verb.config, as_group=False)
+    return parser
+
+
+def _one_line(error: BaseException) -> str:
+    """The message without line breaks; errors of the operating system already name their file."""
+    return " ".join(str(error).split()) or type(error).__name__

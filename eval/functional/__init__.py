@@ -1,0 +1,1 @@
+"""Metrics as pure functions: tensors or arrays in, numbers out."""

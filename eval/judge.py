@@ -1,0 +1,200 @@
+"""The judge of scapes pictures: what is to be seen in a window, read from the label maps of the probe.
+
+Definitions (all shares are of label-map pixels; a view is a whole window or the new strip of it):
+
+- **time**: the most frequent of the sky classes dawn, day, dusk, night in the view; none of them: unknown.
+- **weather**: ``cloudy`` when clouds take at least ``cloud_share`` of the sky pixels (times of day + cloud), else
+  ``clear``; no sky pixels: unknown.
+- **mountains**: seen when mountains take at least ``mountain_share`` of all pixels of the view.
+- **biomes**: the share of each biome among the ground pixels (pixels with a biome class).
+- **objects**: a kind is seen when at least ``min_object_px`` pixels of the view carry it. Its colours are found per
+  connected piece of at least ``min_object_px`` pixels: the most frequent colour of the piece's coloured pixels, or none
+  when fewer than ``min_colour_share`` of them are coloured. Pieces, because two barns may differ in colour.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skimage.measure import label as connected_components
+from torch import Tensor
+
+from lit_outpaint.canvas.geometry import Direction
+
+TIMES = ("dawn", "day", "dusk", "night")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeConfig:
+    """Thresholds of the readings, calibrated on real held-out windows, never on generated ones."""
+
+    min_object_px: int = 16
+    """Label-map pixels (of 64 x 64 for a window of 128 px) that make an object kind seen."""
+    cloud_share: float = 0.05
+    """Share of clouds among the sky pixels from which on a view is cloudy."""
+    mountain_share: float = 0.01
+    """Share of mountains among all pixels from which on a view has mountains."""
+    min_colour_share: float = 0.1
+    """Share of coloured pixels below which a piece of an object has no colour."""
+    min_biome_share: float = 0.35
+    """A view obeys its biome when its dominant biome has at least this share in the truth."""
+
+    def __post_init__(self) -> None:
+        if self.min_object_px < 1:
+            raise ValueError(f"min_object_px must be at least 1, got {self.min_object_px}")
+        for name in ("cloud_share", "mountain_share", "min_colour_share", "min_biome_share"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in (0, 1], got {getattr(self, name)}")
+
+
+class ClassNames(NamedTuple):
+    """Names of the classes by index; index 0 of each is ``none``."""
+
+    kinds: tuple[str, ...]
+    colours: tuple[str, ...]
+    biomes: tuple[str, ...]
+    skies: tuple[str, ...]
+
+
+class LabelMaps(NamedTuple):
+    """Class index of every pixel, ``(h, w)`` each."""
+
+    kind: NDArray[np.integer]
+    colour: NDArray[np.integer]
+    biome: NDArray[np.integer]
+    sky: NDArray[np.integer]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What is to be seen in one view; the fields answer to those of ``WindowFacts``."""
+
+    time: str | None
+    weather: str | None
+    mountains: bool
+    biomes: dict[str, float] = field(default_factory=dict)
+    objects: frozenset[tuple[str, str | None]] = frozenset()
+    """Every kind seen with each colour it was seen in."""
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Object kinds seen, whatever their colour."""
+        return frozenset(kind for kind, _ in self.objects)
+
+    @property
+    def dominant_biome(self) -> str | None:
+        """Biome with the largest share of the ground; None without ground."""
+        return max(self.biomes, key=lambda name: self.biomes[name]) if self.biomes else None
+
+
+class ProbeOutput(Protocol):
+    """Logits of the probe network."""
+
+    kind: Tensor
+    colour: Tensor
+    biome: Tensor
+    sky: Tensor
+    scene: Tensor
+
+
+class Judge:
+    """Reads windows with the segmentation probe.
+
+    Args:
+        probe: a ``ScapesProbe`` in eval mode.
+        config: thresholds of the readings.
+        batch_size: windows per forward pass.
+    """
+
+    def __init__(self, probe: torch.nn.Module, config: JudgeConfig = JudgeConfig(), batch_size: int = 64) -> None:
+        self.config = config
+        self.names = ClassNames(*(tuple(getattr(probe.config, name)) for name in ClassNames._fields))
+        self._probe = probe
+        self._batch_size = batch_size
+
+    @torch.inference_mode()
+    def look(self, windows: NDArray[np.uint8]) -> "Looks":
+        """Label maps and scene logits of windows ``(n, H, W, 3)``."""
+        maps: list[LabelMaps] = []
+        scenes: list[Tensor] = []
+        for start in range(0, len(windows), self._batch_size):
+            pixels = torch.from_numpy(np.ascontiguousarray(windows[start : start + self._batch_size]))
+            output: ProbeOutput = self._probe(pixels.permute(0, 3, 1, 2).float() / 127.5 - 1)
+            labels = [getattr(output, name).argmax(dim=1).numpy() for name in LabelMaps._fields]
+            maps += [LabelMaps(*parts) for parts in zip(*labels, strict=True)]
+            scenes.append(output.scene.float())
+        return Looks(maps, torch.cat(scenes))
+
+    def read(self, maps: Sequence[LabelMaps]) -> list[Reading]:
+        """Readings of label maps, whole windows or strips of them."""
+        return [read_labels(item, self.names, self.config) for item in maps]
+
+
+class Looks(NamedTuple):
+    """What the probe said about a batch of windows."""
+
+    maps: list[LabelMaps]
+    scene_logits: Tensor
+    """``(n, scenes)``, the classifier behind the Inception Score."""
+
+
+def read_labels(maps: LabelMaps, names: ClassNames, config: JudgeConfig) -> Reading:
+    """Turn label maps into a reading; see the module docstring for what each field means."""
+    sky_px = {name: int((maps.sky == index).sum()) for index, name in enumerate(names.skies)}
+    time_px = {name: sky_px.get(name, 0) for name in TIMES}
+    sky_total = sum(time_px.values()) + sky_px.get("cloud", 0)
+    cloudy = sky_px.get("cloud", 0) >= config.cloud_share * sky_total
+    ground = {name: int((maps.biome == index).sum()) for index, name in enumerate(names.biomes) if index > 0}
+    ground_total = sum(ground.values())
+    return Reading(
+        time=max(time_px, key=lambda name: time_px[name]) if any(time_px.values()) else None,
+        weather=("cloudy" if cloudy else "clear") if sky_total else None,
+        mountains=sky_px.get("mountain", 0) >= config.mountain_share * maps.sky.size,
+        biomes={name: count / ground_total for name, count in ground.items() if count},
+        objects=frozenset(_objects(maps, names, config)),
+    )
+
+
+def strip_of(maps: LabelMaps, direction: Direction, share: float) -> LabelMaps:
+    """The part of a window's label maps that a step added.
+
+    Args:
+        maps: of the whole window.
+        direction: side that grew.
+        share: of the window that is new, in (0, 1].
+    """
+    height, width = maps.kind.shape
+    rows, columns = slice(None), slice(None)
+    if direction in ("left", "right"):
+        new = round(width * share)
+        columns = slice(0, new) if direction == "left" else slice(width - new, width)
+    else:
+        new = round(height * share)
+        rows = slice(0, new) if direction == "up" else slice(height - new, height)
+    return LabelMaps(*(item[rows, columns] for item in maps))
+
+
+def _objects(maps: LabelMaps, names: ClassNames, config: JudgeConfig) -> set[tuple[str, str | None]]:
+    found: set[tuple[str, str | None]] = set()
+    for index in np.unique(maps.kind):
+        whole = maps.kind == index
+        if index == 0 or whole.sum() < config.min_object_px:
+            continue
+        pieces = connected_components(whole, connectivity=2)
+        sizes = np.bincount(pieces.ravel())[1:]
+        large = [piece for piece, size in enumerate(sizes, start=1) if size >= config.min_object_px]
+        # An object in crumbs is still seen; all its crumbs together then name the colour.
+        masks = [pieces == piece for piece in large] or [whole]
+        found |= {(names.kinds[index], _colour(maps.colour[mask], names, config)) for mask in masks}
+    return found
+
+
+def _colour(colours: NDArray[np.integer], names: ClassNames, config: JudgeConfig) -> str | None:
+    counts = np.bincount(colours, minlength=len(names.colours))
+    coloured = counts[1:].sum()
+    if coloured == 0 or coloured < config.min_colour_share * len(colours):
+        return None
+    return names.colours[int(counts[1:].argmax()) + 1]

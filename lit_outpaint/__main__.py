@@ -1,0 +1,80 @@
+"""``python -m lit_outpaint``: train, widen, export.
+
+Exit codes: 0 done, 2 the input was at fault (one clear line on stderr), 1 the fault is ours.
+"""
+
+import ctypes
+import logging
+import sys
+from collections.abc import Callable, Sequence
+
+TRAINING_VERBS = {
+    "fit": "train on shards",
+    "validate": "score a checkpoint on the held-out windows of a shard set",
+    "test": "the same, under the name test/loss",
+    "predict": "draw the held-out windows of a shard set",
+}
+OWN_VERBS = {
+    "outpaint": "widen an image by any number of steps",
+    "export": "write a checkpoint as a model directory in diffusers layout",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    verb = arguments[0] if arguments else ""
+    if verb in ("", "-h", "--help"):
+        print(usage())
+        return 0 if verb else 2
+    if verb not in TRAINING_VERBS | OWN_VERBS:
+        print(f"error: the verb must be one of {', '.join(TRAINING_VERBS | OWN_VERBS)}, got {verb!r}", file=sys.stderr)
+        return 2
+    keep_freed_memory()
+    # It complains about an absent GPU library on every import.
+    logging.getLogger("bitsandbytes").setLevel(logging.CRITICAL)
+    try:
+        return _program(verb)(arguments)
+    except (ValueError, FileNotFoundError, PermissionError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def usage() -> str:
+    """The help text of the program as a whole."""
+    verbs = "\n".join(f"  {verb:<10}{what}" for verb, what in (TRAINING_VERBS | OWN_VERBS).items())
+    return f"usage: python -m lit_outpaint VERB ...\n\nverbs (each with its own --help):\n{verbs}"
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep large freed blocks for the next step instead of handing them back to the system.
+
+    A training step frees and takes the same large blocks again and again; giving each back costs a page fault per
+    page. Other C libraries are left alone.
+    """
+    mmap_threshold, trim_threshold, limit = -3, -1, 1 << 30
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return
+    mallopt(mmap_threshold, limit)
+    mallopt(trim_threshold, limit)
+
+
+def _program(verb: str) -> Callable[[Sequence[str]], int]:
+    """Import only what the verb needs."""
+    if verb == "outpaint":
+        from lit_outpaint.outpaint_cli import main as outpaint
+
+        return lambda arguments: outpaint(arguments[1:])
+    if verb == "export":
+        from lit_outpaint.export import main as export
+
+        return lambda arguments: export(arguments[1:])
+    from lit_outpaint.cli import main as train
+
+    return train
+
+
+if __name__ == "__main__":
+    sys.exit(main())

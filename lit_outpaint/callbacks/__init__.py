@@ -1,0 +1,1 @@
+"""Lightning callbacks, one per file; YAML adds them by ``class_path``."""

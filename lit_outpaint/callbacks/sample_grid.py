@@ -1,0 +1,97 @@
+"""Pictures of what the model draws, in the logger and as PNG files."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from PIL import Image
+from torch import Tensor
+
+from lit_outpaint.data.batch import OutpaintBatch
+from lit_outpaint.models.encoders import latent_mode
+
+
+class SampleGrid(Callback):
+    """Draws held-out windows after each validation: masked input, prediction, target, one window a row.
+
+    The noise is the same every time, so that two grids differ by training alone. Pictures go to
+    ``samples/step-NNNNNNN.png`` in the run's directory, and to TensorBoard or W&B where one of them logs.
+    """
+
+    def __init__(
+        self, num_windows: int = 4, num_inference_steps: int = 20, guidance_scale: float = 3.0, seed: int = 0
+    ) -> None:
+        """Configure.
+
+        Args:
+            num_windows: rows of the grid, at most the validation batch size.
+            num_inference_steps: denoising steps per picture.
+            guidance_scale: strength of the captions; 1 draws without guidance.
+            seed: of the noise.
+
+        Raises:
+            ValueError: a count is not positive.
+        """
+        if num_windows < 1 or num_inference_steps < 1:
+            raise ValueError(
+                f"num_windows and num_inference_steps must be at least 1, got {num_windows} and {num_inference_steps}"
+            )
+        self.num_windows = num_windows
+        self.num_inference_steps = num_inference_steps
+        self.guidance_scale = guidance_scale
+        self.seed = seed
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: OutpaintBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Draw the first windows of the first batch, while the module holds the averaged weights."""
+        if batch_idx > 0 or trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        grid = to_uint8(tile(self.columns(pl_module, first_samples(batch, self.num_windows))))
+        if trainer.log_dir is not None and not trainer.fast_dev_run:
+            path = Path(trainer.log_dir) / "samples" / f"step-{trainer.global_step:07d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(grid).save(path)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image("val/samples", grid, trainer.global_step, dataformats="HWC")
+            elif isinstance(logger, WandbLogger):
+                logger.log_image("val/samples", [Image.fromarray(grid)], step=trainer.global_step)
+
+    def columns(self, module: LightningModule, batch: OutpaintBatch) -> list[Float[Tensor, "n 3 hh ww"]]:
+        """Masked input, prediction and target, in [-1, 1]."""
+        generator = torch.Generator().manual_seed(self.seed)
+        latents = module.sample(batch, self.num_inference_steps, self.guidance_scale, generator)
+        target = module.encoders.decode(latent_mode(batch.moments, module.scaling_factor))
+        if batch.pixel_values is not None:
+            target = batch.pixel_values
+        return [target * (batch.mask < 0.5), module.encoders.decode(latents), target]
+
+
+def first_samples(batch: OutpaintBatch, count: int) -> OutpaintBatch:
+    """The first samples of a batch; ``text_empty`` has no batch axis and stays whole."""
+    return OutpaintBatch(
+        *(field if name == "text_empty" or field is None else field[:count] for name, field in batch._asdict().items())
+    )
+
+
+def tile(columns: list[Float[Tensor, "n 3 hh ww"]], gap_px: int = 2) -> Float[Tensor, "3 _ _"]:
+    """Lay pictures out, one list entry a column, with a white gap between neighbours."""
+    rows = torch.stack(columns, dim=1).float().cpu()
+    framed = torch.nn.functional.pad(rows, (0, gap_px, 0, gap_px), value=1.0)
+    count, width, channels, tall, wide = framed.shape
+    return framed.permute(2, 0, 3, 1, 4).reshape(channels, count * tall, width * wide)[:, :-gap_px, :-gap_px]
+
+
+def to_uint8(picture: Float[Tensor, "3 hh ww"]) -> Any:
+    """Picture in [-1, 1] to an (H, W, 3) array of [0, 255]."""
+    return ((picture.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()

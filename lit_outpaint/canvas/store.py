@@ -1,0 +1,280 @@
+"""The canvas on disk: pixels in a zarr array, steps in a journal beside it; only windows are ever in memory.
+
+Layout of a canvas directory::
+
+    canvas.zarr/   uint8 (height, width, 3); pixel (x, y) of the canvas is element [y + origin_y, x + origin_x]
+    steps.jsonl    a line per finished step (`lit_outpaint.canvas.journal`)
+
+The array's attributes hold ``origin_px`` ([origin_y, origin_x], whole chunks), ``image_box`` and ``image_sha256`` of
+the first image. Pixels reach the disk before the journal names them, so a step without a line has not happened: its
+pixels are outside the known part and are written again when the step is repeated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import zarr
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from lit_outpaint.canvas.geometry import Box
+from lit_outpaint.canvas.journal import Journal, StepRecord
+
+ARRAY_NAME = "canvas.zarr"
+JOURNAL_NAME = "steps.jsonl"
+MAX_RECENT = 32
+"""Records kept in memory for whoever needs the latest captions."""
+
+
+class Canvas:
+    """A picture on disk that grows in four directions and never changes what it holds.
+
+    Make one with `Canvas.create` or `Canvas.open`.
+
+    Attributes:
+        directory: where it lies.
+        image_box: the first image, with its top left corner at (0, 0).
+        box: bounding box of what is known.
+        num_steps: finished steps.
+        recent: records of the latest steps, newest last.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.journal = Journal(directory / JOURNAL_NAME)
+        self._load_array()
+        self.known: list[Box] = [self.image_box]
+        self.num_steps = 0
+        self.recent: deque[StepRecord] = deque(maxlen=MAX_RECENT)
+
+    @classmethod
+    def create(
+        cls, directory: Path, image: UInt8[ndarray, "h w 3"], reserve: Box | None = None, chunk_px: int = 256
+    ) -> Canvas:
+        """Make a canvas that holds one image.
+
+        Args:
+            directory: an existing directory without a canvas.
+            image: the first image; its top left corner becomes (0, 0).
+            reserve: what the canvas is expected to grow to; a canvas that outgrows it makes room by itself.
+            chunk_px: side of a chunk, the least that is read or written at once.
+        """
+        height, width = image.shape[:2]
+        image_box = Box(0, 0, width, height)
+        attributes = {"image_box": list(image_box.as_tuple()), "image_sha256": checksum(image)}
+        array = _create_array(directory / ARRAY_NAME, image_box.union(reserve or image_box), chunk_px, attributes)
+        oy, ox = array.attrs["origin_px"]
+        for y in range(0, height, chunk_px):
+            band = image[y : y + chunk_px]
+            array[oy + y : oy + y + len(band), ox : ox + width] = band
+        return cls(directory)
+
+    @classmethod
+    def open(cls, directory: Path) -> Canvas:
+        """Open a canvas after whatever happened to it; keep the steps whose pixels match their checksums.
+
+        A step cut short, pixels that never reached the disk, or a line torn in half all end the same way: the journal
+        is cut back to the last step that is whole.
+
+        Raises:
+            ValueError: there is no canvas, its journal is unreadable, or the first image is damaged.
+        """
+        _finish_move(directory)
+        if not (directory / ARRAY_NAME / "zarr.json").is_file():
+            raise ValueError(f"a canvas needs {directory / ARRAY_NAME}, which is missing; start a new run")
+        for leftover in (directory / ARRAY_NAME).rglob("*.partial"):
+            leftover.unlink()
+        canvas = cls(directory)
+        if canvas._checksum(canvas.image_box) != canvas._array.attrs["image_sha256"]:
+            raise ValueError(
+                f"the first image in {directory / ARRAY_NAME} is damaged (checksum differs); start a new run"
+            )
+        for record in canvas.journal:
+            if not canvas._reserved().contains(record.strip_box):
+                break
+            if canvas._checksum(record.strip_box) != record.checksum:
+                break
+            canvas._remember(record)
+        canvas.journal.keep(canvas.num_steps)
+        return canvas
+
+    @property
+    def box(self) -> Box:
+        """Bounding box of the known pixels."""
+        box = self.known[0]
+        for other in self.known[1:]:
+            box = box.union(other)
+        return box
+
+    def read(self, box: Box) -> UInt8[ndarray, "h w 3"]:
+        """Read pixels; those that are not known yet are 0."""
+        pixels = np.zeros((box.height, box.width, 3), np.uint8)
+        for known in self.known:
+            part = known.intersection(box)
+            if part is not None:
+                inner = part.shift(-box.x0, -box.y0)
+                pixels[inner.y0 : inner.y1, inner.x0 : inner.x1] = self._array[self._index(part)]
+        return pixels
+
+    def commit(self, record: StepRecord, pixels: UInt8[ndarray, "h w 3"]) -> None:
+        """Add the new pixels of one step: pixels first, then the journal line.
+
+        Raises:
+            ValueError: the strip overlaps known pixels, the step number is not the next, or shape or checksum differ.
+        """
+        strip = record.strip_box
+        if any(known.intersection(strip) for known in self.known):
+            raise ValueError(f"step {record.step} would change known pixels: its strip {record.strip} is not all new")
+        if record.step != self.num_steps:
+            raise ValueError(f"the next step of this canvas is {self.num_steps}, got {record.step}")
+        if pixels.shape != (strip.height, strip.width, 3) or checksum(pixels) != record.checksum:
+            raise ValueError(f"step {record.step} must bring the {strip.width} x {strip.height} pixels of its checksum")
+        self.reserve(strip, slack=True)
+        self._array[self._index(strip)] = pixels
+        self._flush(strip)
+        self.journal.append(record)
+        self._remember(record)
+
+    def reserve(self, box: Box, slack: bool = False) -> None:
+        """Make room for ``box``: costs a link per chunk when the array is too small, nothing otherwise.
+
+        Args:
+            box: what must fit.
+            slack: when room is made, double it, so that many small extensions cost a constant each.
+        """
+        room = self._reserved()
+        if room.contains(box):
+            return
+        wanted = room.union(box)
+        if slack:
+            wanted = Box(
+                wanted.x0 - (room.width if box.x0 < room.x0 else 0),
+                wanted.y0 - (room.height if box.y0 < room.y0 else 0),
+                wanted.x1 + (room.width if box.x1 > room.x1 else 0),
+                wanted.y1 + (room.height if box.y1 > room.y1 else 0),
+            )
+        self._move_to(wanted)
+
+    def _remember(self, record: StepRecord) -> None:
+        self.num_steps += 1
+        self.recent.append(record)
+        self.known = _merge(self.known, record.strip_box)
+
+    def _load_array(self) -> None:
+        path = self.directory / ARRAY_NAME
+        try:
+            self._array = zarr.open_array(path, mode="r+", zarr_format=3)
+            self._oy, self._ox = (int(value) for value in self._array.attrs["origin_px"])
+            self.image_box = Box(*self._array.attrs["image_box"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} must be the array of a canvas, but cannot be read ({error}); start a new run"
+            ) from error
+
+    def _reserved(self) -> Box:
+        height, width = self._array.shape[:2]
+        return Box(-self._ox, -self._oy, width - self._ox, height - self._oy)
+
+    def _index(self, box: Box) -> tuple[slice, slice]:
+        return slice(box.y0 + self._oy, box.y1 + self._oy), slice(box.x0 + self._ox, box.x1 + self._ox)
+
+    def _checksum(self, box: Box) -> str:
+        """Checksum of stored pixels, read in bands of one chunk."""
+        digest = hashlib.sha256()
+        step = self._array.chunks[0]
+        for y in range(box.y0, box.y1, step):
+            band = Box(box.x0, y, box.x1, min(y + step, box.y1))
+            digest.update(np.ascontiguousarray(self._array[self._index(band)]).tobytes())
+        return digest.hexdigest()
+
+    def _flush(self, box: Box) -> None:
+        """Wait until the chunks under ``box`` are on disk, so that a power cut cannot lose what the journal names."""
+        rows, columns = self._index(box)
+        side = self._array.chunks[0]
+        for cy in range(rows.start // side, -(-rows.stop // side)):
+            for cx in range(columns.start // side, -(-columns.stop // side)):
+                chunk = self.directory / ARRAY_NAME / "c" / str(cy) / str(cx) / "0"
+                if chunk.exists():  # A chunk of zeros is not stored.
+                    _fsync(chunk)
+
+    def _move_to(self, room: Box) -> None:
+        """Make a larger array whose chunks are links to the present ones, and put it in the present one's place."""
+        partial = self.directory / f"{ARRAY_NAME}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        side = self._array.chunks[0]
+        kept = {key: self._array.attrs[key] for key in ("image_box", "image_sha256")}
+        new = _create_array(partial, room, side, kept)
+        dy, dx = ((int(n) - o) // side for n, o in zip(new.attrs["origin_px"], (self._oy, self._ox), strict=True))
+        for chunk in (self.directory / ARRAY_NAME / "c").glob("*/*/0"):
+            target = partial / "c" / str(int(chunk.parts[-3]) + dy) / str(int(chunk.parts[-2]) + dx) / "0"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _link_or_copy(chunk, target)
+        partial.rename(self.directory / f"{ARRAY_NAME}.new")
+        _finish_move(self.directory)
+        self._load_array()
+
+
+def checksum(pixels: UInt8[ndarray, "h w 3"]) -> str:
+    """SHA-256 of the pixels, row by row."""
+    return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+def _create_array(path: Path, room: Box, chunk_px: int, attributes: Mapping[str, object]) -> zarr.Array:
+    """Make an array with room for ``room``; its origin is whole chunks, so that chunks can be moved as files."""
+    origin_y, origin_x = (chunk_px * -(-max(-start, 0) // chunk_px) for start in (room.y0, room.x0))
+    return zarr.create_array(
+        store=path,
+        shape=(origin_y + room.y1, origin_x + room.x1, 3),
+        chunks=(chunk_px, chunk_px, 3),
+        dtype="uint8",
+        fill_value=0,
+        attributes={"origin_px": [origin_y, origin_x], **attributes},
+    )
+
+
+def _finish_move(directory: Path) -> None:
+    """Put a finished ``canvas.zarr.new`` in place and clear what a kill left behind; see `Canvas._move_to`.
+
+    ``.new`` only exists whole, because it got that name last. While it exists it is the canvas.
+    """
+    path = directory / ARRAY_NAME
+    new, old = (directory / f"{ARRAY_NAME}.{suffix}" for suffix in ("new", "old"))
+    if new.exists():
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            path.rename(old)
+        new.rename(path)
+    for leftover in (old, directory / f"{ARRAY_NAME}.partial"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _merge(known: Sequence[Box], new: Box) -> list[Box]:
+    """Add a box; where it continues another over a whole side the two become one, so the list stays short."""
+    for i, box in enumerate(known):
+        same_rows = (box.y0, box.y1) == (new.y0, new.y1) and (box.x1 == new.x0 or box.x0 == new.x1)
+        same_columns = (box.x0, box.x1) == (new.x0, new.x1) and (box.y1 == new.y0 or box.y0 == new.y1)
+        if same_rows or same_columns:
+            return [*known[:i], box.union(new), *known[i + 1 :]]
+    return [*known, new]
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # The file system has no hard links.
+        shutil.copyfile(source, target)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Who writes the captions: rules, files, and the checks every caption passes."""

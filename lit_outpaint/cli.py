@@ -1,0 +1,139 @@
+"""The training verbs: Lightning's command line with our parts, run directories and one-line refusals."""
+
+import importlib.metadata
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jsonargparse import Namespace, set_parsing_settings
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+
+from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
+from lit_outpaint.checkpoint import read_checkpoint
+from lit_outpaint.data.datamodule import OutpaintDataModule
+from lit_outpaint.models.context import ContextConfig
+from lit_outpaint.module import OutpaintModule
+
+# The docstring under each field of a configuration becomes its help; conditioning parts are chosen by class_path.
+set_parsing_settings(docstring_parse_attribute_docstrings=True, subclasses_enabled=[ContextConfig])
+
+RECORDED_PACKAGES = ("lit-outpaint", "torch", "lightning", "diffusers", "transformers")
+
+
+class OneLineParser(LightningArgumentParser):
+    """Says what is wrong in one line, without the usage text in front of it."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print the message on one line and leave with exit code 2."""
+        if not self.exit_on_error:
+            super().error(message, ex)
+        sys.stderr.write(f"error: {' '.join(message.split())}\n")
+        raise SystemExit(2)
+
+
+class RunRecord(SaveConfigCallback):
+    """Saves ``config.yaml`` (the whole configuration) and ``run.json`` (command, seed, versions) in the run directory."""
+
+    def __init__(self, *args: Any, command: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.command = command
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write ``run.json``; the configuration is written by the base class."""
+        assert trainer.log_dir is not None
+        record = {
+            "command": shlex.join(["python", "-m", "lit_outpaint", *self.command]),
+            "seed": self.config["seed_everything"],
+            "versions": {name: _version(name) for name in RECORDED_PACKAGES},
+        }
+        (Path(trainer.log_dir) / "run.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+class OutpaintCLI(LightningCLI):
+    """``fit``, ``validate``, ``test`` and ``predict``; a run leaves everything in ``runs_dir/name``."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add where a run goes, and its checkpoints."""
+        parser.add_argument("--name", type=str, default="run", help="Name of the run.")
+        parser.add_argument("--runs_dir", type=str, default="runs", help="Directory of all runs.")
+        parser.add_argument(
+            "--overwrite", type=bool, default=False, help="Replace a run of the same name instead of refusing to start."
+        )
+        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
+        parser.set_defaults(
+            {
+                # One file, last.ckpt, as new as the last step; checkpoint.save_top_k keeps more.
+                "checkpoint.save_last": True,
+                "checkpoint.save_top_k": 0,
+                "checkpoint.save_on_train_epoch_end": True,
+                "checkpoint.enable_version_counter": False,
+                "checkpoint.filename": "{step:07d}",
+            }
+        )
+        parser.link_arguments(("runs_dir", "name"), "checkpoint.dirpath", compute_fn=_run_dir)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, without Lightning's remark that arguments came from a function call."""
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Take the model's configuration from a checkpoint, except for ``fit``: there the given one is what is run."""
+        verb = self.config["subcommand"]
+        path = self.config[verb].get("ckpt_path")
+        if path and path not in ("last", "best", "hpc", "registry"):
+            read_checkpoint(path)
+        if verb != "fit":
+            super()._parse_ckpt_path()
+
+    def before_instantiate_classes(self) -> None:
+        """Send logs to the run directory, and refuse to write over another run."""
+        config = self.config[self.subcommand]
+        run_dir = Path(_run_dir(config["runs_dir"], config["name"]))
+        trainer = config["trainer"]
+        trainer["default_root_dir"] = str(run_dir)
+        if trainer["logger"] in (None, True):
+            trainer["logger"] = [_logger(kind, run_dir) for kind in ("CSVLogger", "TensorBoardLogger")]
+        if self.subcommand == "fit" and not trainer["fast_dev_run"]:
+            used = (run_dir / "config.yaml").exists()
+            if used and not config["overwrite"] and not config["ckpt_path"]:
+                raise ValueError(
+                    f"the run directory must be new, but {run_dir} holds a run; give another --name, --ckpt_path to go "
+                    "on, or --overwrite true"
+                )
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a training verb and return the exit code."""
+    OutpaintCLI(
+        OutpaintModule,
+        OutpaintDataModule,
+        args=list(argv),
+        parser_class=OneLineParser,
+        save_config_callback=RunRecord,
+        save_config_kwargs={"overwrite": True, "command": list(argv)},
+        seed_everything_default=0,
+        auto_configure_optimizers=False,
+        parser_kwargs={"prog": "python -m lit_outpaint"},
+    )
+    return 0
+
+
+def _run_dir(runs_dir: str, name: str) -> str:
+    return str(Path(runs_dir) / name)
+
+
+def _logger(kind: str, run_dir: Path) -> Namespace:
+    """Configuration of a logger that writes into the run directory itself."""
+    init_args = Namespace(save_dir=str(run_dir.parent), name=run_dir.name, version="")
+    return Namespace(class_path=f"lightning.pytorch.loggers.{kind}", init_args=init_args)
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

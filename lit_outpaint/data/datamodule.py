@@ -1,0 +1,138 @@
+"""The Lightning data module over a shard set."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from lightning import LightningDataModule
+
+from lit_outpaint.canvas.geometry import DIRECTIONS, Direction, check_direction
+from lit_outpaint.data.index import IndexEntry
+from lit_outpaint.data.integrity import check_shard_set
+from lit_outpaint.data.loading import EpochSampler, ShardLoader
+from lit_outpaint.data.reader import Collate, ShardDataset, ViewChoice
+from lit_outpaint.data.schema import EMPTY_NAME, TEXT_EMPTY, Card, ShardError, Split
+from lit_outpaint.data.tensors import unpack_tensors
+
+
+class OutpaintDataModule(LightningDataModule):
+    """Windows with one side to generate, read from shards that ``python -m data_prep`` wrote."""
+
+    def __init__(
+        self,
+        shards: str,
+        batch_size: int = 32,
+        directions: Sequence[Direction] = DIRECTIONS,
+        mask_ratio: float | tuple[float, float] = 0.5,
+        views: Literal["precomputed", "online"] = "precomputed",
+        num_workers: int = 2,
+        seed: int = 0,
+    ) -> None:
+        """Configure; nothing is read before ``setup``.
+
+        Args:
+            shards: directory of the shard set.
+            batch_size: windows per process and step.
+            directions: sides that may grow, drawn with equal chances.
+            mask_ratio: share of the window that is generated; a pair is a range that is sampled per window. With
+                precomputed views the stored ratios that fall into the range are used.
+            views: where masked latents and visual features come from: the shards, or encoded in every step.
+            num_workers: loader processes; 0 loads in the main process.
+            seed: of sample order and views.
+
+        Raises:
+            ValueError: a value is out of range.
+        """
+        super().__init__()
+        if batch_size < 1 or num_workers < 0:
+            raise ValueError(
+                f"batch_size must be at least 1 and num_workers at least 0, got {batch_size} and {num_workers}"
+            )
+        for direction in directions:
+            check_direction(direction)
+        self.shards = Path(shards)
+        self.batch_size = batch_size
+        self.directions = tuple(directions)
+        self.ratios = mask_ratio if isinstance(mask_ratio, tuple) else (mask_ratio, mask_ratio)
+        self.views = views
+        self.num_workers = num_workers
+        self.seed = seed
+        # Refuses an impossible ratio before anything is loaded.
+        ViewChoice(directions=self.directions, ratios=self.ratios, precomputed=None)
+        self._card: Card | None = None
+        self._datasets: dict[Split, ShardDataset] = {}
+
+    @property
+    def card(self) -> Card:
+        """The card of the set; checks the set on first use."""
+        if self._card is None:
+            self._load()
+        assert self._card is not None
+        return self._card
+
+    def setup(self, stage: str | None = None) -> None:
+        """Check the whole set before step 0.
+
+        Raises:
+            ShardError: it is partial, truncated, mismatched, or of another schema version.
+        """
+        if self._card is None:
+            self._load()
+        if stage == "fit" and len(self._datasets["train"]) == 0:
+            raise ShardError(f"{self.shards} holds no training windows; prepare it with --windows above 0")
+
+    def train_dataloader(self) -> ShardLoader:
+        """Training windows, shuffled by (seed, epoch)."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> ShardLoader | list[ShardLoader]:
+        """Held-out windows in fixed order with fixed views; none when the set has no validation shard."""
+        return self._loader("val") if len(self._datasets["val"]) else []
+
+    def test_dataloader(self) -> ShardLoader | list[ShardLoader]:
+        """The same as for validation."""
+        return self.val_dataloader()
+
+    def predict_dataloader(self) -> ShardLoader | list[ShardLoader]:
+        """The same as for validation."""
+        return self.val_dataloader()
+
+    def _load(self) -> None:
+        card, entries = check_shard_set(self.shards)
+        choice = ViewChoice(
+            directions=self.directions,
+            ratios=self.ratios,
+            precomputed=tuple(card.views) if self.views == "precomputed" else None,
+        )
+        by_split: dict[Split, list[IndexEntry]] = {"train": [], "val": []}
+        split_of = {shard.name: split for split, shards in card.shards.items() for shard in shards}
+        for entry in entries:
+            by_split[split_of[entry.shard]].append(entry)
+        self._datasets = {
+            split: ShardDataset(self.shards, rows, card.window_px, choice, self.seed)
+            for split, rows in by_split.items()
+        }
+        empty = bytearray((self.shards / EMPTY_NAME).read_bytes())
+        self._collate = Collate(unpack_tensors(empty, [TEXT_EMPTY])[TEXT_EMPTY])
+        self._card = card
+
+    def _loader(self, split: Split) -> ShardLoader:
+        dataset = self._datasets[split]
+        trainer = self.trainer
+        sampler = EpochSampler(
+            len(dataset),
+            self.batch_size,
+            shuffle=split == "train",
+            seed=self.seed,
+            rank=trainer.global_rank if trainer is not None else 0,
+            world_size=trainer.world_size if trainer is not None else 1,
+        )
+        return ShardLoader(
+            dataset,
+            sampler,
+            self._collate,
+            num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.num_workers > 0,
+        )

@@ -1,0 +1,118 @@
+"""The order of samples and the loader that goes on where it stopped.
+
+Batch ``g`` of an epoch is a slice of one permutation of all samples that depends on (seed, epoch) alone. A rank takes
+its share *inside* that slice, so one rank with batch 2B and two ranks with batch B see the same global batches.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from torch.utils.data import DataLoader
+from torch.utils.data.distributed import DistributedSampler
+
+from lit_outpaint.data.batch import OutpaintBatch
+from lit_outpaint.data.reader import Collate, SampleRef, ShardDataset
+
+
+class EpochSampler(DistributedSampler[SampleRef]):
+    """One rank's part of the (seed, epoch) order.
+
+    A ``DistributedSampler`` by type only: Lightning replaces every other sampler in a distributed run, and calls
+    ``set_epoch`` on this one.
+    """
+
+    def __init__(
+        self, num_samples: int, batch_size: int, *, shuffle: bool, seed: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        """Plan the batches.
+
+        Args:
+            num_samples: samples of the split.
+            batch_size: samples per rank and step.
+            shuffle: permute per epoch and drop the incomplete last batch (training), or keep the index order and fill
+                the last global batch with its first samples so that ranks stay in step (validation).
+            seed: of the permutation.
+            rank: this process.
+            world_size: number of processes.
+
+        Raises:
+            ValueError: training needs more samples than there are.
+        """
+        super().__init__(range(num_samples), num_replicas=world_size, rank=rank, shuffle=shuffle, seed=seed)  # type: ignore[arg-type]
+        self.total = num_samples
+        self.batch_size = batch_size
+        self.first_batch = 0
+        self.global_batch = batch_size * world_size
+        if shuffle and num_samples < self.global_batch:
+            raise ValueError(
+                f"a training step takes {self.global_batch} samples (batch_size {batch_size} x {world_size} processes),"
+                f" the set holds {num_samples}; lower batch_size or prepare more windows"
+            )
+
+    def order(self, epoch: int) -> list[int]:
+        """Indices of all samples in the order of one epoch, before ranks share them."""
+        if not self.shuffle:
+            return list(range(self.total))
+        # Not a torch generator: on the CPU it keeps 32 bits of its seed only.
+        order: list[int] = np.random.default_rng((self.seed, epoch)).permutation(self.total).tolist()
+        return order
+
+    def __iter__(self) -> Iterator[SampleRef]:  # type: ignore[override]
+        order = self.order(self.epoch)
+        # Validation draws the view of epoch 0 always, so that its losses compare between epochs.
+        epoch = self.epoch if self.shuffle else 0
+        for start in range(self.first_batch * self.global_batch, self.total, self.global_batch):
+            batch = order[start : start + self.global_batch]
+            if len(batch) < self.global_batch:
+                if self.shuffle:
+                    return
+                each = -(-len(batch) // self.num_replicas)
+                batch = (batch * self.num_replicas)[: each * self.num_replicas]
+            share = len(batch) // self.num_replicas
+            for index in batch[self.rank * share : (self.rank + 1) * share]:
+                yield SampleRef(index, epoch)
+
+    def __len__(self) -> int:
+        full, rest = divmod(self.total, self.global_batch)
+        return full * self.batch_size + (0 if self.shuffle else -(-rest // self.num_replicas))
+
+
+class ShardLoader(DataLoader[OutpaintBatch]):
+    """A data loader whose position is part of the checkpoint (Lightning saves and restores it)."""
+
+    def __init__(self, dataset: ShardDataset, sampler: EpochSampler, collate: Collate, **options: Any) -> None:
+        super().__init__(
+            dataset,  # type: ignore[arg-type]
+            sampler=sampler,
+            batch_size=sampler.batch_size,
+            collate_fn=collate,
+            **options,
+        )
+        self.epoch_sampler = sampler
+        self._delivered = 0
+        self._resume: dict[str, int] | None = None
+
+    def __iter__(self) -> Iterator[OutpaintBatch]:  # type: ignore[override]
+        # A generator, so that the order is read at the first batch: Lightning calls iter() before set_epoch().
+        state, self._resume = self._resume, None
+        first = 0
+        if state is not None and state["epoch"] == self.epoch_sampler.epoch:
+            first = state["batches"]
+        self.epoch_sampler.first_batch = self._delivered = first
+        try:
+            for batch in super().__iter__():
+                self._delivered += 1
+                yield batch
+        finally:
+            self.epoch_sampler.first_batch = 0
+
+    def state_dict(self) -> dict[str, int]:
+        """The epoch and how many of its batches were handed out."""
+        return {"epoch": self.epoch_sampler.epoch, "batches": self._delivered}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on after the batches that ``state`` counts; an epoch that is over starts the next one."""
+        over = state["batches"] >= len(self)
+        self._resume = {"epoch": state["epoch"] + over, "batches": 0 if over else state["batches"]}
+        self.epoch_sampler.set_epoch(self._resume["epoch"])

@@ -1,0 +1,239 @@
+"""Random-access reading of shards: a sample by its place in the index, a view by (seed, epoch, key).
+
+Nothing here depends on workers or batch size: what a sample is in an epoch follows from its key alone, so the same
+seed trains on the same data however the loader is cut up.
+"""
+
+import hashlib
+import io
+import os
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image, UnidentifiedImageError
+from pydantic import ValidationError
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lit_outpaint.canvas.geometry import Direction, outpaint_mask
+from lit_outpaint.data.batch import OutpaintBatch
+from lit_outpaint.data.index import IndexEntry
+from lit_outpaint.data.schema import (
+    IMAGE_SUFFIX,
+    MAX_IMAGE_PX,
+    MOMENTS,
+    RECORD_SUFFIX,
+    TENSOR_SUFFIX,
+    TEXT_GLOBAL,
+    TEXT_LOCAL,
+    SampleRecord,
+    ShardError,
+    masked_latents_key,
+    parse_view,
+    view_name,
+    visual_key,
+)
+from lit_outpaint.data.tensors import unpack_tensors
+
+
+class SampleRef(NamedTuple):
+    """Which sample a worker is to load: its place in the index, and the epoch that decides its view."""
+
+    position: int
+    epoch: int
+
+
+class Sample(NamedTuple):
+    """One loaded sample; the fields are those of ``OutpaintBatch`` without the batch axis."""
+
+    key: str
+    direction: str
+    mask: Tensor
+    moments: Tensor
+    text_local: Tensor
+    text_global: Tensor
+    masked_image_latents: Tensor | None
+    visual_features: Tensor | None
+    pixel_values: Tensor | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewChoice:
+    """Which sides and shares of a window may be generated."""
+
+    directions: tuple[Direction, ...]
+    """Sides that may grow, drawn with equal chances."""
+    ratios: tuple[float, float]
+    """Lowest and highest share of the window that is generated; equal for one fixed share."""
+    precomputed: tuple[str, ...] | None
+    """Names of the stored views to choose from; None when features are computed online, so that any share will do."""
+
+    def __post_init__(self) -> None:
+        low, high = self.ratios
+        if not 0 < low <= high < 1:
+            raise ValueError(f"mask_ratio must lie between 0 and 1, low end first, got [{low}, {high}]")
+        if not self.directions:
+            raise ValueError("directions must name at least one side of left, right, up, down, got none")
+        for direction in self.directions if self.precomputed is not None else ():
+            if not self._stored(direction):
+                raise ShardError(
+                    f"no stored view grows {direction!r} with a mask ratio in [{low:g}, {high:g}]; the shards hold"
+                    f" {', '.join(self.precomputed or ())}; change mask_ratio or directions, or set views: online"
+                )
+
+    def draw(self, seed: int, epoch: int, key: str) -> tuple[Direction, float]:
+        """The direction and ratio of one sample in one epoch."""
+        # sha256 rather than hash(): the latter differs between processes.
+        digest = hashlib.sha256(f"view:{seed}:{epoch}:{key}".encode()).digest()
+        source = random.Random(digest)
+        direction = source.choice(self.directions)
+        if self.precomputed is None:
+            return direction, source.uniform(*self.ratios)
+        return direction, source.choice(self._stored(direction))
+
+    def _stored(self, direction: str) -> list[float]:
+        low, high = self.ratios
+        views = (parse_view(name) for name in self.precomputed or ())
+        return [ratio for side, ratio in views if side == direction and low <= ratio <= high]
+
+
+class ShardFiles:
+    """Reads members out of tars at the offsets of the index; files are opened on first use in each process."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._files: dict[str, tuple[int, int]] = {}
+
+    def read(self, entry: IndexEntry, suffix: str) -> bytearray:
+        """Bytes of one member.
+
+        Raises:
+            ShardError: the shard vanished or ends early.
+        """
+        offset, size = entry.span(suffix)
+        data = bytearray(size)
+        try:
+            count = os.preadv(self._descriptor(entry.shard), [data], offset)
+        except OSError as error:
+            raise ShardError(f"cannot read {self.directory / entry.shard}: {error.strerror}") from error
+        if count != size:
+            raise ShardError(f"{self.directory / entry.shard} ends inside sample {entry.key}; prepare the set anew")
+        return data
+
+    def record(self, entry: IndexEntry) -> SampleRecord:
+        """The captions and the origin of a sample.
+
+        Raises:
+            ShardError: the record does not fit the schema.
+        """
+        try:
+            return SampleRecord.model_validate_json(bytes(self.read(entry, RECORD_SUFFIX)))
+        except ValidationError as error:
+            raise ShardError(f"the record of sample {entry.key} in {entry.shard} does not fit the schema") from error
+
+    def _descriptor(self, shard: str) -> int:
+        # A descriptor is shared after a fork, which is harmless since pread keeps no position; the process number
+        # is kept so that only the opener closes it.
+        if shard not in self._files:
+            self._files[shard] = (os.open(self.directory / shard, os.O_RDONLY | os.O_CLOEXEC), os.getpid())
+        return self._files[shard][0]
+
+    def close(self) -> None:
+        """Close what this process opened."""
+        for descriptor, opener in self._files.values():
+            if opener == os.getpid():
+                os.close(descriptor)
+        self._files.clear()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"directory": self.directory, "_files": {}}
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class ShardDataset(Dataset[Sample]):
+    """Samples of one split, addressed by ``SampleRef``."""
+
+    def __init__(
+        self, directory: Path, entries: Sequence[IndexEntry], window_px: int, choice: ViewChoice, seed: int
+    ) -> None:
+        self.files = ShardFiles(directory)
+        self.entries = entries
+        self.window_px = window_px
+        self.choice = choice
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, ref: SampleRef) -> Sample:
+        """Load one sample with the view that its epoch gives it."""
+        entry = self.entries[ref.position]
+        direction, ratio = self.choice.draw(self.seed, ref.epoch, entry.key)
+        online = self.choice.precomputed is None
+        view = view_name(direction, ratio)
+        names = [MOMENTS, TEXT_LOCAL, TEXT_GLOBAL]
+        stored = [] if online else [masked_latents_key(view), visual_key(view)]
+        tensors = unpack_tensors(self.files.read(entry, TENSOR_SUFFIX), names + stored)
+        return Sample(
+            key=entry.key,
+            direction=direction,
+            mask=outpaint_mask(direction, ratio, self.window_px, self.window_px),
+            moments=tensors[MOMENTS],
+            text_local=tensors[TEXT_LOCAL],
+            text_global=tensors[TEXT_GLOBAL],
+            masked_image_latents=None if online else tensors[stored[0]],
+            visual_features=None if online else tensors[stored[1]],
+            pixel_values=decode_window(self.files.read(entry, IMAGE_SUFFIX), self.window_px) if online else None,
+        )
+
+
+def decode_window(data: bytes | bytearray, window_px: int) -> Float[Tensor, "3 {window_px} {window_px}"]:
+    """Decode a stored window to [-1, 1].
+
+    Raises:
+        ShardError: it is no image, too large to be decoded safely, or not of the card's size.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
+            # The header is enough to refuse a decompression bomb before its pixels are made.
+            if max(image.size) > MAX_IMAGE_PX or image.size != (window_px, window_px):
+                raise ShardError(f"a stored window must be {window_px} x {window_px} px, got {image.size}")
+            pixels = np.asarray(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise ShardError(f"a stored window cannot be decoded: {error}; prepare the set anew") from error
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float().div_(127.5).sub_(1.0)
+
+
+class Collate:
+    """Stacks samples into a batch; the features of the empty caption ride along."""
+
+    def __init__(self, text_empty: Float[Tensor, "l d"]) -> None:
+        self.text_empty = text_empty
+
+    def __call__(self, samples: Sequence[Sample]) -> OutpaintBatch:
+        """Stack; ``None`` stays ``None``."""
+
+        def stack(name: Literal["masked_image_latents", "visual_features", "pixel_values"]) -> Tensor | None:
+            values = [getattr(sample, name) for sample in samples]
+            return None if values[0] is None else torch.stack(cast(list[Tensor], values))
+
+        return OutpaintBatch(
+            keys=tuple(sample.key for sample in samples),
+            directions=tuple(sample.direction for sample in samples),
+            mask=torch.stack([sample.mask for sample in samples]),
+            moments=torch.stack([sample.moments for sample in samples]),
+            text_local=torch.stack([sample.text_local for sample in samples]),
+            text_global=torch.stack([sample.text_global for sample in samples]),
+            text_empty=self.text_empty,
+            masked_image_latents=stack("masked_image_latents"),
+            visual_features=stack("visual_features"),
+            pixel_values=stack("pixel_values"),
+        )

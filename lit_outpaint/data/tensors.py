@@ -1,0 +1,70 @@
+"""Named tensors in and out of a ``KEY.safetensors`` member.
+
+Reading takes only the tensors that are asked for: a sample stores every precomputed view, and a training step needs
+one. The format is a little-endian length, a JSON header and the raw bytes, so nothing is ever executed
+(https://huggingface.co/docs/safetensors).
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from lit_outpaint.data.schema import ShardError
+
+_DTYPES: Final = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
+
+
+def pack_tensors(tensors: Mapping[str, Tensor]) -> bytes:
+    """Store tensors as float16, by sorted name, so that equal tensors give equal bytes."""
+    return save({name: tensors[name].detach().to("cpu", torch.float16).contiguous() for name in sorted(tensors)})
+
+
+def tensor_shapes(data: bytes | bytearray) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of what is stored.
+
+    Raises:
+        ShardError: the bytes are not a safetensors file.
+    """
+    return {name: tuple(entry["shape"]) for name, entry in _header(data)[0].items()}
+
+
+def unpack_tensors(data: bytearray, names: Iterable[str]) -> dict[str, Tensor]:
+    """Read some of the stored tensors as float32.
+
+    Raises:
+        ShardError: a name is missing, or the bytes are damaged.
+    """
+    header, start = _header(data)
+    tensors: dict[str, Tensor] = {}
+    for name in names:
+        if name not in header:
+            raise ShardError(f"a sample lacks the tensor {name!r}; it holds {', '.join(sorted(header))}")
+        tensors[name] = _tensor(data, header[name], start, name)
+    return tensors
+
+
+def _tensor(data: bytearray, entry: dict[str, Any], start: int, name: str) -> Tensor:
+    dtype, shape, (begin, end) = _DTYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
+    count = 1
+    for side in shape:
+        count *= side
+    if not (begin >= 0 and end - begin == count * dtype.itemsize and start + end <= len(data)):
+        raise ShardError(f"the tensor {name!r} does not fit its file; prepare the shard set anew")
+    return torch.frombuffer(data, dtype=dtype, count=count, offset=start + begin).reshape(shape).float()
+
+
+def _header(data: bytes | bytearray) -> tuple[dict[str, dict[str, Any]], int]:
+    start = 8 + int.from_bytes(data[:8], "little")
+    if len(data) < 8 or start > len(data):
+        raise ShardError("a .safetensors member is truncated; run `python -m data_prep verify` and prepare it anew")
+    try:
+        header = json.loads(bytes(data[8:start]))
+        header.pop("__metadata__", None)
+        assert all(e["dtype"] in _DTYPES and len(e["data_offsets"]) == 2 for e in header.values())
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+        raise ShardError("a .safetensors member is damaged; prepare the shard set anew") from error
+    return header, start

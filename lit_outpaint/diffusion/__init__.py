@@ -1,0 +1,1 @@
+"""The mathematics of diffusion training as pure functions: tensors in, tensors out."""

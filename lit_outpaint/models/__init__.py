@@ -1,0 +1,1 @@
+"""Networks: the frozen encoders, the U-Net's conditioning and its attention rule."""

@@ -1,0 +1,163 @@
+"""The conditioning part: captions and visual features become the rows W that cross-attention reads.
+
+    W = [E_t, E_i']     (B, 2 L, D), text rows first
+    E_t                 local and global caption, fused to L rows
+    E_i'                visual features, matched from K to L rows
+
+Key and value projections act on each row alone, so W needs no new weights inside the U-Net.
+
+Letters: B batch, L text rows of one caption, K visual tokens, D width of the text encoder (and of W), V width of the
+vision encoder. Source: Kwon et al. 2024, arXiv:2407.12642; what the paper leaves open is a field of `ContextConfig`.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Fusion = Literal["tokens", "channels", "mean", "none"]
+VisualInit = Literal["gated", "plain"]
+
+
+class Context(NamedTuple):
+    """What cross-attention reads."""
+
+    hidden_states: Float[Tensor, "b rows d"]
+    """W."""
+    key_bias: Float[Tensor, " rows"] | None
+    """Added to the attention logits of each row; None adds nothing."""
+
+
+class ContextDims(NamedTuple):
+    """Sizes that the encoders of a model family fix."""
+
+    text_length: int = 77
+    text_dim: int = 768
+    visual_length: int = 49
+    visual_dim: int = 768
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextConfig:
+    """How captions and visual features become context rows."""
+
+    fusion: Fusion = "tokens"
+    """How two captions become one text feature: a learned linear map along tokens (2 L to L) or channels (2 D to D),
+    both starting as the average; the mean; or none, which keeps the rows of both."""
+    visual_init: VisualInit = "gated"
+    """gated: the visual rows start closed, so that step 0 reproduces the base model; plain: they start as wide open
+    as the text rows, as in the paper."""
+    gate_init: float = -12.0
+    """Start of the learned number added to the attention logits of the visual rows (gated only)."""
+
+    def __post_init__(self) -> None:
+        if self.gate_init > 0:
+            raise ValueError(f"gate_init must be at most 0 (0 = as open as plain), got {self.gate_init}")
+
+    def build(self, dims: ContextDims) -> "ContextEncoder":
+        """Make the module for encoders of these sizes."""
+        return ContextEncoder(**dims._asdict(), **asdict(self))
+
+
+class ContextEncoder(ModelMixin, ConfigMixin):
+    """Turn caption and visual features into context rows; all of its few weights are trained.
+
+    A caption that is left out (guidance, dropout) is the empty caption's features; a picture that is left out is
+    visual features of zeros, which training shows the model by visual dropout.
+    """
+
+    config_name = "config.json"
+
+    @register_to_config
+    def __init__(
+        self,
+        text_length: int = 77,
+        text_dim: int = 768,
+        visual_length: int = 49,
+        visual_dim: int = 768,
+        fusion: Fusion = "tokens",
+        visual_init: VisualInit = "gated",
+        gate_init: float = -12.0,
+    ) -> None:
+        super().__init__()
+        self.fusion = fusion
+        self.text_fusion = _build_fusion(fusion, text_length, text_dim)
+        self.visual_projection = nn.Linear(visual_dim, text_dim) if visual_dim != text_dim else None
+        self.visual_match = _linear_from(interpolation_matrix(visual_length, text_length))
+        self.log_gate = nn.Parameter(torch.tensor(float(gate_init))) if visual_init == "gated" else None
+
+    def forward(
+        self,
+        text_local: Float[Tensor, "b l d"],
+        text_global: Float[Tensor, "b l d"],
+        visual_features: Float[Tensor, "b k v"],
+    ) -> Context:
+        """Build W.
+
+        Args:
+            text_local: last hidden state of the text encoder for the window's caption.
+            text_global: the same for the caption of the whole scene.
+            visual_features: patch tokens of the vision encoder, class token dropped.
+
+        Returns:
+            W of shape (B, 2 L, D), or (B, 3 L, D) without fusion, text rows first, and the bias of its rows.
+        """
+        text = self.fuse_text(text_local, text_global)
+        visual = self.match_visual(visual_features)
+        hidden_states = torch.cat([text, visual], dim=1)
+        if self.log_gate is None:
+            return Context(hidden_states, None)
+        closed = self.log_gate.expand(visual.shape[1])
+        return Context(hidden_states, torch.cat([closed.new_zeros(text.shape[1]), closed]))
+
+    def fuse_text(
+        self, text_local: Float[Tensor, "b l d"], text_global: Float[Tensor, "b l d"]
+    ) -> Float[Tensor, "b rows d"]:
+        """Fuse the two captions to E_t."""
+        if self.fusion == "tokens":
+            return _along_tokens(self.text_fusion, torch.cat([text_global, text_local], dim=1))
+        if self.fusion == "channels":
+            return self.text_fusion(torch.cat([text_global, text_local], dim=2))
+        if self.fusion == "mean":
+            return (text_global + text_local) / 2
+        return torch.cat([text_global, text_local], dim=1)
+
+    def match_visual(self, visual_features: Float[Tensor, "b k v"]) -> Float[Tensor, "b l d"]:
+        """Match the visual features to the shape of a caption: E_i'."""
+        if self.visual_projection is not None:
+            visual_features = self.visual_projection(visual_features)
+        return _along_tokens(self.visual_match, visual_features)
+
+
+def interpolation_matrix(source: int, target: int) -> Float[Tensor, "{target} {source}"]:
+    """Weights that stretch ``source`` tokens over ``target`` rows by linear interpolation; rows sum to 1."""
+    position = torch.linspace(0, source - 1, target)
+    distance = (position[:, None] - torch.arange(source)[None, :]).abs()
+    return (1 - distance).clamp(min=0)
+
+
+def _build_fusion(fusion: Fusion, length: int, dim: int) -> nn.Linear | None:
+    """Make the learned map of a fusion; None for fusions that learn nothing."""
+    if fusion in ("mean", "none"):
+        return None
+    size = {"tokens": length, "channels": dim}[fusion]
+    half = torch.eye(size) / 2
+    return _linear_from(torch.cat([half, half], dim=1))
+
+
+def _linear_from(weight: Float[Tensor, "o i"]) -> nn.Linear:
+    """Make a linear map that starts with ``weight`` and no offset."""
+    linear = nn.Linear(weight.shape[1], weight.shape[0])
+    with torch.no_grad():
+        linear.weight.copy_(weight)
+        linear.bias.zero_()
+    return linear
+
+
+def _along_tokens(linear: nn.Linear, tokens: Float[Tensor, "b i d"]) -> Float[Tensor, "b o d"]:
+    """Apply a linear map along the token axis."""
+    return linear(tokens.transpose(1, 2)).transpose(1, 2)

@@ -1,0 +1,127 @@
+"""The denoiser: a stock diffusers U-Net whose first convolution also reads the mask and the masked image.
+
+The nine input channels are, in this order, the noisy latents (4), the mask (1, 1 = generate) and the latents of the
+image with the part to generate blanked (4): the order of Stable Diffusion inpainting weights, which therefore load
+as they are.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from diffusers import UNet2DConditionModel
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lit_outpaint.models.encoders import check_parts
+
+LATENT_CHANNELS = 4
+INPAINT_CHANNELS = 9
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Which weights training starts from and which of them it changes."""
+
+    pretrained: str = "models/scapes"
+    """Model family: a Stable Diffusion directory or hub name with vae/, text_encoder/, tokenizer/, unet/, scheduler/
+    and, unless ``vision`` is given, image_encoder/ and image_processor/."""
+    unet: str | None = None
+    """Directory or hub name whose unet/ is trained instead of the family's (4 or 9 input channels)."""
+    vision: str | None = None
+    """Directory or hub name of the CLIP whose vision encoder is used, for families that have none."""
+    train: Literal["all", "attention"] = "all"
+    """all: every weight of the U-Net; attention: its attention layers and the first convolution (the conditioning
+    is always trained)."""
+    channels_last: bool = False
+    """Memory layout of the U-Net's convolutions; faster on GPUs and with bfloat16 on CPUs."""
+    gradient_checkpointing: bool = False
+    """Compute activations twice to hold fewer of them."""
+
+
+def load_unet(config: ModelConfig) -> UNet2DConditionModel:
+    """Load the U-Net that training starts from, with nine input channels and its trained part marked.
+
+    Raises:
+        FileNotFoundError: a local directory lacks unet/.
+        ValueError: the U-Net reads neither 4 nor 9 channels.
+    """
+    home = config.unet or config.pretrained
+    check_parts(home, ["unet"])
+    unet = UNet2DConditionModel.from_pretrained(Path(home) if Path(home).is_dir() else home, subfolder="unet")
+    unet = extend_conv_in(unet.float())
+    unet.requires_grad_(config.train == "all")
+    for parameter in _attention_parameters(unet):
+        parameter.requires_grad_(True)
+    if config.channels_last:
+        unet.to(memory_format=torch.channels_last)
+    if config.gradient_checkpointing:
+        unet.enable_gradient_checkpointing()
+    return unet.train()
+
+
+def extend_conv_in(unet: UNet2DConditionModel, in_channels: int = INPAINT_CHANNELS) -> UNet2DConditionModel:
+    """Return ``unet`` with a first convolution that reads ``in_channels`` channels; changed in place.
+
+    The new channels start with zero weights, so that the output does not depend on what they hold until training
+    has moved them. A U-Net that already reads ``in_channels`` channels is returned unchanged.
+
+    Args:
+        unet: text-to-image U-Net with 4 input channels, or an inpainting U-Net.
+        in_channels: wanted number of input channels, 9 for noisy latents + mask + masked-image latents.
+
+    Raises:
+        ValueError: the U-Net reads a number of channels that cannot be extended to ``in_channels``.
+    """
+    old = unet.conv_in
+    if old.in_channels == in_channels:
+        return unet
+    if old.in_channels != LATENT_CHANNELS or in_channels < LATENT_CHANNELS:
+        raise ValueError(
+            f"the base U-Net must read {LATENT_CHANNELS} channels (text-to-image) or {in_channels} (inpainting), "
+            f"got {old.in_channels}; choose another unet"
+        )
+    new = nn.Conv2d(
+        in_channels,
+        old.out_channels,
+        kernel_size=old.kernel_size,
+        stride=old.stride,
+        padding=old.padding,
+        bias=old.bias is not None,
+        device=old.weight.device,
+        dtype=old.weight.dtype,
+    )
+    with torch.no_grad():
+        new.weight.zero_()
+        new.weight[:, :LATENT_CHANNELS].copy_(old.weight)
+        if old.bias is not None:
+            new.bias.copy_(old.bias)
+    unet.conv_in = new
+    unet.register_to_config(in_channels=in_channels)
+    return unet
+
+
+def unet_input(
+    noisy_latents: Float[Tensor, "b c h w"],
+    mask: Float[Tensor, "b 1 mh mw"],
+    masked_image_latents: Float[Tensor, "b c h w"],
+) -> Float[Tensor, "b d h w"]:
+    """Stack what the U-Net reads: noisy latents, mask at latent size, masked-image latents.
+
+    Args:
+        noisy_latents: latents at the current timestep.
+        mask: 1 = generate, 0 = keep; at pixel or latent size. Mask borders lie on latent cells, so that taking the
+            nearest pixel loses nothing.
+        masked_image_latents: scaled latents of the image with the 1s of the mask blanked.
+    """
+    mask = nn.functional.interpolate(mask, size=noisy_latents.shape[-2:], mode="nearest")
+    return torch.cat([noisy_latents, mask.to(noisy_latents.dtype), masked_image_latents], dim=1)
+
+
+def _attention_parameters(unet: UNet2DConditionModel) -> Iterator[nn.Parameter]:
+    """Weights of the attention layers, and of the first convolution, which must learn to read its new channels."""
+    for name, parameter in unet.named_parameters():
+        if ".attn1." in name or ".attn2." in name or name.startswith("conv_in."):
+            yield parameter

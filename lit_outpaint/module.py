@@ -1,0 +1,206 @@
+"""The training system: parts built from configuration, and one step of the algorithm.
+
+    latents     ~ q(. | window)                          from the moments in the shard
+    W           = conditioning(local, global, picture)   captions and picture dropped now and then
+    model_pred  = unet([noisy latents, mask, masked-image latents], t, W)
+    loss        = MSE(model_pred, target) over the region that counts
+"""
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule
+from torch import Tensor
+from torch.nn import Parameter
+from torch.serialization import add_safe_globals
+
+from lit_outpaint.callbacks.averaged_weights import AveragedWeights
+from lit_outpaint.checkpoint import check_shapes
+from lit_outpaint.data.batch import OutpaintBatch
+from lit_outpaint.data.fingerprint import require_same_encoders
+from lit_outpaint.data.views import blank_masked, visible_crop
+from lit_outpaint.diffusion.dropout import DropoutConfig, drop_masks, replace_rows
+from lit_outpaint.diffusion.guidance import guide
+from lit_outpaint.diffusion.loss import region_weights, weighted_mse
+from lit_outpaint.diffusion.objective import ObjectiveConfig
+from lit_outpaint.diffusion.sampling import denoise
+from lit_outpaint.diffusion.schedule import load_scheduler
+from lit_outpaint.diffusion.snr import min_snr_weights
+from lit_outpaint.diffusion.targets import add_noise, training_target
+from lit_outpaint.models.attention import AttentionRule, FullAttention
+from lit_outpaint.models.context import Context, ContextConfig
+from lit_outpaint.models.ema import Ema, EmaConfig
+from lit_outpaint.models.encoders import FrozenEncoders, family_dims, family_scaling_factor, sample_latents
+from lit_outpaint.models.unet import ModelConfig, load_unet, unet_input
+from lit_outpaint.optim import OptimConfig, build_lr_schedule, build_optimizer
+
+# Hyperparameters are stored as these objects; checkpoints load with weights_only=True.
+add_safe_globals([ContextConfig, DropoutConfig, EmaConfig, FullAttention, ModelConfig, ObjectiveConfig, OptimConfig])
+
+
+class OutpaintModule(LightningModule):
+    """Fine-tunes a text-to-image U-Net to widen images, guided by two captions and by what is already there."""
+
+    def __init__(
+        self,
+        base: ModelConfig = ModelConfig(),
+        context: ContextConfig = ContextConfig(),
+        attention: AttentionRule | None = None,
+        objective: ObjectiveConfig = ObjectiveConfig(),
+        optim: OptimConfig = OptimConfig(),
+        dropout: DropoutConfig = DropoutConfig(),
+        ema: EmaConfig = EmaConfig(),
+    ) -> None:
+        """Build the parts.
+
+        Args:
+            base: the weights to start from.
+            context: the conditioning part, captions and visual features to context rows.
+            attention: how attention layers read those rows; None reads all of them everywhere.
+            objective: what is regressed.
+            optim: optimiser and learning rate.
+            dropout: how often conditions are dropped.
+            ema: moving average of the trained weights.
+        """
+        super().__init__()
+        self.save_hyperparameters()
+        self.config, self.objective, self.optim, self.dropout = base, objective, optim, dropout
+        self.scheduler = load_scheduler(base.pretrained, objective.prediction_type)
+        self.prediction_type = self.scheduler.config.prediction_type
+        self.scaling_factor = family_scaling_factor(base.pretrained)
+        self.context = context.build(family_dims(base.pretrained, base.vision))
+        self.unet = load_unet(base)
+        self.attention = attention or FullAttention()
+        self.attention.install(self.unet)
+        self.ema = Ema(ema, self.trained()) if ema.decay is not None else None
+        self._encoders: list[FrozenEncoders] = []  # in a list, so that they are neither saved nor trained
+
+        alphas_cumprod = self.scheduler.alphas_cumprod
+        weights = min_snr_weights(alphas_cumprod, objective.snr_gamma, self.prediction_type)
+        self.register_buffer("alphas_cumprod", alphas_cumprod, persistent=False)
+        self.register_buffer("timestep_weights", weights, persistent=False)
+
+    def setup(self, stage: str) -> None:
+        """Refuse shards whose features another family's encoders made."""
+        card = getattr(self.trainer.datamodule, "card", None)
+        if card is not None and self.config.vision is None and Path(self.config.pretrained).is_dir():
+            require_same_encoders(card, Path(self.config.pretrained))
+
+    def training_step(self, batch: OutpaintBatch, batch_idx: int) -> Tensor:
+        """Regress the target of one random timestep per sample."""
+        batch = self.drop_conditions(self.complete(batch))
+        latents = sample_latents(batch.moments, self.scaling_factor)
+        noise = torch.randn_like(latents)
+        timesteps = torch.randint(0, len(self.alphas_cumprod), (len(latents),), device=self.device)
+        loss = self.denoising_loss(batch, latents, noise, timesteps)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(latents))
+        return loss
+
+    def denoising_loss(self, batch: OutpaintBatch, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """Error of the prediction for given noise and timesteps."""
+        noisy_latents = add_noise(latents, noise, timesteps, self.alphas_cumprod)
+        model_pred = self(batch, noisy_latents, timesteps)
+        target = training_target(self.prediction_type, latents, noise, timesteps, self.alphas_cumprod)
+        size = (latents.shape[2], latents.shape[3])
+        cells = region_weights(batch.mask, self.objective.loss_region, self.objective.known_weight, size)
+        return weighted_mse(model_pred, target, cells, self.timestep_weights[timesteps])
+
+    def forward(self, batch: OutpaintBatch, noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
+        """Predict the target from noisy latents, the masked image and the context."""
+        context = self.condition(batch)
+        stacked = unet_input(noisy_latents, batch.mask, batch.masked_image_latents)
+        if self.config.channels_last:
+            stacked = stacked.contiguous(memory_format=torch.channels_last)
+        kwargs = self.attention.cross_attention_kwargs(context)
+        return self.unet(stacked, timesteps, context.hidden_states, cross_attention_kwargs=kwargs).sample
+
+    def condition(self, batch: OutpaintBatch) -> Context:
+        """Captions and visual features to context rows."""
+        return self.context(batch.text_local, batch.text_global, batch.visual_features)
+
+    def drop_conditions(self, batch: OutpaintBatch) -> OutpaintBatch:
+        """Drop captions and visual features of some samples."""
+        uniform = torch.rand(len(batch.mask), device=self.device)
+        drop_text, drop_visual = drop_masks(uniform, self.dropout.text, self.dropout.visual, self.dropout.both)
+        return batch._replace(
+            text_local=replace_rows(batch.text_local, batch.text_empty, drop_text),
+            text_global=replace_rows(batch.text_global, batch.text_empty, drop_text),
+            visual_features=replace_rows(batch.visual_features, None, drop_visual),
+        )
+
+    def complete(self, batch: OutpaintBatch) -> OutpaintBatch:
+        """Encode the masked image and the visible part where the shards hold neither (online views)."""
+        if batch.masked_image_latents is not None and batch.visual_features is not None:
+            return batch
+        windows = batch.pixel_values
+        crops = [visible_crop(window[None], mask)[0] for window, mask in zip(windows, batch.mask, strict=True)]
+        return batch._replace(
+            masked_image_latents=self.encoders.encode_mode(blank_masked(windows, batch.mask)),
+            visual_features=self.encoders.encode_visual(crops),
+        )
+
+    @torch.no_grad()
+    def sample(
+        self, batch: OutpaintBatch, num_inference_steps: int, guidance_scale: float, generator: torch.Generator
+    ) -> Tensor:
+        """Draw latents for a batch's masks and captions; guidance drops the captions."""
+        batch = self.complete(batch)
+        empty = batch.text_empty.expand_as(batch.text_local)
+        unconditional = batch._replace(text_local=empty, text_global=empty)
+        noise = torch.randn(batch.masked_image_latents.shape, generator=generator).to(self.device)
+
+        def predict(latents: Tensor, timestep: Tensor) -> Tensor:
+            dropped, full = self(unconditional, latents, timestep), self(batch, latents, timestep)
+            return guide(dropped, full, guidance_scale)
+
+        return denoise(predict, noise, deepcopy(self.scheduler), num_inference_steps)
+
+    def validation_step(self, batch: OutpaintBatch, batch_idx: int) -> None:
+        """Log the error of the averaged weights."""
+        self.log("val/loss", self.held_out_loss(batch, batch_idx), prog_bar=True, batch_size=len(batch.mask))
+
+    def test_step(self, batch: OutpaintBatch, batch_idx: int) -> None:
+        """Log the error of the averaged weights."""
+        self.log("test/loss", self.held_out_loss(batch, batch_idx), batch_size=len(batch.mask))
+
+    def predict_step(self, batch: OutpaintBatch, batch_idx: int) -> Tensor:
+        """Draw the windows of a batch, as pixels in [-1, 1]."""
+        generator = torch.Generator().manual_seed(batch_idx)
+        return self.encoders.decode(self.sample(batch, num_inference_steps=25, guidance_scale=3.0, generator=generator))
+
+    def held_out_loss(self, batch: OutpaintBatch, batch_idx: int) -> Tensor:
+        """Error for the same noise in every epoch, at timesteps spread evenly over the schedule."""
+        batch = self.complete(batch)
+        generator = torch.Generator().manual_seed(batch_idx)
+        latents = sample_latents(batch.moments.cpu(), self.scaling_factor, generator).to(self.device)
+        noise = torch.randn(latents.shape, generator=generator).to(self.device)
+        timesteps = torch.linspace(0, len(self.alphas_cumprod) - 1, len(latents), device=self.device).long()
+        return self.denoising_loss(batch, latents, noise, timesteps)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW, and a learning rate that changes per optimiser step."""
+        optimizer = build_optimizer(self.optim, self.trained())
+        run_steps = self.trainer.estimated_stepping_batches
+        schedule = build_lr_schedule(self.optim, optimizer, run_steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_callbacks(self) -> list[Callback]:
+        """The moving average drives itself."""
+        return [AveragedWeights()] if self.ema is not None else []
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another shape in one line."""
+        check_shapes(checkpoint["state_dict"], self.state_dict())
+
+    def trained(self) -> dict[str, Parameter]:
+        """The parameters that training changes, by name."""
+        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+    @property
+    def encoders(self) -> FrozenEncoders:
+        """The family's frozen encoders, loaded when first needed (training on shards needs none)."""
+        if not self._encoders:
+            self._encoders.append(FrozenEncoders.from_pretrained(self.config.pretrained, self.config.vision))
+        return self._encoders[0].to(self.device)

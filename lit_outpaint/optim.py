@@ -1,0 +1,84 @@
+"""Optimiser and learning-rate schedule."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch.nn import Parameter
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """AdamW and its learning rate over time; the gradient norm is clipped by ``trainer.gradient_clip_val``."""
+
+    lr: float = 1e-5
+    """Peak learning rate."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """What the learning rate does after the warm-up: stay, or fall to 0 along a half cosine."""
+    warmup_steps: int = 0
+    """Optimiser steps over which the learning rate grows from 0."""
+    total_steps: int | None = None
+    """Optimiser steps after which the cosine has fallen to 0; None takes the length of the run."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of AdamW's two averages."""
+    weight_decay: float = 1e-2
+    """Of the U-Net's weights; the conditioning's are not decayed."""
+    gate_lr: float = 0.05
+    """Learning rate of the log-gate of the visual rows, which has some ten units to go."""
+    fused: bool = True
+    """One kernel for all parameters."""
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "gate_lr"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"optim.{name} must be positive, got {getattr(self, name)}")
+        if self.warmup_steps < 0:
+            raise ValueError(f"optim.warmup_steps must be at least 0, got {self.warmup_steps}")
+
+
+def build_optimizer(config: OptimConfig, parameters: Mapping[str, Parameter]) -> AdamW:
+    """Make AdamW with one group each for the U-Net, the conditioning and its gate."""
+    unet, context, gate = [], [], []
+    for name, parameter in parameters.items():
+        (gate if name.endswith("log_gate") else unet if name.startswith("unet.") else context).append(parameter)
+    groups: list[dict[str, Any]] = [
+        {"name": "unet", "params": unet, "weight_decay": config.weight_decay},
+        {"name": "context", "params": context, "weight_decay": 0.0},
+        # While the gate is closed its gradient is some 1e-6 of an ordinary one, below AdamW's usual epsilon.
+        {"name": "gate", "params": gate, "weight_decay": 0.0, "lr": config.gate_lr, "eps": 1e-16},
+    ]
+    groups = [group for group in groups if group["params"]]
+    optimizer = AdamW(groups, lr=config.lr, betas=config.betas, fused=config.fused)
+    # A fused optimiser would unscale float16 gradients by itself, and Lightning then refuses to clip them, in bfloat16
+    # too, where nothing is scaled. Without the mark the gradient scaler unscales first, as for any optimiser.
+    optimizer._step_supports_amp_scaling = False
+    return optimizer
+
+
+def build_lr_schedule(config: OptimConfig, optimizer: AdamW, run_steps: int | float) -> LambdaLR:
+    """Make the schedule, stepped once per optimiser step.
+
+    Raises:
+        ValueError: cosine without a known end.
+    """
+    total_steps = config.total_steps or run_steps
+    if config.schedule == "cosine" and not math.isfinite(total_steps):
+        raise ValueError("optim.schedule cosine needs optim.total_steps when the run has no end of its own")
+    return LambdaLR(optimizer, lambda step: lr_factor(step, config.schedule, config.warmup_steps, total_steps))
+
+
+def lr_factor(step: int, schedule: Literal["constant", "cosine"], warmup_steps: int, total_steps: int | float) -> float:
+    """Share of the peak learning rate at a step (counted from 0), in [0, 1].
+
+    >>> [lr_factor(step, "constant", 4, 100) for step in (0, 1, 3, 50)]
+    [0.25, 0.5, 1.0, 1.0]
+    """
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    if schedule == "constant":
+        return 1.0
+    progress = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
+    return (1 + math.cos(math.pi * progress)) / 2

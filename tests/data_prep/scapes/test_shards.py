@@ -1,0 +1,111 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_prep.config import SourceConfig
+from data_prep.raw import RawRecord
+from data_prep.scapes.captions import local_caption
+from data_prep.scapes.shards import PANORAMA_GRID, STRIDE, Job, place_of, window_facts, write_evalset, write_windows
+from data_prep.scapes.world import WINDOW, World
+from data_prep.tars import read_samples
+from lit_outpaint.data.evalset import read_panoramas, read_windows
+
+CONFIG = SourceConfig(windows=6, val_windows=3, panoramas=2, eval_windows=3, eval_steps=3, samples_per_shard=10, seed=4)
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("raw")
+    write_windows(directory, CONFIG, workers=1)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def evalset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("evalset")
+    write_evalset(directory, CONFIG, workers=1)
+    return directory
+
+
+def test_more_processes_give_the_same_bytes(raw: Path, tmp_path: Path) -> None:
+    write_windows(tmp_path, CONFIG, workers=2)
+    names = sorted(path.name for path in raw.iterdir())
+    assert names == sorted(path.name for path in tmp_path.iterdir())
+    assert all((raw / name).read_bytes() == (tmp_path / name).read_bytes() for name in names)
+
+
+def windows(raw: Path, split: str) -> list[tuple[str, np.ndarray, RawRecord]]:
+    rows = []
+    for key, members in read_samples(raw / f"{split}-00000.tar", ("webp", "json")):
+        with Image.open(io.BytesIO(members["webp"].data)) as image:
+            rows.append((key, np.asarray(image.convert("RGB")), RawRecord.model_validate_json(members["json"].data)))
+    return rows
+
+
+def test_a_stored_window_is_the_world_at_its_place_without_loss(raw: Path) -> None:
+    for number, (_, pixels, record) in enumerate(windows(raw, "train")):
+        place = place_of(Job("train", number, 4))
+        assert record.id == f"world {place.world} at {place.x},{place.y}"
+        assert np.array_equal(pixels, place.render())
+        assert len(record.local_captions) == 5
+
+
+def test_training_worlds_are_even_and_held_out_worlds_odd(raw: Path) -> None:
+    for split, odd in (("train", 0), ("val", 1)):
+        assert {int(record.id.split()[1]) % 2 for _, _, record in windows(raw, split)} == {odd}
+    assert {place_of(Job(kind, i, 4)).world % 2 for kind in ("eval", "panorama") for i in range(20)} == {1}
+
+
+def test_kinds_of_windows_share_no_place() -> None:
+    kinds = ("train", "val", "eval", "panorama")
+    places = [place_of(Job(kind, number, seed)) for kind in kinds for number in range(50) for seed in (0, 1)]
+    assert len(set(places)) == len(places)
+
+
+def test_training_windows_reach_sky_and_ground() -> None:
+    rows = [place_of(Job("train", number, 0)).y for number in range(400)]
+    assert min(rows) < -128
+    assert max(rows) > 128
+    assert 0.6 < sum(y == 0 for y in rows) / len(rows) < 0.8
+
+
+def test_more_windows_leave_the_first_ones_as_they_are(raw: Path, tmp_path: Path) -> None:
+    more = SourceConfig(windows=9, val_windows=0, samples_per_shard=10, seed=4)
+    write_windows(tmp_path, more, workers=1)
+    for (key, pixels, record), (other_key, other_pixels, other) in zip(
+        windows(raw, "train"), windows(tmp_path, "train"), strict=False
+    ):
+        assert (key, record) == (other_key, other)
+        assert np.array_equal(pixels, other_pixels)
+
+
+def test_a_panorama_is_the_world_step_by_step(evalset: Path) -> None:
+    for number, row in enumerate(read_panoramas(evalset)):
+        place = place_of(Job("panorama", number, 4))
+        world, x = World(place.world), place.x // PANORAMA_GRID * PANORAMA_GRID
+        assert (row.window_px, row.stride_px, len(row.steps), row.direction) == (WINDOW, STRIDE, 3, "right")
+        with Image.open(evalset / row.image) as image:
+            pixels = np.asarray(image)
+        assert pixels.shape == (128, 128 + 3 * 64, 3)
+        assert np.array_equal(pixels[:, :128], world.render(x))
+        assert row.first_facts == window_facts(world.facts(x))
+        for step, truth in enumerate(row.steps, 1):
+            facts = world.facts(x + 64 * step)
+            assert truth.facts == window_facts(facts)
+            assert truth.local_caption == local_caption(facts)
+            assert truth.strip_facts == window_facts(world.facts(x + 64 * step + 64, 0, 64, 128))
+
+
+def test_held_out_windows_show_the_surface_and_carry_their_facts(evalset: Path) -> None:
+    rows = read_windows(evalset)
+    assert len(rows) == 3
+    for number, row in enumerate(rows):
+        place = place_of(Job("eval", number, 4))
+        assert place.y == 0
+        assert row.facts == window_facts(place.facts())
+        assert row.facts.time is not None
+        assert row.facts.biomes
+        assert 40 <= len(row.dense_caption.split()) <= 140

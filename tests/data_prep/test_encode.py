@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from lit_outpaint.canvas.geometry import Direction, known_box
+from lit_outpaint.data.integrity import check_shard_set
+from lit_outpaint.data.reader import ShardFiles, decode_window
+from lit_outpaint.data.schema import (
+    EMPTY_NAME,
+    MOMENTS,
+    TEXT_EMPTY,
+    TEXT_GLOBAL,
+    TEXT_LOCAL,
+    masked_latents_key,
+    visual_key,
+)
+from lit_outpaint.data.tensors import unpack_tensors
+from lit_outpaint.models.encoders import FrozenEncoders
+
+HALF = {"rtol": 2e-3, "atol": 2e-3}
+
+
+@pytest.fixture(scope="module")
+def encoders(models: Path) -> FrozenEncoders:
+    return FrozenEncoders.from_pretrained(models)
+
+
+def stored(shards: Path, position: int, names: list[str]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    card, entries = check_shard_set(shards)
+    files = ShardFiles(shards)
+    window = decode_window(files.read(entries[position], "webp"), card.window_px)
+    return window[None], unpack_tensors(files.read(entries[position], "safetensors"), names)
+
+
+@pytest.mark.parametrize("direction", ["left", "right", "up", "down"])
+def test_masked_latents_are_the_encoding_of_the_window_with_the_growing_side_grey(
+    shards: Path, encoders: FrozenEncoders, direction: Direction
+) -> None:
+    view = f"{direction}.0.5"
+    window, tensors = stored(shards, 3, [masked_latents_key(view), visual_key(view)])
+    known = known_box(direction, 0.5, 128, 128)
+    blanked = torch.zeros_like(window)
+    shown = window[..., known.y0 : known.y1, known.x0 : known.x1]
+    blanked[..., known.y0 : known.y1, known.x0 : known.x1] = shown
+    torch.testing.assert_close(tensors[masked_latents_key(view)][None], encoders.encode_mode(blanked), **HALF)
+    torch.testing.assert_close(tensors[visual_key(view)][None], encoders.encode_visual(shown), **HALF)
+
+
+def test_moments_are_those_of_the_whole_window(shards: Path, encoders: FrozenEncoders) -> None:
+    window, tensors = stored(shards, 7, [MOMENTS])
+    torch.testing.assert_close(tensors[MOMENTS][None], encoders.encode_image(window), **HALF)
+
+
+def test_text_features_are_those_of_the_recorded_captions(shards: Path, encoders: FrozenEncoders) -> None:
+    _, entries = check_shard_set(shards)
+    record = ShardFiles(shards).record(entries[5])
+    _, tensors = stored(shards, 5, [TEXT_LOCAL, TEXT_GLOBAL])
+    expected = encoders.encode_text([record.local_caption, record.global_caption])
+    torch.testing.assert_close(torch.stack([tensors[TEXT_LOCAL], tensors[TEXT_GLOBAL]]), expected, **HALF)
+    empty = unpack_tensors(bytearray((shards / EMPTY_NAME).read_bytes()), [TEXT_EMPTY])[TEXT_EMPTY]
+    torch.testing.assert_close(empty[None], encoders.encode_text([""]), **HALF)
+
+
+def test_the_card_counts_truncated_captions(shards: Path, encoders: FrozenEncoders) -> None:
+    card, entries = check_shard_set(shards)
+    records = [ShardFiles(shards).record(entry) for entry in entries]
+    texts = [text for record in records for text in (record.local_caption, record.global_caption)]
+    assert card.text.captions == len(texts) == sum(card.text.token_histogram.values())
+    assert card.text.truncated == encoders.count_truncated(texts) > 0

@@ -1,0 +1,173 @@
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+import webdataset
+
+from data_prep import caption, encode
+from data_prep.__main__ import main
+from data_prep.scapes import shards as scapes_shards
+from data_prep.testing import build_toy_shards
+from lit_outpaint.captions.scene import read_scene
+from lit_outpaint.data.integrity import check_shard_set
+from lit_outpaint.data.reader import ShardFiles
+from lit_outpaint.data.schema import SampleRecord
+
+SMALL = {"windows": 7, "val_windows": 0, "panoramas": 1, "eval_windows": 1, "samples_per_shard": 3}
+
+
+def content(directory: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(directory)): p.read_bytes() for p in directory.rglob("*") if p.is_file()}
+
+
+def arguments(out: Path, models: Path, *more: str) -> list[str]:
+    sizes = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
+    return ["all", "--out", str(out), "--models", str(models), "--workers", "1", *sizes, *more]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(models: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    return content(build_toy_shards(tmp_path_factory.mktemp("undisturbed") / "set", models, **SMALL))
+
+
+def test_the_same_command_twice_gives_the_same_bytes(
+    models: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    assert content(build_toy_shards(tmp_path / "set", models, **SMALL)) == undisturbed
+    assert {name for name in undisturbed if "/" not in name} == {
+        "train-00000.tar", "train-00001.tar", "train-00002.tar", "index.jsonl", "empty.safetensors", "card.json"
+    }  # fmt: skip
+
+
+def test_plain_webdataset_reads_every_sample(shards: Path) -> None:
+    _, entries = check_shard_set(shards)
+    urls = sorted(str(path) for path in shards.glob("*.tar"))
+    samples = list(webdataset.WebDataset(urls, shardshuffle=False))
+    assert [sample["__key__"] for sample in samples] == [entry.key for entry in entries]
+    for sample in samples:
+        assert {name for name in sample if not name.startswith("__")} == {"webp", "json", "safetensors"}
+        SampleRecord.model_validate_json(sample["json"])
+
+
+class Killed(BaseException):
+    """Stands for a signal: nothing catches it."""
+
+
+@pytest.mark.parametrize("where", ["render", "caption", "encode"])
+def test_a_killed_preparation_goes_on_and_ends_with_the_same_bytes(
+    models: Path, tmp_path: Path, undisturbed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    module = {"render": scapes_shards, "caption": caption, "encode": encode}[where]
+    calls = 0
+
+    def dying(items: Iterable[object], total: int, label: str) -> Iterable[object]:
+        nonlocal calls
+        for item in items:
+            calls += 1
+            if calls == 5:
+                raise Killed
+            yield item
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "progress", dying)
+        with pytest.raises(Killed):
+            build_toy_shards(tmp_path / "set", models, **SMALL)
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["work"]
+    assert content(build_toy_shards(tmp_path / "set", models, **SMALL)) == undisturbed
+
+
+def test_changed_settings_start_the_stages_they_concern_anew(models: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "set")
+    sizes = ["--windows=4", "--val-windows=0", "--panoramas=0", "--eval-windows=0"]
+    assert main(["scapes", "--out", out, "--workers=1", *sizes]) == 0
+    assert main(["caption", "--out", out, "--imaginary", "2"]) == 0
+    assert main(["encode", "--out", out, "--models", str(models), "--ratios", "0.25", "--directions", "up,left"]) == 0
+    assert main(["caption", "--out", out, "--imaginary", "1"]) == 0
+    assert main(["encode", "--out", out, "--models", str(models), "--ratios", "0.25,0.5", "--directions", "up"]) == 0
+    assert main(["pack", "--out", out]) == 0
+    card, _ = check_shard_set(tmp_path / "set")
+    assert card.views == ["up.0.25", "up.0.5"]
+    assert card.settings["imaginary"] == 1
+
+
+def test_a_finished_set_is_left_alone_and_other_settings_are_refused(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "set"
+    assert main(arguments(out, models)) == 0
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    assert main(arguments(out, models)) == 0
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    assert main(arguments(out, models, "--seed", "1")) == 2
+    assert "other settings" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    assert main(arguments(out, models, "--seed", "1", "--overwrite")) == 0
+    assert check_shard_set(out)[0].settings["seed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--windows", "0"], "windows must be at least 1, got 0"),
+        (["--windows", "-3"], "windows must be at least 1"),
+        (["--windows", "many"], "many"),
+        (["--ratios", "1.5"], "between 0 and 1"),
+        (["--directions", "forward"], "directions must be of left"),
+        (["--captioner", "no.such.Captioner"], "class path of a Captioner"),
+        (["--captioner", "pathlib.Path"], "lacks a method"),
+        (["--models", "/nonexistent"], "/nonexistent"),
+        (["--no-such-flag", "1"], "no_such_flag"),
+        (["--source", "mars"], "scapes"),
+    ],
+)
+def test_bad_settings_get_one_line_and_leave_nothing(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: list[str], message: str
+) -> None:
+    assert main(arguments(tmp_path / "set", models, *change)) == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize("kind", ["file", "below a file", "foreign folder", "damaged set"])
+def test_an_output_that_cannot_be_used_is_refused_untouched(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    out = tmp_path / "out"
+    if kind in ("file", "below a file"):
+        out.write_text("mine")
+    else:
+        out.mkdir()
+        (out / ("notes.txt" if kind == "foreign folder" else "card.json")).write_text("{}")
+    before = content(tmp_path)
+    assert main(arguments(out / "x" if kind == "below a file" else out, models)) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert content(tmp_path) == before
+
+
+def test_a_stage_without_the_one_before_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pack", "--out", str(tmp_path / "set")]) == 2
+    assert "is not complete; run the stages before" in capsys.readouterr().err
+
+
+def test_imagined_neighbours_never_decide_what_holds_for_the_scene(shards: Path) -> None:
+    _, entries = check_shard_set(shards)
+    files = ShardFiles(shards)
+    for entry in entries:
+        record = files.record(entry)
+        assert len(record.imaginary_captions) == 3
+        assert record.provenance == {
+            "local_captions": "scapes annotator", "imaginary_captions": "rules", "global_caption": "rules"
+        }  # fmt: skip
+        scene = read_scene(record.global_caption)
+        annotated = [read_scene(caption) for caption in record.local_captions]
+        assert scene.time in {other.time for other in annotated}
+        assert scene.weather in {other.weather for other in annotated}
+        assert scene.mountains in {other.mountains for other in annotated}
+
+
+def test_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["all", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"--{name}" in text for name in ("windows", "val_windows", "ratios", "models", "captioner", "bf16"))

@@ -1,0 +1,153 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from eval.cli import main
+
+
+def _run(family: Path, evalset: Path, out: Path, **flags: object) -> list[str]:
+    given = {
+        "checkpoint": family / "outpaint",
+        "data": evalset,
+        "models": family,
+        "out": out,
+        "panoramas": 3,
+        "steps": 2,
+        "sampling.num_inference_steps": 2,
+    } | {name.replace("__", "."): value for name, value in flags.items()}
+    return ["run", *(part for name, value in given.items() for part in (f"--{name}", str(value)))]
+
+
+@pytest.fixture(scope="module")
+def report(family: Path, evalset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run") / "report"
+    assert main(_run(family, evalset, out)) == 0
+    return out
+
+
+def test_run_leaves_numbers_table_and_page(report: Path) -> None:
+    assert sorted(path.name for path in report.iterdir()) == ["metrics.json", "metrics.md", "report.html"]
+    metrics = json.loads((report / "metrics.json").read_text())
+    figures = metrics["figures"]
+    assert figures["known_pixels_changed"]["value"] == 0
+    assert figures["seam_over_real"]["target"] == {"relation": "<=", "value": 1.25}
+    for figure in figures.values():
+        assert figure["num_units"] == 3
+        assert figure["real"] is not None
+        assert figure["interval_95"][0] <= figure["value"] <= figure["interval_95"][1] or figure["num_items"] == 6
+        assert len(figure["curve"]) == 2
+    assert len(metrics["per_panorama"]) == 3
+
+
+def test_names_state_their_definition(report: Path) -> None:
+    figures = json.loads((report / "metrics.json").read_text())["figures"]
+    names = {key: figure["name"] for key, figure in figures.items()}
+    for part in ("24 classes", "6 windows", "stride 32 px", "1 split", "scene head"):
+        assert part in names["inception_score"]
+    for key in ("clip_sim_window_local", "clip_sim_window_global"):
+        for part in ("open_clip eval_clip", "6 windows of 64 px", "stride 32 px"):
+            assert part in names[key]
+    assert "joint at 32 px" in names["seam"]
+    table = (report / "metrics.md").read_text()
+    assert all(name in table for name in names.values())
+    assert all(figure["definition"] in table for figure in figures.values())
+
+
+def test_captions_are_escaped_in_the_page(report: Path) -> None:
+    html = (report / "report.html").read_text()
+    assert "&lt;b&gt;a meadow&lt;/b&gt; &amp; a barn" in html
+    assert "<b>a meadow</b>" not in html
+
+
+def test_real_panoramas_score_the_same_in_every_run(report: Path, family: Path, evalset: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    assert main(_run(family, evalset, again, batch_size=2, sampling__seed=1, panoramas=3)) == 0
+    first, second = (json.loads((out / "metrics.json").read_text())["figures"] for out in (report, again))
+    assert {key: figure["real"] for key, figure in first.items()} == {
+        key: figure["real"] for key, figure in second.items()
+    }
+    assert first["seam"]["value"] != second["seam"]["value"]
+
+
+def test_flags_win_over_the_configuration_file(family: Path, evalset: Path, tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"checkpoint: {family / 'outpaint'}\ndata: {evalset}\nmodels: {family}\npanoramas: 99\nsteps: 1\n"
+    )
+    flags = ["--out", str(tmp_path / "out"), "--panoramas", "1", "--sampling.num_inference_steps", "1"]
+    assert main(["run", "-c", str(config), *flags]) == 0
+    figures = json.loads((tmp_path / "out" / "metrics.json").read_text())["figures"]
+    assert figures["time_kept_last_step"]["num_items"] == 1
+
+
+def test_family_scores_every_part(family: Path, evalset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "family"
+    flags = ["--models", family, "--data", evalset, "--out", out, "--drawn", 2, "--num_inference_steps", 2]
+    assert main(["family", *map(str, flags)]) == 0
+    figures = json.loads((out / "metrics.json").read_text())["figures"]
+    assert figures["vae_psnr"]["num_units"] == 6
+    assert figures["probe_time"]["num_items"] == 6
+    assert figures["base_object_kind"]["num_items"] == 2
+    retrieval = figures["eval_clip_retrieval_top1"]
+    assert (retrieval["value"], retrieval["met"]) == (None, None), "6 windows do not make a group of 64"
+    assert "nothing to score" in (out / "metrics.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"checkpoint": "absent"}, "found no absent"),
+        ({"data": "absent"}, "absent"),
+        ({"models": "absent"}, "probe"),
+        ({"panoramas": 4}, "--panoramas must be at most 3"),
+        ({"steps": 3}, "--steps must be at most 2"),
+        ({"steps": 0}, "--steps must be at least 1"),
+        ({"direction": "up"}, "--panoramas must be at most 0"),
+        ({"direction": "sideways"}, "direction"),
+        ({"sampling.guidance_scale": 0}, "guidance_scale"),
+        ({"sampling.window_px": 32}, "windows of 64 px"),
+        ({"judge.cloud_share": 2}, "cloud_share"),
+        ({"loss_csv": "absent.csv"}, "absent.csv"),
+        ({"nonsense": 1}, "nonsense"),
+    ],
+)
+def test_bad_input_gets_one_line_and_leaves_nothing(
+    flags: dict[str, object],
+    message: str,
+    family: Path,
+    evalset: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(_run(family, evalset, tmp_path / "out", **flags)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert message in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_output_that_is_a_file_is_refused(
+    family: Path, evalset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert main(_run(family, evalset, tmp_path / "file" / "out")) == 2
+    assert "--out must be a directory" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_damaged_pictures_are_named(
+    family: Path, evalset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = shutil.copytree(evalset, tmp_path / "data")
+    (data / "evalset" / "p1.png").write_bytes(b"no picture")
+    assert main(_run(family, data, tmp_path / "out")) == 2
+    assert "p1.png must be a readable picture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [[], ["nonsense"], ["run"]])
+def test_incomplete_commands_get_one_line(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,232 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from lit_outpaint.canvas.geometry import DIRECTIONS, Box, Direction, anchor_window, next_window
+from lit_outpaint.canvas.journal import StepRecord
+from lit_outpaint.canvas.store import Canvas, checksum
+
+WINDOW, STRIDE = 32, 12
+RNG = np.random.default_rng(0)
+IMAGE = RNG.integers(1, 256, (40, 48, 3), dtype=np.uint8)
+
+
+def _grow(canvas: Canvas, direction: Direction, seed: int | None = None) -> tuple[Box, np.ndarray]:
+    """Commit one step of noise and return what was added where."""
+    anchor = anchor_window(canvas.image_box, WINDOW)
+    window, strip = next_window(canvas.box, direction, WINDOW, STRIDE, anchor)
+    rng = np.random.default_rng(canvas.num_steps if seed is None else seed)
+    pixels = rng.integers(1, 256, (strip.height, strip.width, 3), dtype=np.uint8)
+    canvas.commit(_record(canvas.num_steps, direction, window, strip, pixels), pixels)
+    return strip, pixels
+
+
+def _record(step: int, direction: Direction, window: Box, strip: Box, pixels: np.ndarray) -> StepRecord:
+    return StepRecord(
+        step=step,
+        direction=direction,
+        window=window.as_tuple(),
+        strip=strip.as_tuple(),
+        local_caption="a lake",
+        global_caption="a wide view",
+        caption_source="test",
+        seed=1,
+        seconds=0.5,
+        checksum=checksum(pixels),
+    )
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test cannot cut the power, so it need not wait until bytes are safe from that."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+
+
+@pytest.fixture
+def canvas(tmp_path: Path) -> Canvas:
+    return Canvas.create(tmp_path, IMAGE, chunk_px=16)
+
+
+def test_growing_in_all_directions_never_changes_a_known_pixel(canvas: Canvas) -> None:
+    added = [(canvas.image_box, IMAGE)]
+    for step in range(20):
+        added.append(_grow(canvas, DIRECTIONS[step % 4]))
+        for box, pixels in added:
+            np.testing.assert_array_equal(canvas.read(box), pixels)
+    assert canvas.box == Box(-60, -60, 48 + 60, 40 + 60)
+
+
+def test_a_reopened_canvas_is_the_same(canvas: Canvas) -> None:
+    added = [_grow(canvas, direction) for direction in (*DIRECTIONS, "left", "left")]
+    again = Canvas.open(canvas.directory)
+    assert (again.box, again.num_steps, again.known) == (canvas.box, 6, canvas.known)
+    assert list(again.recent) == list(canvas.recent)
+    for box, pixels in added:
+        np.testing.assert_array_equal(again.read(box), pixels)
+
+
+def test_pixels_that_nobody_made_read_as_zero(canvas: Canvas) -> None:
+    _grow(canvas, "up")
+    assert canvas.read(Box(-500, -500, -400, -450)).max() == 0
+    corner = canvas.read(Box(-4, -12, 8, 4))
+    np.testing.assert_array_equal(corner[12:, 4:], IMAGE[:4, :8])
+    assert corner[:, :4].max() == 0
+
+
+def test_making_room_moves_chunks_without_reading_them(canvas: Canvas) -> None:
+    before = {chunk.read_bytes() for chunk in (canvas.directory / "canvas.zarr" / "c").glob("*/*/0")}
+    canvas.reserve(Box(-1000, -300, 2000, 400))
+    chunks = (canvas.directory / "canvas.zarr" / "c").glob("*/*/0")
+    assert {chunk.read_bytes() for chunk in chunks} == before
+    np.testing.assert_array_equal(canvas.read(canvas.image_box), IMAGE)
+    assert canvas.box == canvas.image_box
+
+
+def test_room_grows_by_doubling(canvas: Canvas) -> None:
+    inodes = set()
+    for _ in range(40):
+        _grow(canvas, "left")
+        inodes.add((canvas.directory / "canvas.zarr").stat().st_ino)
+    assert len(inodes) <= 6  # 40 * 12 px from 48 px: four doublings, and the inode of the first room.
+
+
+def test_the_array_can_be_read_by_plain_zarr(canvas: Canvas) -> None:
+    strip, pixels = _grow(canvas, "left")
+    array = zarr.open_array(canvas.directory / "canvas.zarr", mode="r")
+    oy, ox = array.attrs["origin_px"]
+    np.testing.assert_array_equal(array[oy + strip.y0 : oy + strip.y1, ox + strip.x0 : ox + strip.x1], pixels)
+
+
+def test_a_strip_over_known_pixels_is_refused(canvas: Canvas) -> None:
+    window, strip = next_window(canvas.box, "right", WINDOW, STRIDE)
+    over = strip.shift(-1, 0)
+    pixels = np.zeros((strip.height, strip.width, 3), np.uint8)
+    with pytest.raises(ValueError, match="would change known pixels"):
+        canvas.commit(_record(0, "right", window, over, pixels), pixels)
+    np.testing.assert_array_equal(canvas.read(canvas.image_box), IMAGE)
+
+
+def test_a_step_out_of_turn_or_with_other_pixels_is_refused(canvas: Canvas) -> None:
+    window, strip = next_window(canvas.box, "right", WINDOW, STRIDE)
+    pixels = np.zeros((strip.height, strip.width, 3), np.uint8)
+    with pytest.raises(ValueError, match="the next step of this canvas is 0, got 1"):
+        canvas.commit(_record(1, "right", window, strip, pixels), pixels)
+    with pytest.raises(ValueError, match="pixels of its checksum"):
+        canvas.commit(_record(0, "right", window, strip, pixels), pixels + 1)
+    assert canvas.num_steps == 0
+
+
+def test_known_boxes_stay_few_however_many_steps(canvas: Canvas) -> None:
+    for step in range(34):
+        _grow(canvas, DIRECTIONS[step % 4])
+    assert len(canvas.known) <= 5
+    assert len(canvas.recent) == 32
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"step":3,"direc'])
+def test_a_torn_line_counts_as_not_written(canvas: Canvas, torn: bytes) -> None:
+    for _ in range(3):
+        _grow(canvas, "right")
+    journal = canvas.directory / "steps.jsonl"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + torn)
+    again = Canvas.open(canvas.directory)
+    assert again.num_steps == 3
+    assert journal.read_bytes() == whole
+
+
+def test_steps_whose_pixels_are_lost_are_taken_back(canvas: Canvas) -> None:
+    strips = [_grow(canvas, "right")[0] for _ in range(3)]
+    array = zarr.open_array(canvas.directory / "canvas.zarr", mode="r+")
+    oy, ox = array.attrs["origin_px"]
+    array[oy + strips[1].y0, ox + strips[1].x0] = 0
+    again = Canvas.open(canvas.directory)
+    assert again.num_steps == 1
+    assert again.box.x1 == strips[0].x1
+    assert len((canvas.directory / "steps.jsonl").read_text().splitlines()) == 1
+
+
+def test_pixels_without_a_line_have_not_happened(canvas: Canvas) -> None:
+    _grow(canvas, "right")
+    _grow(canvas, "right")
+    canvas.journal.keep(1)  # A kill between pixels and line.
+    again = Canvas.open(canvas.directory)
+    strip, pixels = _grow(again, "right", seed=99)
+    np.testing.assert_array_equal(Canvas.open(canvas.directory).read(strip), pixels)
+
+
+@pytest.mark.parametrize("moment", ["partial", "new", "new and old"])
+def test_a_kill_while_making_room_loses_nothing(canvas: Canvas, moment: str) -> None:
+    strip, pixels = _grow(canvas, "left")
+    path = canvas.directory / "canvas.zarr"
+    aside = canvas.directory / "aside"
+    shutil.copytree(path, aside)
+    if moment == "partial":
+        shutil.copytree(aside / "c", path.with_name("canvas.zarr.partial"))
+    else:
+        aside.rename(path.with_name("canvas.zarr.new"))
+        if moment == "new and old":
+            path.rename(path.with_name("canvas.zarr.old"))
+    again = Canvas.open(canvas.directory)
+    np.testing.assert_array_equal(again.read(strip), pixels)
+    assert [found.name for found in canvas.directory.glob("canvas.zarr*")] == ["canvas.zarr"]
+
+
+def test_files_that_a_kill_left_half_written_are_cleared(canvas: Canvas) -> None:
+    leftover = canvas.directory / "canvas.zarr" / "c" / "0" / "0" / "0.deadbeef.partial"
+    leftover.write_bytes(b"half")
+    Canvas.open(canvas.directory)
+    assert not leftover.exists()
+
+
+def test_a_damaged_or_absent_canvas_is_refused(canvas: Canvas, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"canvas\.zarr, which is missing"):
+        Canvas.open(tmp_path / "elsewhere")
+    array = zarr.open_array(canvas.directory / "canvas.zarr", mode="r+")
+    array[0, 0] = 0
+    with pytest.raises(ValueError, match=r"first image .* is damaged"):
+        Canvas.open(canvas.directory)
+    (canvas.directory / "canvas.zarr" / "zarr.json").write_text("{")
+    with pytest.raises(ValueError, match="must be the array of a canvas"):
+        Canvas.open(canvas.directory)
+
+
+def test_a_line_that_is_no_step_is_refused_by_number(canvas: Canvas) -> None:
+    _grow(canvas, "right")
+    journal = canvas.directory / "steps.jsonl"
+    line = json.loads(journal.read_text())
+    journal.write_text(journal.read_text() + json.dumps({**line, "step": 5}) + "\n")
+    with pytest.raises(ValueError, match=r"steps\.jsonl:2 must be step 1, got step 5"):
+        Canvas.open(canvas.directory)
+    journal.write_text(json.dumps({**line, "direction": "north"}) + "\n")
+    with pytest.raises(ValueError, match=r"steps\.jsonl:1 is no step record \(direction:"):
+        Canvas.open(canvas.directory)
+
+
+def test_a_step_touches_only_its_own_chunks(canvas: Canvas, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes and files read per step do not grow with the canvas."""
+    read: list[int] = []
+    plain = Path.read_bytes
+
+    def counted(path: Path) -> bytes:
+        data = plain(path)
+        if "canvas.zarr" in path.parts:
+            read.append(len(data))
+        return data
+
+    canvas.reserve(Box(0, 0, 48 + 120 * STRIDE, 40))
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    costs = []
+    for _ in range(120):
+        read.clear()
+        window, _ = next_window(canvas.box, "right", WINDOW, STRIDE, anchor_window(canvas.image_box, WINDOW))
+        canvas.read(window)
+        _grow(canvas, "right")
+        costs.append((len(read), sum(read)))
+    most_early, most_late = (max(cost[0] for cost in part) for part in (costs[:20], costs[-20:]))
+    assert 0 < most_late <= most_early <= 24  # 3 x 4 chunks to read, 3 x 2 to change.
+    assert max(cost[1] for cost in costs[-20:]) <= 1.2 * max(cost[1] for cost in costs[:20])

@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+
+from lit_outpaint.captions.from_file import FileCaptioner, read_captions
+from lit_outpaint.protocols import Captioner, CaptionError
+
+
+def _write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _ask(captioner: Captioner, step: int) -> str:
+    return captioner.next_local(view=None, direction="left", global_caption="a", previous=[], step=step)
+
+
+def test_a_text_file_gives_a_caption_per_line(tmp_path: Path) -> None:
+    captioner = FileCaptioner(str(_write(tmp_path / "c.txt", "a lake\n\n  a town. \n")))
+    assert isinstance(captioner, Captioner)
+    assert [_ask(captioner, step) for step in range(2)] == ["a lake", "a town"]
+
+
+def test_a_yaml_file_gives_a_caption_per_item(tmp_path: Path) -> None:
+    assert read_captions(_write(tmp_path / "c.yaml", '- a lake\n- "a town: at night"\n')) == [
+        "a lake",
+        "a town: at night",
+    ]
+
+
+def test_beyond_its_end_it_says_so(tmp_path: Path) -> None:
+    captioner = FileCaptioner(str(_write(tmp_path / "c.txt", "a lake")))
+    with pytest.raises(CaptionError, match="holds 1 captions, step 2 needs one more"):
+        _ask(captioner, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("c.txt", "\n\n", "at least one caption"),
+        ("c.txt", "a lake\n...\n", "at least one word"),
+        ("c.yaml", "a: lake", "must be a list of texts, got dict"),
+        ("c.yaml", "- [1, 2]", "must be a list of texts"),
+        ("c.yaml", "- 'a", "must be YAML"),
+    ],
+)
+def test_a_file_that_is_no_list_of_captions_is_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FileCaptioner(str(_write(tmp_path / name, text)))
+
+
+def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="No such file"):
+        read_captions(tmp_path / "absent.txt")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(ValueError, match="not UTF-8"):
+        read_captions(tmp_path / "latin.txt")

@@ -1,0 +1,161 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
+
+from lit_outpaint.data.batch import OutpaintBatch
+from lit_outpaint.data.datamodule import OutpaintDataModule
+from lit_outpaint.data.fingerprint import require_same_encoders
+from lit_outpaint.data.integrity import load_card
+from lit_outpaint.data.schema import ShardError
+
+
+@pytest.fixture
+def copy(shards: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(shards, tmp_path / "copy"))
+
+
+def setup(directory: Path, **options: object) -> OutpaintDataModule:
+    module = OutpaintDataModule(str(directory), **{"batch_size": 3, "num_workers": 0} | options)  # type: ignore[arg-type]
+    module.setup("fit")
+    return module
+
+
+def test_a_batch_has_the_shapes_of_the_design(shards: Path) -> None:
+    batch = next(iter(setup(shards).train_dataloader()))
+    assert batch.mask.shape == (3, 1, 128, 128)
+    assert batch.moments.shape == (3, 8, 16, 16)
+    assert batch.text_local.shape == batch.text_global.shape == (3, 77, 32)
+    assert batch.text_empty.shape == (77, 32)
+    assert batch.masked_image_latents is not None
+    assert batch.masked_image_latents.shape == (3, 4, 16, 16)
+    assert batch.visual_features is not None
+    assert batch.visual_features.shape == (3, 49, 32)
+    assert batch.pixel_values is None
+    assert {tensor.dtype for tensor in batch if isinstance(tensor, Tensor)} == {torch.float32}
+
+
+def test_training_and_validation_share_no_sample(shards: Path) -> None:
+    module = setup(shards)
+    loader = module.val_dataloader()
+    assert not isinstance(loader, list)
+    held_out = {key for batch in loader for key in batch.keys}
+    trained = {key for batch in module.train_dataloader() for key in batch.keys}
+    assert (len(trained), len(held_out)) == (12, 5)
+    assert not trained & held_out
+
+
+def test_online_views_allow_any_ratio(shards: Path) -> None:
+    batch = next(iter(setup(shards, views="online", mask_ratio=(0.2, 0.9), batch_size=8).train_dataloader()))
+    assert batch.pixel_values is not None
+    assert batch.pixel_values.shape == (8, 3, 128, 128)
+    assert len({float(mask.mean()) for mask in batch.mask}) > 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mask_ratio": 0.3}, "views: online"),
+        ({"mask_ratio": 1.0}, "between 0 and 1"),
+        ({"mask_ratio": (0.6, 0.4)}, "low end first"),
+        ({"directions": []}, "at least one side"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+    ],
+)
+def test_a_wrong_setting_is_refused_before_step_0(shards: Path, options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        setup(shards, **options)
+
+
+def test_a_batch_larger_than_the_set_is_refused(shards: Path) -> None:
+    with pytest.raises(ValueError, match="lower batch_size"):
+        setup(shards, batch_size=13).train_dataloader()
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-10240])
+
+
+def edit_card(directory: Path, **changes: object) -> None:
+    card = json.loads((directory / "card.json").read_text())
+    (directory / "card.json").write_text(json.dumps(card | changes))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda d: (d / "train-00001.tar").unlink(), r"train-00001\.tar is missing"),
+        (lambda d: truncate(d / "train-00000.tar"), r"train-00000\.tar has \d+ bytes"),
+        (lambda d: (d / "index.jsonl").write_text(""), r"index\.jsonl has 0 bytes"),
+        (lambda d: (d / "empty.safetensors").unlink(), r"empty\.safetensors is missing"),
+        (lambda d: (d / "card.json").unlink(), "did not finish"),
+        (lambda d: edit_card(d, schema_version=99), "schema version 99"),
+        (lambda d: edit_card(d, views=["right.0.5"]), "was edited"),
+        (lambda d: edit_card(d, extra=1), "extra"),
+        (lambda d: (d / "card.json").write_text("{"), "is not a card"),
+        (lambda d: shutil.rmtree(d), "is not a directory of shards"),
+    ],
+    ids=["missing", "truncated", "index", "empty", "no card", "schema", "edited", "unknown key", "no json", "no dir"],
+)
+def test_fit_refuses_a_damaged_set_with_one_clear_line(copy: Path, damage: object, message: str) -> None:
+    damage(copy)  # type: ignore[operator]
+    with pytest.raises(ShardError, match=message) as caught:
+        setup(copy)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_directory_is_no_shard_set(tmp_path: Path) -> None:
+    with pytest.raises(ShardError, match="it is not a shard set"):
+        setup(tmp_path)
+
+
+def test_features_of_other_encoders_are_refused(shards: Path, models: Path, tmp_path: Path) -> None:
+    card = load_card(shards)
+    require_same_encoders(card, models)
+    other = Path(shutil.copytree(models, tmp_path / "other"))
+    weights = bytearray((other / "vae/diffusion_pytorch_model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (other / "vae/diffusion_pytorch_model.safetensors").write_bytes(weights)
+    with pytest.raises(ShardError, match=r"another vae than"):
+        require_same_encoders(card, other)
+
+
+class KeyRecorder(LightningModule):
+    """Trains one number and remembers which samples it saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen: list[tuple[str, ...]] = []
+
+    def training_step(self, batch: OutpaintBatch, batch_idx: int) -> Tensor:
+        self.seen.append(batch.keys)
+        return (self.weight - batch.moments.mean()) ** 2
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def fit(shards: Path, root: Path, steps: int, resume: Path | None = None) -> KeyRecorder:
+    checkpoints = ModelCheckpoint(root, filename="at{step}", every_n_train_steps=1, save_top_k=-1)
+    trainer = Trainer(
+        max_steps=steps, accelerator="cpu", logger=False, callbacks=[checkpoints], enable_progress_bar=False,
+        enable_model_summary=False, limit_val_batches=0,
+    )  # fmt: skip
+    module = KeyRecorder()
+    trainer.fit(module, datamodule=setup(shards), ckpt_path=resume, weights_only=True if resume else None)
+    return module
+
+
+@pytest.mark.parametrize("stop", [2, 4, 6])
+def test_a_resumed_fit_sees_the_samples_of_an_undisturbed_one(shards: Path, tmp_path: Path, stop: int) -> None:
+    undisturbed = fit(shards, tmp_path / "a", 10)
+    begun = fit(shards, tmp_path / "b", stop)
+    resumed = fit(shards, tmp_path / "c", 10, resume=tmp_path / "b" / f"atstep={stop}.ckpt")
+    assert begun.seen + resumed.seen == undisturbed.seen
+    assert torch.equal(resumed.weight, undisturbed.weight)

@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+
+from lit_outpaint.data.datamodule import OutpaintDataModule
+from lit_outpaint.data.loading import EpochSampler, ShardLoader
+
+
+def refs(epoch: int, **options: object) -> list[tuple[int, int]]:
+    sampler = EpochSampler(23, **{"batch_size": 4, "shuffle": True, "seed": 5} | options)  # type: ignore[arg-type]
+    sampler.set_epoch(epoch)
+    taken = [tuple(ref) for ref in sampler]
+    assert len(taken) == len(sampler)
+    return taken
+
+
+def train_loader(shards: Path, workers: int = 0) -> ShardLoader:
+    module = OutpaintDataModule(str(shards), batch_size=2, num_workers=workers)
+    module.setup("fit")
+    return module.train_dataloader()
+
+
+def test_the_order_follows_from_seed_and_epoch() -> None:
+    assert refs(1) == refs(1)
+    assert refs(1) != refs(2)
+    assert refs(1) != refs(1, seed=6)
+    assert len({position for position, _ in refs(1)}) == 20
+
+
+def test_two_ranks_see_the_global_batches_of_one() -> None:
+    one = refs(3, batch_size=8)
+    ranks = [refs(3, batch_size=4, rank=rank, world_size=2) for rank in (0, 1)]
+    together = [ref for start in (0, 4) for rank in ranks for ref in rank[start : start + 4]]
+    assert together == one
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_validation_takes_every_sample_in_epoch_zero_and_keeps_ranks_in_step(world_size: int) -> None:
+    ranks = [refs(9, shuffle=False, rank=rank, world_size=world_size) for rank in range(world_size)]
+    assert {position for rank in ranks for position, _ in rank} == set(range(23))
+    assert {epoch for rank in ranks for _, epoch in rank} == {0}
+    assert len({len(rank) for rank in ranks}) == 1
+
+
+def test_fewer_samples_than_a_step_takes_are_refused() -> None:
+    with pytest.raises(ValueError, match="takes 32 samples"):
+        EpochSampler(31, 8, shuffle=True, seed=0, world_size=4)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_goes_on_where_it_stopped(shards: Path, workers: int) -> None:
+    undisturbed = [batch.keys for batch in train_loader(shards)]
+    first = train_loader(shards, workers)
+    iterator = iter(first)
+    begun = [next(iterator).keys for _ in range(2)]
+    second = train_loader(shards, workers)
+    second.load_state_dict(first.state_dict())
+    assert begun + [batch.keys for batch in second] == undisturbed
+
+
+def test_after_a_resumed_epoch_the_next_one_is_whole(shards: Path) -> None:
+    loader = train_loader(shards)
+    loader.load_state_dict({"epoch": 0, "batches": 4})
+    assert len(list(loader)) == len(loader) - 4
+    assert len(list(loader)) == len(loader)
+
+
+def test_a_finished_epoch_resumes_at_the_next(shards: Path) -> None:
+    loader = train_loader(shards)
+    loader.load_state_dict({"epoch": 0, "batches": len(loader)})
+    reference = train_loader(shards)
+    reference.epoch_sampler.set_epoch(1)
+    assert [batch.keys for batch in loader] == [batch.keys for batch in reference]

@@ -1,0 +1,63 @@
+import pytest
+import torch
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+
+from lit_outpaint.models.attention import AttentionRule, BiasedAttentionProcessor, FullAttention
+from lit_outpaint.models.context import Context
+
+
+@pytest.fixture
+def layer() -> Attention:
+    torch.manual_seed(0)
+    return Attention(query_dim=16, cross_attention_dim=8, heads=4, dim_head=4)
+
+
+def test_without_bias_it_is_stock_attention(layer: Attention) -> None:
+    queries, rows = torch.randn(2, 10, 16), torch.randn(2, 6, 8)
+    layer.set_processor(AttnProcessor2_0())
+    stock = layer(queries, rows)
+    layer.set_processor(BiasedAttentionProcessor())
+    torch.testing.assert_close(layer(queries, rows), stock)
+
+
+def test_a_very_low_bias_hides_rows(layer: Attention) -> None:
+    layer.set_processor(BiasedAttentionProcessor())
+    queries, rows = torch.randn(2, 10, 16), torch.randn(2, 6, 8)
+    hiding = torch.tensor([0.0] * 4 + [-1e4] * 2)
+    torch.testing.assert_close(layer(queries, rows, key_bias=hiding), layer(queries, rows[:, :4]))
+
+
+def test_a_bias_per_sample_hides_rows_of_that_sample(layer: Attention) -> None:
+    layer.set_processor(BiasedAttentionProcessor())
+    queries, rows = torch.randn(2, 10, 16), torch.randn(2, 6, 8)
+    bias = torch.tensor([[0.0] * 6, [0.0] * 4 + [-1e4] * 2])
+    out = layer(queries, rows, key_bias=bias)
+    torch.testing.assert_close(out[0], layer(queries, rows)[0])
+    torch.testing.assert_close(out[1], layer(queries, rows[:, :4])[1])
+
+
+def test_self_attention_ignores_the_bias() -> None:
+    layer = Attention(query_dim=16, heads=4, dim_head=4, processor=BiasedAttentionProcessor())
+    queries = torch.randn(2, 10, 16)
+    torch.testing.assert_close(layer(queries, key_bias=torch.randn(6)), layer(queries))
+
+
+def test_the_bias_learns(layer: Attention) -> None:
+    layer.set_processor(BiasedAttentionProcessor())
+    bias = torch.zeros(6, requires_grad=True)
+    layer(torch.randn(2, 10, 16), torch.randn(2, 6, 8), key_bias=bias).square().sum().backward()
+    assert bias.grad is not None
+    assert bias.grad.any()
+
+
+def test_a_bias_of_another_length_is_refused(layer: Attention) -> None:
+    layer.set_processor(BiasedAttentionProcessor())
+    with pytest.raises(ValueError, match="one value per context row"):
+        layer(torch.randn(2, 10, 16), torch.randn(2, 6, 8), key_bias=torch.zeros(5))
+
+
+def test_the_full_rule_hands_the_bias_on() -> None:
+    rule, rows, bias = FullAttention(), torch.randn(1, 6, 8), torch.zeros(6)
+    assert isinstance(rule, AttentionRule)
+    assert rule.cross_attention_kwargs(Context(rows, None)) == {}
+    assert rule.cross_attention_kwargs(Context(rows, bias))["key_bias"] is bias

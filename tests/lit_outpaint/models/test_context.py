@@ -1,0 +1,78 @@
+import pytest
+import torch
+
+from lit_outpaint.models.context import (
+    ContextConfig,
+    ContextDims,
+    ContextEncoder,
+    Fusion,
+    interpolation_matrix,
+)
+
+DIMS = ContextDims(text_length=7, text_dim=8, visual_length=5, visual_dim=8)
+
+
+def _features(dims: ContextDims = DIMS) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    text = (2, dims.text_length, dims.text_dim)
+    return torch.randn(text), torch.randn(text), torch.randn(2, dims.visual_length, dims.visual_dim)
+
+
+@pytest.mark.parametrize(("fusion", "rows"), [("tokens", 14), ("channels", 14), ("mean", 14), ("none", 21)])
+def test_rows_are_text_then_visual(fusion: Fusion, rows: int) -> None:
+    hidden_states, key_bias = ContextConfig(fusion=fusion).build(DIMS)(*_features())
+    assert hidden_states.shape == (2, rows, 8)
+    assert key_bias is not None
+    assert key_bias.tolist() == [0.0] * (rows - 7) + [-12.0] * 7
+
+
+@pytest.mark.parametrize("fusion", ["tokens", "channels", "mean"])
+def test_fusion_starts_as_the_average_of_the_captions(fusion: Fusion) -> None:
+    local, everywhere, visual = _features()
+    hidden_states, _ = ContextConfig(fusion=fusion).build(DIMS)(local, everywhere, visual)
+    torch.testing.assert_close(hidden_states[:, :7], (local + everywhere) / 2)
+
+
+def test_without_fusion_both_captions_keep_their_rows() -> None:
+    local, everywhere, visual = _features()
+    hidden_states, _ = ContextConfig(fusion="none").build(DIMS)(local, everywhere, visual)
+    torch.testing.assert_close(hidden_states[:, :14], torch.cat([everywhere, local], dim=1))
+
+
+def test_plain_adds_no_bias() -> None:
+    assert ContextConfig(visual_init="plain").build(DIMS)(*_features()).key_bias is None
+
+
+def test_visual_features_of_another_width_are_projected() -> None:
+    dims = DIMS._replace(visual_dim=6)
+    context = ContextConfig().build(dims)
+    assert context.visual_projection is not None
+    assert context(*_features(dims)).hidden_states.shape == (2, 14, 8)
+    assert ContextConfig().build(DIMS).visual_projection is None
+
+
+def test_matching_starts_as_interpolation() -> None:
+    matrix = interpolation_matrix(5, 9)
+    torch.testing.assert_close(matrix.sum(dim=1), torch.ones(9))
+    torch.testing.assert_close(matrix @ torch.arange(5.0), torch.arange(9) / 2)
+
+
+def test_every_weight_learns() -> None:
+    context = ContextConfig().build(DIMS)
+    hidden_states, key_bias = context(*_features())
+    (hidden_states.square().sum() + key_bias.sum()).backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in context.parameters())
+
+
+def test_saving_and_loading_keeps_weights_and_configuration(tmp_path) -> None:
+    context = ContextConfig(fusion="channels", gate_init=-3.0).build(DIMS)
+    context.save_pretrained(tmp_path)
+    loaded = ContextEncoder.from_pretrained(tmp_path)
+    assert loaded.config.fusion == "channels"
+    torch.testing.assert_close(loaded(*_features()).hidden_states, context(*_features()).hidden_states)
+    torch.testing.assert_close(loaded.log_gate, context.log_gate)
+
+
+def test_a_gate_above_zero_is_refused() -> None:
+    with pytest.raises(ValueError, match="gate_init must be at most 0"):
+        ContextConfig(gate_init=1.0)

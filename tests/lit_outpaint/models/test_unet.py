@@ -1,0 +1,97 @@
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+
+from lit_outpaint.models.attention import FullAttention
+from lit_outpaint.models.context import ContextConfig, ContextDims
+from lit_outpaint.models.unet import ModelConfig, extend_conv_in, load_unet, unet_input
+from lit_outpaint.testing import TOY_DIM, toy_batch, toy_unet
+
+SD15_UNET = {
+    "sample_size": 64,
+    "block_out_channels": (320, 640, 1280, 1280),
+    "down_block_types": ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
+    "up_block_types": ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
+    "cross_attention_dim": 768,
+    "attention_head_dim": 8,
+}
+"""unet/config.json of Stable Diffusion 1.5, where it differs from the class's defaults."""
+
+
+@pytest.fixture
+def base() -> UNet2DConditionModel:
+    torch.manual_seed(0)
+    return toy_unet().eval()
+
+
+def test_new_channels_do_not_change_the_output(base: UNet2DConditionModel) -> None:
+    latents, rows, t = torch.randn(2, 4, 8, 8), torch.randn(2, 77, TOY_DIM), torch.tensor([3, 700])
+    with torch.no_grad():
+        before = base(latents, t, rows).sample
+        extended = extend_conv_in(base)
+        for extra in (torch.zeros(2, 5, 8, 8), 100 * torch.randn(2, 5, 8, 8)):
+            after = extended(torch.cat([latents, extra], dim=1), t, rows).sample
+            torch.testing.assert_close(after, before, atol=1e-6, rtol=1e-5)
+    assert extended.config.in_channels == 9
+
+
+def test_an_inpainting_unet_is_taken_as_it_is() -> None:
+    unet = toy_unet(in_channels=9)
+    weight = unet.conv_in.weight
+    assert extend_conv_in(unet).conv_in.weight is weight
+
+
+def test_other_channel_counts_are_refused() -> None:
+    with pytest.raises(ValueError, match="must read 4 channels .* or 9"):
+        extend_conv_in(toy_unet(in_channels=8))
+
+
+def test_a_closed_gate_reproduces_the_stock_unet(base: UNet2DConditionModel) -> None:
+    """Step 0 of `gated`: the nine-channel U-Net with W is the base U-Net with the averaged captions."""
+    batch, noisy_latents, t = toy_batch(), torch.randn(4, 4, 8, 8), torch.tensor([0, 10, 500, 999])
+    rule = FullAttention()
+    with torch.no_grad():
+        average = (batch.text_local + batch.text_global) / 2
+        stock = base(noisy_latents, t, average).sample
+        context = ContextConfig().build(ContextDims(77, TOY_DIM, 49, TOY_DIM))(
+            batch.text_local, batch.text_global, batch.visual_features
+        )
+        ours = extend_conv_in(base)
+        rule.install(ours)
+        stacked = unet_input(noisy_latents, batch.mask, batch.masked_image_latents)
+        kwargs = rule.cross_attention_kwargs(context)
+        prediction = ours(stacked, t, context.hidden_states, cross_attention_kwargs=kwargs).sample
+    torch.testing.assert_close(prediction, stock, atol=1e-5, rtol=0)
+
+
+def test_input_is_noise_then_mask_then_masked_image() -> None:
+    batch, noisy_latents = toy_batch(size=2), torch.randn(2, 4, 8, 8)
+    stacked = unet_input(noisy_latents, batch.mask, batch.masked_image_latents)
+    assert torch.equal(stacked[:, :4], noisy_latents)
+    assert stacked[0, 4, 0].tolist() == [0.0] * 4 + [1.0] * 4
+    assert torch.equal(stacked[:, 5:], batch.masked_image_latents)
+
+
+def test_attention_only_trains_attention_and_the_first_convolution(toy_family) -> None:
+    unet = load_unet(ModelConfig(pretrained=str(toy_family), train="attention"))
+    trained = {name for name, parameter in unet.named_parameters() if parameter.requires_grad}
+    assert trained
+    assert all(".attn" in name or name.startswith("conv_in.") for name in trained)
+    assert not all(parameter.requires_grad for parameter in unet.parameters())
+
+
+def test_stable_diffusion_at_full_size_reads_154_rows() -> None:
+    """On the meta device: shapes are real, nothing is computed."""
+    with torch.device("meta"):
+        unet = extend_conv_in(UNet2DConditionModel(**SD15_UNET))
+        context = ContextConfig().build(ContextDims())
+        rule = FullAttention()
+        rule.install(unet)
+        features = context(torch.empty(2, 77, 768), torch.empty(2, 77, 768), torch.empty(2, 49, 768))
+        stacked = unet_input(torch.empty(2, 4, 64, 64), torch.empty(2, 1, 512, 512), torch.empty(2, 4, 64, 64))
+        kwargs = rule.cross_attention_kwargs(features)
+        prediction = unet(stacked, torch.empty(2), features.hidden_states, cross_attention_kwargs=kwargs).sample
+    assert features.hidden_states.shape == (2, 154, 768)
+    assert stacked.shape == (2, 9, 64, 64)
+    assert prediction.shape == (2, 4, 64, 64)
+    assert sum(parameter.numel() for parameter in unet.parameters()) == 859_520_964 + 5 * 9 * 320

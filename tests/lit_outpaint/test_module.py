@@ -1,0 +1,178 @@
+"""The training system at toy size, with real classes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from torch.utils.data import DataLoader, Dataset
+
+from lit_outpaint.data.batch import OutpaintBatch
+from lit_outpaint.diffusion.dropout import DropoutConfig
+from lit_outpaint.diffusion.objective import ObjectiveConfig
+from lit_outpaint.models.context import ContextConfig
+from lit_outpaint.models.ema import EmaConfig
+from lit_outpaint.models.unet import ModelConfig
+from lit_outpaint.module import OutpaintModule
+from lit_outpaint.optim import OptimConfig
+from lit_outpaint.testing import TOY_CAPTIONS, toy_batch
+
+NO_DROPOUT = DropoutConfig(text=0.0, visual=0.0, both=0.0)
+
+
+class OneBatch(Dataset[OutpaintBatch]):
+    """The same toy batch for ever."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> OutpaintBatch:
+        return toy_batch()
+
+
+def build(family: Path, **parts: object) -> OutpaintModule:
+    torch.manual_seed(0)
+    return OutpaintModule(base=ModelConfig(pretrained=str(family)), **parts)  # type: ignore[arg-type]
+
+
+def fit(module: OutpaintModule, directory: Path, **options: object) -> Trainer:
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=directory,
+        **options,  # type: ignore[arg-type]
+    )
+    loader = DataLoader(OneBatch(), batch_size=None)
+    trainer.fit(module, loader, loader)
+    return trainer
+
+
+def test_step_0_predicts_what_the_base_predicts(toy_family: Path) -> None:
+    from diffusers import UNet2DConditionModel
+
+    module, batch = build(toy_family).eval(), toy_batch()
+    stock = UNet2DConditionModel.from_pretrained(toy_family, subfolder="unet")
+    noisy_latents, timesteps = torch.randn(4, 4, 8, 8), torch.tensor([0, 10, 500, 999])
+    with torch.no_grad():
+        ours = module(batch, noisy_latents, timesteps)
+        reference = stock(noisy_latents, timesteps, (batch.text_local + batch.text_global) / 2).sample
+    torch.testing.assert_close(ours, reference, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("visual_init", ["gated", "plain"])
+def test_one_optimiser_step_lowers_the_loss_on_one_batch(toy_family: Path, visual_init: str) -> None:
+    module = build(
+        toy_family,
+        context=ContextConfig(visual_init=visual_init),  # type: ignore[arg-type]
+        optim=OptimConfig(lr=1e-3),
+    )
+    batch, latents, noise = toy_batch(), torch.randn(4, 4, 8, 8), torch.randn(4, 4, 8, 8)
+    timesteps = torch.tensor([10, 300, 600, 999])
+    optimizer = torch.optim.AdamW(module.trained().values(), lr=1e-3)
+    before = module.denoising_loss(batch, latents, noise, timesteps)
+    before.backward()
+    optimizer.step()
+    assert module.denoising_loss(batch, latents, noise, timesteps) < before
+
+
+def test_the_gate_opens_under_its_own_learning_rate(toy_family: Path, tmp_path: Path) -> None:
+    module = build(toy_family, optim=OptimConfig(lr=1e-5, gate_lr=0.05), ema=EmaConfig(decay=None))
+    fit(module, tmp_path)
+    assert abs(module.context.log_gate.item() + 12.0) == pytest.approx(3 * 0.05, rel=0.2)
+
+
+def test_dropped_captions_are_the_empty_one_and_dropped_pictures_zeros(toy_family: Path) -> None:
+    batch = toy_batch()
+    for shares in ({"text": 1.0, "visual": 0.0, "both": 0.0}, {"text": 0.0, "visual": 1.0, "both": 0.0}):
+        dropped = build(toy_family, dropout=DropoutConfig(**shares)).drop_conditions(batch)
+        for name in ("text_local", "text_global"):
+            expected = batch.text_empty.expand_as(batch.text_local) if shares["text"] else getattr(batch, name)
+            assert torch.equal(getattr(dropped, name), expected)
+        expected = torch.zeros_like(batch.visual_features) if shares["visual"] else batch.visual_features
+        assert torch.equal(dropped.visual_features, expected)
+
+
+def test_known_region_teaches_nothing_under_masked(toy_family: Path) -> None:
+    module, batch = build(toy_family, objective=ObjectiveConfig(loss_region="masked")), toy_batch()
+    latents, timesteps = torch.randn(4, 4, 8, 8), torch.tensor([10, 300, 600, 900])
+    noise = torch.randn(4, 4, 8, 8)
+    predictions: list[torch.Tensor] = []
+
+    def keep(_module: object, _args: object, out: object) -> None:
+        out.sample.retain_grad()  # type: ignore[attr-defined]
+        predictions.append(out.sample)  # type: ignore[attr-defined]
+
+    module.unet.register_forward_hook(keep)
+    module.denoising_loss(batch, latents, noise, timesteps).backward()
+    assert (predictions[0].grad[..., :4] == 0).all()
+    assert predictions[0].grad[..., 4:].abs().sum() > 0
+
+
+def test_online_views_are_encoded_as_shard_writing_encodes_them(toy_family: Path) -> None:
+    module = build(toy_family)
+    pixel_values = torch.rand(4, 3, 64, 64) * 2 - 1
+    batch = toy_batch()._replace(masked_image_latents=None, visual_features=None, pixel_values=pixel_values)
+    complete = module.complete(batch)
+    expected = module.encoders.encode_visual(pixel_values[..., :32])
+    torch.testing.assert_close(complete.visual_features, expected)
+    masked = pixel_values * (batch.mask < 0.5)
+    torch.testing.assert_close(complete.masked_image_latents, module.encoders.encode_mode(masked))
+
+
+def test_prediction_type_is_that_of_the_base_unless_given(toy_family: Path) -> None:
+    assert build(toy_family).prediction_type == "v_prediction"
+    assert build(toy_family, objective=ObjectiveConfig(prediction_type="epsilon")).prediction_type == "epsilon"
+
+
+def test_checkpoint_loads_with_weights_only_and_holds_no_frozen_part(toy_family: Path, tmp_path: Path) -> None:
+    module = build(toy_family, objective=ObjectiveConfig(loss_region="masked"))
+    trainer = fit(module, tmp_path, enable_checkpointing=False)
+    assert module.encoders.encode_text(TOY_CAPTIONS).shape == (4, 77, 32)
+    trainer.save_checkpoint(tmp_path / "toy.ckpt")
+    checkpoint = torch.load(tmp_path / "toy.ckpt", weights_only=True)
+    assert {name.split(".")[0] for name in checkpoint["state_dict"]} == {"context", "unet"}
+    assert checkpoint["ema"]["step"] == 3
+    assert checkpoint["ema"]["averages"].keys() == module.trained().keys()
+    loaded = OutpaintModule.load_from_checkpoint(tmp_path / "toy.ckpt", weights_only=True)
+    assert loaded.objective == ObjectiveConfig(loss_region="masked")
+    for name, parameter in module.trained().items():
+        assert torch.equal(loaded.trained()[name], parameter)
+
+
+def test_validation_sees_the_average_and_training_goes_on_from_its_own_weights(
+    toy_family: Path, tmp_path: Path
+) -> None:
+    module = build(toy_family, optim=OptimConfig(lr=1e-2), ema=EmaConfig(decay=0.99, warmup=False))
+    name = "unet.conv_out.bias"
+    seen: list[torch.Tensor] = []
+    held_out_loss = module.held_out_loss
+    start = module.trained()[name].detach().clone()
+
+    def spy(batch: OutpaintBatch, batch_idx: int) -> torch.Tensor:
+        seen.append(module.trained()[name].detach().clone())
+        return held_out_loss(batch, batch_idx)
+
+    module.held_out_loss = spy  # type: ignore[method-assign]
+    fit(module, tmp_path, num_sanity_val_steps=0, enable_checkpointing=False)
+    trained = module.trained()[name].detach()
+    assert module.ema is not None
+    torch.testing.assert_close(seen[-1], module.ema.averages[name])
+    assert (seen[-1] - start).abs().max() < (trained - start).abs().max() / 10
+
+
+def test_held_out_loss_is_the_same_every_time(toy_family: Path) -> None:
+    module, batch = build(toy_family).eval(), toy_batch()
+    with torch.no_grad():
+        first, second = module.held_out_loss(batch, 0), module.held_out_loss(batch, 0)
+        other = module.held_out_loss(batch, 1)
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_predicted_windows_are_pixels(toy_family: Path) -> None:
+    pixel_values = build(toy_family).eval().predict_step(toy_batch(size=1), 0)
+    assert pixel_values.shape == (1, 3, 64, 64)
+    assert pixel_values.abs().max() <= 1
