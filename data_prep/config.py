@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from lit_outpaint.data.schema import view_name
 
@@ -83,6 +83,8 @@ class MachineConfig:
     """Rendering processes; 0 takes one per core."""
     batch_size: int = 64
     """Windows encoded at once."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the encoders run; auto takes a GPU when there is one."""
 
     def __post_init__(self) -> None:
         _at_least(self, 0, "workers")

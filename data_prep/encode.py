@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from transformers.utils.logging import disable_progress_bar
 
 from data_prep.caption import read_captions
-from data_prep.config import EncodeConfig
+from data_prep.config import EncodeConfig, MachineConfig
 from data_prep.progress import progress
 from data_prep.tars import TarWriter, read_samples
 from data_prep.work import SHAPES_NAME, TEXT_SUFFIX, Work, write_atomic
@@ -47,20 +48,19 @@ HISTOGRAM_STEP: Final = 8
 """Tokens per bar of the token-length histogram."""
 
 
-def write_features(directory: Path, work: Work, config: EncodeConfig, batch_size: int) -> None:
+def write_features(directory: Path, work: Work, config: EncodeConfig, machine: MachineConfig) -> None:
     """Write one tar of ``KEY.safetensors`` per shard, with the text counts beside it.
 
     Args:
         directory: of this stage.
         work: gives windows and captions.
         config: which encoders and views.
-        batch_size: windows encoded at once.
+        machine: where to encode, and how many windows at once.
 
     Raises:
-        ValueError: windows differ in size, or a feature is not finite in float16.
+        ValueError: windows differ in size, a feature is not finite in float16, or there is no such device.
     """
-    encoders = FrozenEncoders.from_pretrained(config.models)
-    encoders.vae.to(memory_format=torch.channels_last)
+    encoders = _load_encoders(config.models, machine.device)
     for stem in work.shards("raw"):
         path = directory / f"{stem}.tar"
         if path.exists():
@@ -70,9 +70,9 @@ def write_features(directory: Path, work: Work, config: EncodeConfig, batch_size
         write_atomic(directory / f"{stem}.{TEXT_SUFFIX}", text_card(encoders, list(captions.values())))
         samples = _samples(work.stage("raw") / f"{stem}.tar")
         with TarWriter(path) as tar:
-            rows = encode_samples(encoders, samples, captions, config, batch_size)
+            rows = encode_samples(encoders, samples, captions, config, machine.batch_size)
             for key, tensors in progress(rows, len(captions), f"encode {stem}"):
-                tar.add(key, {TENSOR_SUFFIX: pack_tensors(_finite(key, tensors))})
+                tar.add(key, {TENSOR_SUFFIX: pack_tensors(tensors)})
     _write_constants(directory, encoders, work)
 
 
@@ -88,15 +88,14 @@ def encode_samples(
     Yields:
         The key and its tensors, named and shaped as ``lit_outpaint.data.schema`` says.
     """
-    masks: dict[str, Tensor] = {}
     batch: list[tuple[str, bytes]] = []
     for sample in samples:
         batch.append(sample)
         if len(batch) == batch_size:
-            yield from _encode_batch(encoders, batch, captions, config, masks)
+            yield from _encode_batch(encoders, batch, captions, config)
             batch = []
     if batch:
-        yield from _encode_batch(encoders, batch, captions, config, masks)
+        yield from _encode_batch(encoders, batch, captions, config)
 
 
 def _encode_batch(
@@ -104,11 +103,10 @@ def _encode_batch(
     batch: Sequence[tuple[str, bytes]],
     captions: dict[str, SampleRecord],
     config: EncodeConfig,
-    masks: dict[str, Tensor],
 ) -> Iterator[tuple[str, dict[str, Tensor]]]:
     keys = [key for key, _ in batch]
     records = [captions[key] for key in keys]
-    pixel_values = _pixels([image for _, image in batch])
+    pixel_values = _pixels([image for _, image in batch]).to(encoders.device)
     autocast = torch.autocast(encoders.device.type, torch.bfloat16) if config.bf16 else nullcontext()
     with torch.inference_mode(), autocast:
         features = {
@@ -118,9 +116,11 @@ def _encode_batch(
         }
         for view in config.views:
             direction, ratio = parse_view(view)
-            mask = masks.setdefault(view, outpaint_mask(cast(Direction, direction), ratio, *pixel_values.shape[-2:]))
+            mask = outpaint_mask(cast(Direction, direction), ratio, *pixel_values.shape[-2:]).to(encoders.device)
             features[masked_latents_key(view)] = encoders.encode_mode(blank_masked(pixel_values, mask[None]))
             features[visual_key(view)] = encoders.encode_visual(visible_crop(pixel_values, mask))
+    features = {name: tensor.to("cpu", torch.float16) for name, tensor in features.items()}
+    _require_finite(keys, features)
     for row, key in enumerate(keys):
         yield key, {name: tensor[row] for name, tensor in features.items()}
 
@@ -142,7 +142,7 @@ def _write_constants(directory: Path, encoders: FrozenEncoders, work: Work) -> N
         empty = encoders.encode_text([""])[0]
     write_atomic(directory / EMPTY_NAME, pack_tensors({TEXT_EMPTY: empty}))
     _, image = next(_samples(work.stage("raw") / f"{work.shards('raw')[0]}.tar"))
-    pixel_values = _pixels([image])
+    pixel_values = _pixels([image]).to(encoders.device)
     with torch.inference_mode():
         moments, visual = encoders.encode_image(pixel_values), encoders.encode_visual(pixel_values)
     shapes = {
@@ -176,8 +176,21 @@ def _pixels(images: Sequence[bytes]) -> Tensor:
     return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
-def _finite(key: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    for name, tensor in tensors.items():
-        if not torch.isfinite(tensor.half()).all():
-            raise ValueError(f"the feature {name} of sample {key} is not finite in float16; are the encoders trained?")
-    return tensors
+def _require_finite(keys: Sequence[str], features: dict[str, Tensor]) -> None:
+    for name, tensor in features.items():
+        bad = (~torch.isfinite(tensor)).flatten(1).any(dim=1).nonzero()
+        if len(bad):
+            raise ValueError(
+                f"{name} of sample {keys[int(bad[0])]} is not finite in float16; are the encoders trained?"
+            )
+
+
+def _load_encoders(models: str, device: str) -> FrozenEncoders:
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device cuda needs a GPU, and torch sees none here; use --device cpu")
+    # Its bars over weights say nothing and fill logs.
+    disable_progress_bar()
+    encoders = FrozenEncoders.from_pretrained(models)
+    encoders.vae.to(memory_format=torch.channels_last)
+    chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    return encoders.to(chosen)

@@ -76,7 +76,7 @@ def encode_stage(work: Work, config: EncodeConfig, machine: MachineConfig) -> No
     settings = {**settings_of(config), "encoders": encoder_fingerprints(Path(config.models))}
     directory = work.begin("features", settings, after="captions")
     say(f"encode: views {', '.join(config.views)} with {config.models}")
-    write_features(directory, work, config, machine.batch_size)
+    write_features(directory, work, config, machine)
     work.finish("features")
 
 

@@ -15,19 +15,11 @@ def build_toy_shards(out: Path, models: Path, **settings: Any) -> Path:
         models: directory of the frozen encoders, such as that of ``lit_outpaint.testing.build_toy_family``.
         settings: fields of the config classes that differ from the defaults here.
     """
-    values = {
-        "windows": 12,
-        "val_windows": 5,
-        "panoramas": 1,
-        "eval_windows": 2,
-        "eval_steps": 2,
-        "samples_per_shard": 6,
-    }
-    values |= {"models": str(models), "workers": 1, "batch_size": 8} | settings
-    parts = []
-    for config in (SourceConfig, CaptionConfig, EncodeConfig, MachineConfig):
-        names = config.__dataclass_fields__.keys() & values.keys()
-        parts.append(config(**{name: values[name] for name in names}))
-    source, caption, encode, machine = parts
-    run_all(out, source, caption, encode, machine)
+    values: dict[str, Any] = dict(windows=12, val_windows=5, panoramas=1, eval_windows=2, eval_steps=2)
+    values |= dict(samples_per_shard=6, models=str(models), workers=1, batch_size=8, device="cpu") | settings
+
+    def part(config: Any) -> Any:
+        return config(**{name: values[name] for name in config.__dataclass_fields__ if name in values})
+
+    run_all(out, part(SourceConfig), part(CaptionConfig), part(EncodeConfig), part(MachineConfig))
     return out

@@ -14,7 +14,7 @@ Definitions (all shares are of label-map pixels; a view is a whole window or the
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from skimage.measure import label as connected_components
 from torch import Tensor
 
 from lit_outpaint.canvas.geometry import Direction
+from lit_outpaint.models.probe import ScapesProbe
 
 TIMES = ("dawn", "day", "dusk", "night")
 
@@ -33,7 +34,7 @@ class JudgeConfig:
 
     min_object_px: int = 16
     """Label-map pixels (of 64 x 64 for a window of 128 px) that make an object kind seen."""
-    cloud_share: float = 0.05
+    cloud_share: float = 0.03
     """Share of clouds among the sky pixels from which on a view is cloudy."""
     mountain_share: float = 0.01
     """Share of mountains among all pixels from which on a view has mountains."""
@@ -90,16 +91,6 @@ class Reading:
         return max(self.biomes, key=lambda name: self.biomes[name]) if self.biomes else None
 
 
-class ProbeOutput(Protocol):
-    """Logits of the probe network."""
-
-    kind: Tensor
-    colour: Tensor
-    biome: Tensor
-    sky: Tensor
-    scene: Tensor
-
-
 class Judge:
     """Reads windows with the segmentation probe.
 
@@ -109,7 +100,7 @@ class Judge:
         batch_size: windows per forward pass.
     """
 
-    def __init__(self, probe: torch.nn.Module, config: JudgeConfig = JudgeConfig(), batch_size: int = 64) -> None:
+    def __init__(self, probe: ScapesProbe, config: JudgeConfig = JudgeConfig(), batch_size: int = 64) -> None:
         self.config = config
         self.names = ClassNames(*(tuple(getattr(probe.config, name)) for name in ClassNames._fields))
         self._probe = probe
@@ -122,7 +113,7 @@ class Judge:
         scenes: list[Tensor] = []
         for start in range(0, len(windows), self._batch_size):
             pixels = torch.from_numpy(np.ascontiguousarray(windows[start : start + self._batch_size]))
-            output: ProbeOutput = self._probe(pixels.permute(0, 3, 1, 2).float() / 127.5 - 1)
+            output = self._probe(pixels.permute(0, 3, 1, 2).float() / 127.5 - 1)
             labels = [getattr(output, name).argmax(dim=1).numpy() for name in LabelMaps._fields]
             maps += [LabelMaps(*parts) for parts in zip(*labels, strict=True)]
             scenes.append(output.scene.float())

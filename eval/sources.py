@@ -13,6 +13,7 @@ from eval.judge import Judge, JudgeConfig
 from eval.rollout import Geometry, Pixels
 from lit_outpaint.data.evalset import EvalPanorama, EvalWindow, evalset_dir, read_panoramas, read_windows
 from lit_outpaint.export import load_checkpoint_pipeline
+from lit_outpaint.models.probe import ScapesProbe
 from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
 
 PROBE, EVAL_CLIP = "probe", "eval_clip"
@@ -27,8 +28,6 @@ def load_judge(models: Path, config: JudgeConfig) -> Judge:
     directory = models / PROBE
     if not (directory / "config.json").is_file():
         raise FileNotFoundError(f"--models must hold a trained probe in {PROBE}/, found none in {models}")
-    from lit_outpaint.models.probe import ScapesProbe
-
     return Judge(ScapesProbe.from_pretrained(directory).float().eval(), config)
 
 

@@ -22,9 +22,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f"{path} must be a checkpoint that fit wrote, but it cannot be read; it may be cut short") from error
+        raise ValueError(
+            f"{path} must be a checkpoint that fit wrote, but it cannot be read; it may be cut short"
+        ) from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "hyper_parameters"} <= checkpoint.keys():
-        raise ValueError(f"{path} must be a checkpoint that fit wrote, got a file without state_dict and hyper_parameters")
+        raise ValueError(
+            f"{path} must be a checkpoint that fit wrote, got a file without state_dict and hyper_parameters"
+        )
     return checkpoint
 
 
@@ -36,7 +40,9 @@ def check_shapes(saved: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> N
     """
     for name in wanted:
         if name not in saved:
-            raise ValueError(f"the checkpoint is of another model: it lacks {name}; give the config it was trained with")
+            raise ValueError(
+                f"the checkpoint is of another model: it lacks {name}; give the config it was trained with"
+            )
         if saved[name].shape != wanted[name].shape:
             raise ValueError(
                 f"the checkpoint is of another shape: {name} must be {tuple(wanted[name].shape)}, "
@@ -44,4 +50,6 @@ def check_shapes(saved: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> N
             )
     for name in saved:
         if name not in wanted:
-            raise ValueError(f"the checkpoint is of another model: it has {name} too; give the config it was trained with")
+            raise ValueError(
+                f"the checkpoint is of another model: it has {name} too; give the config it was trained with"
+            )

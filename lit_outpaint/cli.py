@@ -2,8 +2,10 @@
 
 import importlib.metadata
 import json
+import logging
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,7 +13,9 @@ from typing import Any, NoReturn
 from jsonargparse import Namespace, set_parsing_settings
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from transformers.utils import logging as transformers_logging
 
+from lit_outpaint.callbacks.prediction_writer import PredictionWriter
 from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
 from lit_outpaint.checkpoint import read_checkpoint
 from lit_outpaint.data.datamodule import OutpaintDataModule
@@ -36,7 +40,7 @@ class OneLineParser(LightningArgumentParser):
 
 
 class RunRecord(SaveConfigCallback):
-    """Saves ``config.yaml`` (the whole configuration) and ``run.json`` (command, seed, versions) in the run directory."""
+    """Saves ``config.yaml`` (everything) and ``run.json`` (command, seed, versions) in the run directory."""
 
     def __init__(self, *args: Any, command: Sequence[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -55,6 +59,14 @@ class RunRecord(SaveConfigCallback):
 
 class OutpaintCLI(LightningCLI):
     """``fit``, ``validate``, ``test`` and ``predict``; a run leaves everything in ``runs_dir/name``."""
+
+    def __init__(self, verb: str, *args: Any, **kwargs: Any) -> None:
+        self.verb = verb
+        super().__init__(*args, **kwargs)
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Only the verb that was asked for: the parser of each costs a second."""
+        return {self.verb: super().subcommands()[self.verb]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add where a run goes, and its checkpoints."""
@@ -91,30 +103,49 @@ class OutpaintCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Send logs to the run directory, and refuse to write over another run."""
-        config = self.config[self.subcommand]
-        run_dir = Path(_run_dir(config["runs_dir"], config["name"]))
-        trainer = config["trainer"]
-        trainer["default_root_dir"] = str(run_dir)
+        config = self.config[self.verb]
+        trainer, run_dir = config["trainer"], _run_dir(config["runs_dir"], config["name"])
+        trainer["default_root_dir"] = run_dir
+        if self.verb != "fit":
+            # A score is printed; it must not touch the record of the run it scores.
+            trainer["logger"] = False
+            return
         if trainer["logger"] in (None, True):
-            trainer["logger"] = [_logger(kind, run_dir) for kind in ("CSVLogger", "TensorBoardLogger")]
-        if self.subcommand == "fit" and not trainer["fast_dev_run"]:
-            used = (run_dir / "config.yaml").exists()
-            if used and not config["overwrite"] and not config["ckpt_path"]:
-                raise ValueError(
-                    f"the run directory must be new, but {run_dir} holds a run; give another --name, --ckpt_path to go "
-                    "on, or --overwrite true"
-                )
+            trainer["logger"] = _loggers(Path(run_dir))
+        holds_run = (Path(run_dir) / "config.yaml").exists() and not trainer["fast_dev_run"]
+        if holds_run and not config["overwrite"] and not config["ckpt_path"]:
+            raise ValueError(
+                f"the run directory must be new, but {run_dir} holds a run; give another --name, --ckpt_path to go on, "
+                "or --overwrite true"
+            )
+
+    def after_instantiate_classes(self) -> None:
+        """Refuse shards that do not fit, before anything is written; then clear a run that is to be replaced."""
+        self.datamodule.setup(self.verb)
+        self.model.check_features(self.datamodule.card)
+        config = self.config[self.verb]
+        if self.verb == "fit" and config["overwrite"] and not config["ckpt_path"] and self.trainer.is_global_zero:
+            for path in Path(self.trainer.default_root_dir).glob("*"):
+                if path.name == "metrics.csv" or path.name.startswith("events.out.tfevents."):
+                    path.unlink()
 
 
 def main(argv: Sequence[str]) -> int:
     """Run a training verb and return the exit code."""
+    if not sys.stderr.isatty():
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    transformers_logging.disable_progress_bar()
+    # Lightning's own use of torch; nothing a user could mend.
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     OutpaintCLI(
+        argv[0],
         OutpaintModule,
         OutpaintDataModule,
         args=list(argv),
         parser_class=OneLineParser,
-        save_config_callback=RunRecord,
+        save_config_callback=RunRecord if argv[0] == "fit" else None,
         save_config_kwargs={"overwrite": True, "command": list(argv)},
+        trainer_defaults={"callbacks": [PredictionWriter()] if argv[0] == "predict" else []},
         seed_everything_default=0,
         auto_configure_optimizers=False,
         parser_kwargs={"prog": "python -m lit_outpaint"},
@@ -126,10 +157,13 @@ def _run_dir(runs_dir: str, name: str) -> str:
     return str(Path(runs_dir) / name)
 
 
-def _logger(kind: str, run_dir: Path) -> Namespace:
-    """Configuration of a logger that writes into the run directory itself."""
-    init_args = Namespace(save_dir=str(run_dir.parent), name=run_dir.name, version="")
-    return Namespace(class_path=f"lightning.pytorch.loggers.{kind}", init_args=init_args)
+def _loggers(run_dir: Path) -> list[Namespace]:
+    """Configuration of the loggers that write into the run directory itself."""
+    board = Namespace(save_dir=str(run_dir.parent), name=run_dir.name, version="")
+    return [
+        Namespace(class_path="lit_outpaint.run_logger.RunLogger", init_args=Namespace(run_dir=str(run_dir))),
+        Namespace(class_path="lightning.pytorch.loggers.TensorBoardLogger", init_args=board),
+    ]
 
 
 def _version(package: str) -> str:

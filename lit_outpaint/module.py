@@ -1,9 +1,9 @@
 """The training system: parts built from configuration, and one step of the algorithm.
 
-    latents     ~ q(. | window)                          from the moments in the shard
-    W           = conditioning(local, global, picture)   captions and picture dropped now and then
-    model_pred  = unet([noisy latents, mask, masked-image latents], t, W)
-    loss        = MSE(model_pred, target) over the region that counts
+latents     ~ q(. | window)                          from the moments in the shard
+W           = conditioning(local, global, picture)   captions and picture dropped now and then
+model_pred  = unet([noisy latents, mask, masked-image latents], t, W)
+loss        = MSE(model_pred, target) over the region that counts
 """
 
 from copy import deepcopy
@@ -12,16 +12,18 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import Parameter
 from torch.serialization import add_safe_globals
 
 from lit_outpaint.callbacks.averaged_weights import AveragedWeights
 from lit_outpaint.checkpoint import check_shapes
+from lit_outpaint.conditions import drop_conditions, encode_views, without_captions
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.fingerprint import require_same_encoders
-from lit_outpaint.data.views import blank_masked, visible_crop
-from lit_outpaint.diffusion.dropout import DropoutConfig, drop_masks, replace_rows
+from lit_outpaint.data.schema import Card
+from lit_outpaint.diffusion.dropout import DropoutConfig
 from lit_outpaint.diffusion.guidance import guide
 from lit_outpaint.diffusion.loss import region_weights, weighted_mse
 from lit_outpaint.diffusion.objective import ObjectiveConfig
@@ -30,9 +32,9 @@ from lit_outpaint.diffusion.schedule import load_scheduler
 from lit_outpaint.diffusion.snr import min_snr_weights
 from lit_outpaint.diffusion.targets import add_noise, training_target
 from lit_outpaint.models.attention import AttentionRule, FullAttention
-from lit_outpaint.models.context import Context, ContextConfig
+from lit_outpaint.models.context import ContextConfig
 from lit_outpaint.models.ema import Ema, EmaConfig
-from lit_outpaint.models.encoders import FrozenEncoders, family_dims, family_scaling_factor, sample_latents
+from lit_outpaint.models.encoders import FrozenEncoders, check_parts, family_dims, family_scaling_factor, sample_latents
 from lit_outpaint.models.unet import ModelConfig, load_unet, unet_input
 from lit_outpaint.optim import OptimConfig, build_lr_schedule, build_optimizer
 
@@ -42,6 +44,9 @@ add_safe_globals([ContextConfig, DropoutConfig, EmaConfig, FullAttention, ModelC
 
 class OutpaintModule(LightningModule):
     """Fine-tunes a text-to-image U-Net to widen images, guided by two captions and by what is already there."""
+
+    alphas_cumprod: Tensor
+    timestep_weights: Tensor
 
     def __init__(
         self,
@@ -67,6 +72,7 @@ class OutpaintModule(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.config, self.objective, self.optim, self.dropout = base, objective, optim, dropout
+        check_parts(base.pretrained, ["scheduler"])
         self.scheduler = load_scheduler(base.pretrained, objective.prediction_type)
         self.prediction_type = self.scheduler.config.prediction_type
         self.scaling_factor = family_scaling_factor(base.pretrained)
@@ -84,13 +90,18 @@ class OutpaintModule(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Refuse shards whose features another family's encoders made."""
-        card = getattr(self.trainer.datamodule, "card", None)
-        if card is not None and self.config.vision is None and Path(self.config.pretrained).is_dir():
+        card = getattr(getattr(self.trainer, "datamodule", None), "card", None)
+        if card is not None:
+            self.check_features(card)
+
+    def check_features(self, card: Card) -> None:
+        """Refuse a shard set that other encoders made, where the family is at hand to compare."""
+        if self.config.vision is None and Path(self.config.pretrained).is_dir():
             require_same_encoders(card, Path(self.config.pretrained))
 
     def training_step(self, batch: OutpaintBatch, batch_idx: int) -> Tensor:
         """Regress the target of one random timestep per sample."""
-        batch = self.drop_conditions(self.complete(batch))
+        batch = drop_conditions(self.complete(batch), self.dropout)
         latents = sample_latents(batch.moments, self.scaling_factor)
         noise = torch.randn_like(latents)
         timesteps = torch.randint(0, len(self.alphas_cumprod), (len(latents),), device=self.device)
@@ -109,37 +120,17 @@ class OutpaintModule(LightningModule):
 
     def forward(self, batch: OutpaintBatch, noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
         """Predict the target from noisy latents, the masked image and the context."""
-        context = self.condition(batch)
+        assert batch.masked_image_latents is not None
+        context = self.context(batch.text_local, batch.text_global, batch.visual_features)
         stacked = unet_input(noisy_latents, batch.mask, batch.masked_image_latents)
         if self.config.channels_last:
             stacked = stacked.contiguous(memory_format=torch.channels_last)
         kwargs = self.attention.cross_attention_kwargs(context)
         return self.unet(stacked, timesteps, context.hidden_states, cross_attention_kwargs=kwargs).sample
 
-    def condition(self, batch: OutpaintBatch) -> Context:
-        """Captions and visual features to context rows."""
-        return self.context(batch.text_local, batch.text_global, batch.visual_features)
-
-    def drop_conditions(self, batch: OutpaintBatch) -> OutpaintBatch:
-        """Drop captions and visual features of some samples."""
-        uniform = torch.rand(len(batch.mask), device=self.device)
-        drop_text, drop_visual = drop_masks(uniform, self.dropout.text, self.dropout.visual, self.dropout.both)
-        return batch._replace(
-            text_local=replace_rows(batch.text_local, batch.text_empty, drop_text),
-            text_global=replace_rows(batch.text_global, batch.text_empty, drop_text),
-            visual_features=replace_rows(batch.visual_features, None, drop_visual),
-        )
-
     def complete(self, batch: OutpaintBatch) -> OutpaintBatch:
-        """Encode the masked image and the visible part where the shards hold neither (online views)."""
-        if batch.masked_image_latents is not None and batch.visual_features is not None:
-            return batch
-        windows = batch.pixel_values
-        crops = [visible_crop(window[None], mask)[0] for window, mask in zip(windows, batch.mask, strict=True)]
-        return batch._replace(
-            masked_image_latents=self.encoders.encode_mode(blank_masked(windows, batch.mask)),
-            visual_features=self.encoders.encode_visual(crops),
-        )
+        """Encode what the shards do not hold (online views)."""
+        return batch if batch.masked_image_latents is not None else encode_views(batch, self.encoders)
 
     @torch.no_grad()
     def sample(
@@ -147,8 +138,8 @@ class OutpaintModule(LightningModule):
     ) -> Tensor:
         """Draw latents for a batch's masks and captions; guidance drops the captions."""
         batch = self.complete(batch)
-        empty = batch.text_empty.expand_as(batch.text_local)
-        unconditional = batch._replace(text_local=empty, text_global=empty)
+        unconditional = without_captions(batch)
+        assert batch.masked_image_latents is not None
         noise = torch.randn(batch.masked_image_latents.shape, generator=generator).to(self.device)
 
         def predict(latents: Tensor, timestep: Tensor) -> Tensor:
@@ -179,11 +170,10 @@ class OutpaintModule(LightningModule):
         timesteps = torch.linspace(0, len(self.alphas_cumprod) - 1, len(latents), device=self.device).long()
         return self.denoising_loss(batch, latents, noise, timesteps)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW, and a learning rate that changes per optimiser step."""
         optimizer = build_optimizer(self.optim, self.trained())
-        run_steps = self.trainer.estimated_stepping_batches
-        schedule = build_lr_schedule(self.optim, optimizer, run_steps)
+        schedule = build_lr_schedule(self.optim, optimizer, self.trainer.estimated_stepping_batches)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def configure_callbacks(self) -> list[Callback]:

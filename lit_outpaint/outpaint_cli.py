@@ -17,8 +17,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+import diffusers
 import torch
+import transformers
+import yaml
+from jaxtyping import UInt8
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
+from numpy import ndarray
 
 from lit_outpaint.canvas.export import MAX_PNG_SIDE, write_png
 from lit_outpaint.canvas.geometry import Box, anchor_window
@@ -36,7 +41,7 @@ from lit_outpaint.run_record import RUN_NAME, RunRecord, fingerprint, mask_argum
 PANORAMA_NAME = "panorama.png"
 _CHUNK_LIMIT_PX = 256
 _RESUME_MAY_SET = {"resume", "steps", "model", "device"}
-_IDENTITY_FREE = {"config", "resume", "device", "out", "model", "steps", "image"}
+_IDENTITY_FREE = {"device", "out", "model", "steps", "image"}
 """Settings that may differ when the same command is given again: the record checks steps, image and model itself."""
 
 
@@ -101,40 +106,65 @@ def _outpaint(parser: ArgumentParser, settings: Namespace, arguments: Sequence[s
     _quiet_loading_bars()
     if settings.resume is not None:
         directory, record, settings = _load_resumed(parser, settings)
+        outpainter = _build_outpainter(parser, settings, _plan_of(record))
+        if record.model_fingerprint != _fingerprint(settings):
+            raise ValueError(
+                f"the model in {settings.model} is not the one {directory} began with; give that by --model"
+            )
     else:
-        directory, record = _check_new(settings), None
-    captioner = parser.instantiate_classes(settings).captioner
+        directory = _check_new(settings)
+        image = load_image(Path(settings.image))
+        outpainter = _build_outpainter(parser, settings, parse_steps(settings.steps))
+        image = _fit(image, outpainter.window_px, settings.fit)
+        record = _describe(parser, settings, arguments, image)
+        if (directory / RUN_NAME).is_file():
+            record = _same_run(directory, record)
+        else:
+            _prepare(directory, record, image, outpainter)
+    with _only_user_of(directory):
+        _grow(directory, record, outpainter, settings.caption)
+
+
+def _build_outpainter(parser: ArgumentParser, settings: Namespace, plan: Plan) -> Outpainter:
+    """Make the outpainter that the settings describe; the model comes last, because loading it takes longest."""
+    captioner = parser.instantiate(settings).captioner
     if settings.captions is not None:
         captioner = FileCaptioner(settings.captions)
+    if isinstance(captioner, FileCaptioner) and len(captioner.captions) < len(plan):
+        raise ValueError(
+            f"the captions file must hold a caption per step, got {len(captioner.captions)} for {len(plan)} steps"
+        )
     config = OutpainterConfig(**{field.name: settings[field.name] for field in fields(OutpainterConfig)})
-    plan = _plan_of(record.steps) if record is not None else parse_steps(settings.steps)
-    _check_captions(captioner, plan)
-    outpainter = Outpainter(_load_model(settings), captioner, config)
-
-    if record is None:
-        record = _prepare(parser, settings, arguments, directory, outpainter, plan)
-    elif record.model_fingerprint != _fingerprint(settings):
-        raise ValueError(f"the model in {settings.model} is not the one {directory} began with; give it with --model")
-    with _only_user_of(directory):
-        _grow(directory, record, outpainter, plan, settings.caption)
+    return Outpainter(_load_model(settings), captioner, config)
 
 
-def _grow(directory: Path, record: RunRecord, outpainter: Outpainter, plan: Plan, caption: str) -> None:
+def _describe(
+    parser: ArgumentParser, settings: Namespace, arguments: Sequence[str], image: UInt8[ndarray, "h w 3"]
+) -> RunRecord:
+    """The record of a run that is about to begin."""
+    plain = yaml.safe_load(parser.dump(settings, skip_unset=False))
+    return RunRecord(
+        command=["outpaint", *mask_arguments(arguments)],
+        config=mask_secrets({name: value for name, value in plain.items() if name not in ("config", "resume")}),
+        steps=[str(parse_steps(settings.steps))],
+        finished=False,
+        image_sha256=checksum(image),
+        model_fingerprint=_fingerprint(settings),
+        versions=versions(),
+    )
+
+
+def _grow(directory: Path, record: RunRecord, outpainter: Outpainter, caption: str) -> None:
     """Do what is left of the plan, then write the panorama and say so."""
-    canvas = Canvas.open(directory)
+    canvas, plan = Canvas.open(directory), _plan_of(record)
     if canvas.num_steps > len(plan):
         raise ValueError(f"{directory} holds {canvas.num_steps} steps, more than the {len(plan)} of its {RUN_NAME}")
     if not record.finished or canvas.num_steps < len(plan):
         record = record.model_copy(update={"finished": False})
         record.save(directory)
-    num_cut = 0
-    if outpainter.truncated(caption=clean(caption)):
-        num_cut += 1
     with Progress(total=len(plan), done=canvas.num_steps) as progress:
         outpainter.run(canvas, plan, caption, [progress.advance])
-    cut = sum("local" in step.truncated for step in canvas.journal) + num_cut
-    if cut:
-        print(f"{cut} captions were longer than the text encoder reads; what was cut stands in steps.jsonl")
+    _say_cut_captions(canvas, outpainter.truncated(caption=clean(caption)))
     box = canvas.box
     panorama = directory / PANORAMA_NAME
     if write_png(canvas, panorama):
@@ -143,6 +173,14 @@ def _grow(directory: Path, record: RunRecord, outpainter: Outpainter, plan: Plan
         panorama.unlink(missing_ok=True)  # An earlier, shorter one.
         print(f"{directory}/canvas.zarr: {box.width} x {box.height} px; a PNG has at most {MAX_PNG_SIDE} px a side")
     record.model_copy(update={"finished": True}).save(directory)
+
+
+def _say_cut_captions(canvas: Canvas, of_global: dict[str, str]) -> None:
+    num_local = sum("local" in record.truncated for record in canvas.journal)
+    if of_global:
+        print(f"the caption is longer than the text encoder reads; not read: {of_global['caption']}")
+    if num_local:
+        print(f"{num_local} local captions were longer than the text encoder reads; see steps.jsonl")
 
 
 def _check_new(settings: Namespace) -> Path:
@@ -160,47 +198,35 @@ def _check_new(settings: Namespace) -> Path:
     return directory
 
 
-def _prepare(
-    parser: ArgumentParser,
-    settings: Namespace,
-    arguments: Sequence[str],
-    directory: Path,
-    outpainter: Outpainter,
-    plan: Plan,
-) -> RunRecord:
-    """Make the run directory with the first image, or take up the same run where it stopped."""
-    window_px = outpainter.window_px
-    image = load_image(Path(settings.image))
-    image_box = Box(0, 0, image.shape[1], image.shape[0])
-    anchor_window(image_box, window_px)
-    if settings.fit == "shrink":
-        image = shrink_to_window(image, window_px)
-        if image.shape[:2] != (image_box.height, image_box.width):
-            print(f"image: {image_box.width} x {image_box.height} px scaled to {image.shape[1]} x {image.shape[0]} px")
-        image_box = Box(0, 0, image.shape[1], image.shape[0])
-    record = RunRecord(
-        command=["outpaint", *mask_arguments(arguments)],
-        config=mask_secrets(_plain(parser, settings)),
-        steps=[str(plan)],
-        finished=False,
-        image_sha256=checksum(image),
-        model_fingerprint=_fingerprint(settings),
-        versions=versions(),
-    )
-    if (directory / RUN_NAME).is_file():
-        return _same_run(directory, record)
-    extent = plan.extent(image_box, outpainter.stride_px, window_px)
+def _fit(image: UInt8[ndarray, "h w 3"], window_px: int, fit: str) -> UInt8[ndarray, "fh fw 3"]:
+    """Check that the picture holds a window, and scale it to one if that is asked for."""
+    anchor_window(_box_of(image), window_px)
+    if fit == "keep":
+        return image
+    fitted = shrink_to_window(image, window_px)
+    if fitted.shape != image.shape:
+        before, after = _box_of(image), _box_of(fitted)
+        print(f"image: {before.width} x {before.height} px scaled to {after.width} x {after.height} px")
+    return fitted
+
+
+def _box_of(image: UInt8[ndarray, "h w 3"]) -> Box:
+    return Box(0, 0, image.shape[1], image.shape[0])
+
+
+def _prepare(directory: Path, record: RunRecord, image: UInt8[ndarray, "h w 3"], outpainter: Outpainter) -> None:
+    """Make the run directory with the first image: whole, or not at all."""
+    extent = _plan_of(record).extent(_box_of(image), outpainter.stride_px, outpainter.window_px)
     partial = directory.absolute().parent / f".{directory.name}.partial"
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        Canvas.create(partial, image, extent, chunk_px=min(window_px, _CHUNK_LIMIT_PX))
+        Canvas.create(partial, image, extent, chunk_px=min(outpainter.window_px, _CHUNK_LIMIT_PX))
         record.save(partial)
         partial.rename(directory)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise ValueError(f"--out {directory} cannot be written: {error.strerror}") from error
-    return record
 
 
 def _same_run(directory: Path, wanted: RunRecord) -> RunRecord:
@@ -222,7 +248,7 @@ def _same_run(directory: Path, wanted: RunRecord) -> RunRecord:
 def _load_resumed(parser: ArgumentParser, given: Namespace) -> tuple[Path, RunRecord, Namespace]:
     """The run directory, its record with any added steps, and its settings."""
     defaults = parser.get_defaults()
-    refused = [name for name in defaults if name not in _RESUME_MAY_SET and given.get(name) != defaults[name]]
+    refused = [name for name in defaults.keys() if name not in _RESUME_MAY_SET and given.get(name) != defaults[name]]
     if refused:
         raise ValueError(f"with --resume only --steps, --model and --device may be given, got --{refused[0]}")
     directory = Path(given.resume)
@@ -239,18 +265,9 @@ def _load_resumed(parser: ArgumentParser, given: Namespace) -> tuple[Path, RunRe
     return directory, record, settings
 
 
-def _plan_of(steps: Sequence[str]) -> Plan:
-    plan = Plan(())
-    for part in steps:
-        plan += parse_steps(part)
-    return plan
-
-
-def _check_captions(captioner: Captioner | None, plan: Plan) -> None:
-    if isinstance(captioner, FileCaptioner) and len(captioner.captions) < len(plan):
-        raise ValueError(
-            f"the captions file must hold a caption per step, got {len(captioner.captions)} for {len(plan)} steps"
-        )
+def _plan_of(record: RunRecord) -> Plan:
+    """The whole plan, with what was added to it."""
+    return sum(map(parse_steps, record.steps), Plan(()))
 
 
 def _load_model(settings: Namespace) -> Any:
@@ -265,14 +282,6 @@ def _load_model(settings: Namespace) -> Any:
 
 def _fingerprint(settings: Namespace) -> str:
     return fingerprint(part_directories(Path(settings.model)))
-
-
-def _plain(parser: ArgumentParser, settings: Namespace) -> dict[str, Any]:
-    """Settings as plain data, without what is not part of the run."""
-    import yaml
-
-    plain = yaml.safe_load(parser.dump(settings, skip_none=False))
-    return {name: value for name, value in plain.items() if name not in ("config", "resume")}
 
 
 @contextlib.contextmanager
@@ -292,9 +301,6 @@ def _only_user_of(directory: Path) -> Iterator[None]:
 
 def _quiet_loading_bars() -> None:
     """Loading weights takes a moment; its bars would only clutter logs."""
-    import diffusers
-    import transformers
-
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
 

@@ -76,6 +76,8 @@ class OutpainterConfig:
             raise ValueError(f"seam_reach_px must not be negative, got {self.seam_reach_px}")
         if self.visual_span_px is not None and self.visual_span_px < 1:
             raise ValueError(f"visual_span_px must be positive, got {self.visual_span_px}")
+        if self.scheduler is not None:
+            scheduler_class(self.scheduler)
 
 
 class Outpainter:
@@ -88,7 +90,7 @@ class Outpainter:
         config: how each step is drawn.
 
     Raises:
-        ValueError: window and overlap do not fit, or diffusers has no scheduler of that name.
+        ValueError: window and overlap do not fit.
     """
 
     def __init__(

@@ -107,8 +107,8 @@ def _igloo(b: Brush, x: float, y: float) -> None:
     points = [(x - 22, y), (x - 21, y - 11), (x - 15, y - 22), (x - 6, y - 28), (x + 6, y - 28), (x + 15, y - 22)]
     b.polygon([*points, (x + 21, y - 11), (x + 22, y)], ice)
     b.box(x - 21, y - 13, x + 21, y - 10, joint)
-    b.ellipse(x, y - 4, 8, 10, b.plain(DARK))
-    b.box(x - 8, y - 4, x + 8, y, b.plain(DARK))
+    b.ellipse(x, y - 7, 8, 7, b.plain(DARK))
+    b.box(x - 8, y - 7, x + 8, y, b.plain(DARK))
 
 
 def _sailboat(b: Brush, x: float, y: float) -> None:

@@ -4,6 +4,7 @@ A shape is given in world pixels. The colour painter draws at twice the size and
 painter draws once, without antialiasing, so that every pixel belongs to exactly one class.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -53,18 +54,20 @@ class _ImagePainter:
         self._draw = ImageDraw.Draw(image)
 
     def polygon(self, points: Sequence[tuple[float, float]], ink: Ink) -> None:
-        s = self.scale
-        self._draw.polygon([((px - self._x) * s, (py - self._y) * s) for px, py in points], fill=self._fill(ink))
+        self._draw.polygon([self._pixel(px, py) for px, py in points], fill=self._fill(ink))
 
     def ellipse(self, cx: float, cy: float, rx: float, ry: float, ink: Ink) -> None:
-        s, x, y = self.scale, cx - self._x, cy - self._y
-        self._draw.ellipse(((x - rx) * s, (y - ry) * s, (x + rx) * s - 1, (y + ry) * s - 1), fill=self._fill(ink))
+        (x0, y0), (x1, y1) = self._pixel(cx - rx, cy - ry), self._pixel(cx + rx, cy + ry)
+        self._draw.ellipse((x0, y0, x1 - 1, y1 - 1), fill=self._fill(ink))
 
     def box(self, x0: float, y0: float, x1: float, y1: float, ink: Ink) -> None:
         # Pillow includes the last row and column, hence the - 1.
-        s = self.scale
-        corners = ((x0 - self._x) * s, (y0 - self._y) * s, (x1 - self._x) * s - 1, (y1 - self._y) * s - 1)
-        self._draw.rectangle(corners, fill=self._fill(ink))
+        (left, top), (right, bottom) = self._pixel(x0, y0), self._pixel(x1, y1)
+        self._draw.rectangle((left, top, right - 1, bottom - 1), fill=self._fill(ink))
+
+    def _pixel(self, x: float, y: float) -> tuple[int, int]:
+        # Pillow rounds towards zero, so a shape would change where it crosses the view's left or upper edge.
+        return math.floor((x - self._x) * self.scale + 0.5), math.floor((y - self._y) * self.scale + 0.5)
 
     def _fill(self, ink: Ink) -> RGB | int:
         raise NotImplementedError

@@ -47,6 +47,7 @@ def new_scheduler() -> DDIMScheduler:
         rescale_betas_zero_snr=True,
         timestep_spacing="trailing",
         clip_sample=False,
+        steps_offset=1,
         set_alpha_to_one=True,
     )
 

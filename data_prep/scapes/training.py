@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from data_prep.scapes.muon import Muon, hidden_and_other
+from lit_outpaint.muon import MuonAdamW, hidden_and_other
 
 logger = logging.getLogger(__name__)
 
@@ -77,12 +78,10 @@ def train(
     state_dir.mkdir(parents=True, exist_ok=True)
     parameters = [p for p in model.parameters() if p.requires_grad]
     hidden, other = hidden_and_other(model)
-    optimisers = [
-        Muon(hidden, budget.lr, weight_decay=budget.weight_decay),
-        torch.optim.AdamW(other, budget.lr, (0.9, 0.98), weight_decay=budget.weight_decay),
-    ]
+    groups: list[dict[str, Any]] = [{"params": hidden, "muon": True}, {"params": other}]
+    optimiser = MuonAdamW(groups, budget.lr, betas=(0.9, 0.98), weight_decay=budget.weight_decay)
     averaged = [p.detach().clone() for p in parameters]
-    step, spent = _restore(state_dir, model, optimisers, averaged)
+    step, spent = _restore(state_dir, model, optimiser, averaged)
     saved = spent
     for started in _clock(spent, budget.minutes * 60):
         spent = started
@@ -91,10 +90,9 @@ def train(
         model.zero_grad(set_to_none=True)
         losses["loss"].backward()
         nn.utils.clip_grad_norm_(parameters, budget.clip_norm)
-        for optimiser in optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            optimiser.step()
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.step()
         decay = min(budget.ema_decay, (step + 1) / (step + 10))
         torch._foreach_lerp_(averaged, [p.detach() for p in parameters], 1 - decay)
         step += 1
@@ -102,8 +100,8 @@ def train(
             _log(state_dir / "log.csv", step, spent, rate, losses)
         if spent - saved > budget.checkpoint_minutes * 60:
             saved = spent
-            _save(state_dir, model, optimisers, averaged, step, spent)
-    _save(state_dir, model, optimisers, averaged, step, spent)
+            _save(state_dir, model, optimiser, averaged, step, spent)
+    _save(state_dir, model, optimiser, averaged, step, spent)
     with torch.no_grad():
         for parameter, average in zip(parameters, averaged, strict=True):
             parameter.copy_(average)
@@ -129,28 +127,19 @@ def _log(path: Path, step: int, spent: float, rate: float, losses: dict[str, Ten
 
 
 def _save(
-    state_dir: Path,
-    model: nn.Module,
-    optimisers: list[torch.optim.Optimizer],
-    averaged: list[Tensor],
-    step: int,
-    spent: float,
+    state_dir: Path, model: nn.Module, optimiser: MuonAdamW, averaged: list[Tensor], step: int, spent: float
 ) -> None:
-    optimiser_states = [optimiser.state_dict() for optimiser in optimisers]
-    state = {"model": model.state_dict(), "optimisers": optimiser_states, "averaged": averaged}
+    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "averaged": averaged}
     torch.save({**state, "step": step, "spent": spent}, state_dir / "state.partial")
     (state_dir / "state.partial").rename(state_dir / "state.pt")
 
 
-def _restore(
-    state_dir: Path, model: nn.Module, optimisers: list[torch.optim.Optimizer], averaged: list[Tensor]
-) -> tuple[int, float]:
+def _restore(state_dir: Path, model: nn.Module, optimiser: MuonAdamW, averaged: list[Tensor]) -> tuple[int, float]:
     if not (state_dir / "state.pt").exists():
         return 0, 0.0
     state = torch.load(state_dir / "state.pt", weights_only=True)
     model.load_state_dict(state["model"])
-    for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
-        optimiser.load_state_dict(saved)
+    optimiser.load_state_dict(state["optimiser"])
     for mine, theirs in zip(averaged, state["averaged"], strict=True):
         mine.copy_(theirs)
     return state["step"], state["spent"]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 
 CHECKPOINT_KEY = "ema"
 
@@ -14,27 +14,27 @@ class AveragedWeights(Callback):
     which Lightning does after ``on_validation_epoch_end``.
     """
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *args: Any) -> None:
         """Update once per optimiser step, however many batches it gathers."""
         if trainer.global_step > pl_module.ema.step:
             pl_module.ema.update(pl_module.trained(), trainer.global_step)
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Let the module hold the average."""
         pl_module.ema.swap(pl_module.trained())
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Give the trained weights back."""
         pl_module.ema.swap(pl_module.trained())
 
     on_test_epoch_start = on_predict_epoch_start = on_validation_epoch_start
     on_test_epoch_end = on_predict_epoch_end = on_validation_epoch_end
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Add the average."""
         checkpoint[CHECKPOINT_KEY] = pl_module.ema.state_dict()
 
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Take the average over; a checkpoint without one starts it from its weights."""
         if CHECKPOINT_KEY in checkpoint:
             pl_module.ema.load_state_dict(checkpoint[CHECKPOINT_KEY])

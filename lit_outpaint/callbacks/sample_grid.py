@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from PIL import Image
 from torch import Tensor
@@ -46,8 +46,8 @@ class SampleGrid(Callback):
 
     def on_validation_batch_end(
         self,
-        trainer: Trainer,
-        pl_module: LightningModule,
+        trainer: Any,
+        pl_module: Any,
         outputs: Any,
         batch: OutpaintBatch,
         batch_idx: int,
@@ -67,7 +67,7 @@ class SampleGrid(Callback):
             elif isinstance(logger, WandbLogger):
                 logger.log_image("val/samples", [Image.fromarray(grid)], step=trainer.global_step)
 
-    def columns(self, module: LightningModule, batch: OutpaintBatch) -> list[Float[Tensor, "n 3 hh ww"]]:
+    def columns(self, module: Any, batch: OutpaintBatch) -> list[Float[Tensor, "n 3 hh ww"]]:
         """Masked input, prediction and target, in [-1, 1]."""
         generator = torch.Generator().manual_seed(self.seed)
         latents = module.sample(batch, self.num_inference_steps, self.guidance_scale, generator)

@@ -53,6 +53,9 @@ class ContextConfig:
     as the text rows, as in the paper."""
     gate_init: float = -12.0
     """Start of the learned number added to the attention logits of the visual rows (gated only)."""
+    visual_norm: bool = True
+    """Bring each visual token to mean 0 and variance 1, as the last layer of a text encoder does with its own. Raw ones
+    (false) can be many times larger, and against logits to match no gate is closed."""
 
     def __post_init__(self) -> None:
         if self.gate_init > 0:
@@ -82,8 +85,10 @@ class ContextEncoder(ModelMixin, ConfigMixin):
         fusion: Fusion = "tokens",
         visual_init: VisualInit = "gated",
         gate_init: float = -12.0,
+        visual_norm: bool = True,
     ) -> None:
         super().__init__()
+        self.visual_norm = visual_norm
         self.fusion = fusion
         self.text_fusion = _build_fusion(fusion, text_length, text_dim)
         self.visual_projection = nn.Linear(visual_dim, text_dim) if visual_dim != text_dim else None
@@ -118,16 +123,17 @@ class ContextEncoder(ModelMixin, ConfigMixin):
         self, text_local: Float[Tensor, "b l d"], text_global: Float[Tensor, "b l d"]
     ) -> Float[Tensor, "b rows d"]:
         """Fuse the two captions to E_t."""
+        if self.text_fusion is None:
+            captions = [text_global, text_local]
+            return torch.stack(captions).mean(dim=0) if self.fusion == "mean" else torch.cat(captions, dim=1)
         if self.fusion == "tokens":
             return _along_tokens(self.text_fusion, torch.cat([text_global, text_local], dim=1))
-        if self.fusion == "channels":
-            return self.text_fusion(torch.cat([text_global, text_local], dim=2))
-        if self.fusion == "mean":
-            return (text_global + text_local) / 2
-        return torch.cat([text_global, text_local], dim=1)
+        return self.text_fusion(torch.cat([text_global, text_local], dim=2))
 
     def match_visual(self, visual_features: Float[Tensor, "b k v"]) -> Float[Tensor, "b l d"]:
         """Match the visual features to the shape of a caption: E_i'."""
+        if self.visual_norm:
+            visual_features = nn.functional.layer_norm(visual_features, visual_features.shape[-1:])
         if self.visual_projection is not None:
             visual_features = self.visual_projection(visual_features)
         return _along_tokens(self.visual_match, visual_features)
@@ -135,7 +141,7 @@ class ContextEncoder(ModelMixin, ConfigMixin):
 
 def interpolation_matrix(source: int, target: int) -> Float[Tensor, "{target} {source}"]:
     """Weights that stretch ``source`` tokens over ``target`` rows by linear interpolation; rows sum to 1."""
-    position = torch.linspace(0, source - 1, target)
+    position = torch.arange(target) * ((source - 1) / max(1, target - 1))
     distance = (position[:, None] - torch.arange(source)[None, :]).abs()
     return (1 - distance).clamp(min=0)
 

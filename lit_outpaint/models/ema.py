@@ -62,7 +62,9 @@ class Ema:
             ValueError: it belongs to other parameters.
         """
         if state["averages"].keys() != self.averages.keys():
-            raise ValueError("the checkpoint's moving average is of other parameters; it was trained with another model")
+            raise ValueError(
+                "the checkpoint's moving average is of other parameters; it was trained with another model"
+            )
         self.step = state["step"]
         self.averages = {name: average.clone() for name, average in state["averages"].items()}
 

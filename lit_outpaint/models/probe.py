@@ -3,6 +3,7 @@
 Letters: B batch, H = W window side, C classes of a map. The maps come out at half size.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -40,7 +41,7 @@ class ScapesProbe(ModelMixin, ConfigMixin):
         biomes: list[str],
         skies: list[str],
         scenes: list[str],
-        widths: tuple[int, int, int, int] = (24, 48, 96, 128),
+        widths: Sequence[int] = (24, 48, 96, 128),
     ) -> None:
         super().__init__()
         self.sizes = [len(kinds), len(colours), len(biomes), len(skies)]
@@ -61,7 +62,8 @@ class ScapesProbe(ModelMixin, ConfigMixin):
         scene = self.scene(features.mean(dim=(2, 3)))
         for block, skip in zip(reversed(self.up), reversed(skips[:-1]), strict=True):
             features = block(cat([interpolate(features, scale_factor=2.0, mode="nearest"), skip], dim=1))
-        return ProbeOutput(*self.maps(features).split(self.sizes, dim=1), scene)
+        kind, colour, biome, sky = self.maps(features).split(self.sizes, dim=1)
+        return ProbeOutput(kind, colour, biome, sky, scene)
 
 
 def _convolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:

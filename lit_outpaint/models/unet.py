@@ -96,7 +96,7 @@ def extend_conv_in(unet: UNet2DConditionModel, in_channels: int = INPAINT_CHANNE
     with torch.no_grad():
         new.weight.zero_()
         new.weight[:, :LATENT_CHANNELS].copy_(old.weight)
-        if old.bias is not None:
+        if old.bias is not None and new.bias is not None:
             new.bias.copy_(old.bias)
     unet.conv_in = new
     unet.register_to_config(in_channels=in_channels)

@@ -23,6 +23,7 @@ from lit_outpaint.data.evalset import (
 )
 from lit_outpaint.models.context import ContextConfig
 from lit_outpaint.models.encoders import family_dims
+from lit_outpaint.models.probe import ScapesProbe
 from lit_outpaint.models.unet import INPAINT_CHANNELS
 from lit_outpaint.pipeline import OVERLAY_NAME
 from lit_outpaint.testing import TOY_WINDOW_PX, build_toy_family, toy_tokenizer, toy_unet
@@ -118,8 +119,14 @@ def _save_eval_clip(directory: Path) -> None:
 
 
 def _save_probe(directory: Path) -> None:
-    from lit_outpaint.models.probe import ScapesProbe
-
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        ScapesProbe().save_pretrained(directory)
+        probe = ScapesProbe(
+            kinds=["none", "barn", "cactus"],
+            colours=["none", "red", "blue"],
+            biomes=["none", "meadow", "desert"],
+            skies=["none", "dawn", "day", "dusk", "night", "cloud", "mountain"],
+            scenes=[f"{biome}, {time}" for biome in ("meadow", "desert") for time in ("day", "night")],
+            widths=(8, 8, 8, 8),
+        )
+        probe.save_pretrained(directory)

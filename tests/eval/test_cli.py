@@ -44,7 +44,7 @@ def test_run_leaves_numbers_table_and_page(report: Path) -> None:
 def test_names_state_their_definition(report: Path) -> None:
     figures = json.loads((report / "metrics.json").read_text())["figures"]
     names = {key: figure["name"] for key, figure in figures.items()}
-    for part in ("24 classes", "6 windows", "stride 32 px", "1 split", "scene head"):
+    for part in ("4 classes", "6 windows", "stride 32 px", "1 split", "scene head"):
         assert part in names["inception_score"]
     for key in ("clip_sim_window_local", "clip_sim_window_global"):
         for part in ("open_clip eval_clip", "6 windows of 64 px", "stride 32 px"):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def arguments(family: Path, shards: Path, runs: Path, *more: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def run_dir(toy_family: Path, toy_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of three steps with validation, a grid and a checkpoint."""
+    """A finished run of four steps with validation, a grid and a checkpoint."""
     runs = tmp_path_factory.mktemp("runs")
     config = runs / "callbacks.yaml"
     config.write_text(
@@ -45,7 +46,7 @@ trainer:
     - class_path: lit_outpaint.callbacks.throughput.Throughput
 """
     )
-    argv = arguments(toy_family, toy_shards, runs, "--name=toy", "--trainer.max_steps=3", "--model.optim.lr=1e-3")
+    argv = arguments(toy_family, toy_shards, runs, "--name=toy", "--trainer.max_epochs=1", "--model.optim.lr=1e-3")
     assert main(["fit", "-c", str(config), *argv]) == 0
     return runs / "toy"
 
@@ -62,7 +63,7 @@ def test_a_run_leaves_its_whole_record(run_dir: Path) -> None:
 
 def test_a_run_logs_loss_validation_and_speed(run_dir: Path) -> None:
     rows = list(csv.DictReader((run_dir / "metrics.csv").open()))
-    assert sum(bool(row["train/loss"]) for row in rows) == 3
+    assert sum(bool(row["train/loss"]) for row in rows) == 4
     assert any(row["val/loss"] for row in rows)
     assert any(float(row["perf/images_per_s"] or 0) > 0 for row in rows)
 
@@ -74,8 +75,8 @@ def test_a_run_draws_masked_input_prediction_and_target(run_dir: Path) -> None:
 
 def test_last_checkpoint_is_of_the_last_step(run_dir: Path) -> None:
     checkpoint = torch.load(run_dir / "last.ckpt", weights_only=True)
-    assert checkpoint["global_step"] == 3
-    assert checkpoint["ema"]["step"] == 3
+    assert checkpoint["global_step"] == 4
+    assert checkpoint["ema"]["step"] == 4
 
 
 def test_validate_reads_the_model_from_the_checkpoint(
@@ -92,9 +93,13 @@ def test_validate_reads_the_model_from_the_checkpoint(
 
 
 def test_a_run_goes_on_from_its_checkpoint(run_dir: Path, toy_family: Path, toy_shards: Path, tmp_path: Path) -> None:
-    argv = arguments(toy_family, toy_shards, tmp_path, "--name=on", "--trainer.max_steps=5")
-    assert main(["fit", *argv, f"--ckpt_path={run_dir / 'last.ckpt'}"]) == 0
-    assert torch.load(tmp_path / "on" / "last.ckpt", weights_only=True)["global_step"] == 5
+    resumed = tmp_path / "on"
+    shutil.copytree(run_dir, resumed)
+    argv = arguments(toy_family, toy_shards, tmp_path, "--name=on", "--trainer.max_steps=6")
+    assert main(["fit", *argv, f"--ckpt_path={resumed / 'last.ckpt'}"]) == 0
+    assert torch.load(resumed / "last.ckpt", weights_only=True)["global_step"] == 6
+    rows = list(csv.DictReader((resumed / "metrics.csv").open()))
+    assert [int(row["step"]) for row in rows if row["train/loss"]] == list(range(6))
 
 
 def test_online_views_train_too(toy_family: Path, toy_shards: Path, tmp_path: Path) -> None:

@@ -84,17 +84,6 @@ def test_the_gate_opens_under_its_own_learning_rate(toy_family: Path, tmp_path: 
     assert abs(module.context.log_gate.item() + 12.0) == pytest.approx(3 * 0.05, rel=0.2)
 
 
-def test_dropped_captions_are_the_empty_one_and_dropped_pictures_zeros(toy_family: Path) -> None:
-    batch = toy_batch()
-    for shares in ({"text": 1.0, "visual": 0.0, "both": 0.0}, {"text": 0.0, "visual": 1.0, "both": 0.0}):
-        dropped = build(toy_family, dropout=DropoutConfig(**shares)).drop_conditions(batch)
-        for name in ("text_local", "text_global"):
-            expected = batch.text_empty.expand_as(batch.text_local) if shares["text"] else getattr(batch, name)
-            assert torch.equal(getattr(dropped, name), expected)
-        expected = torch.zeros_like(batch.visual_features) if shares["visual"] else batch.visual_features
-        assert torch.equal(dropped.visual_features, expected)
-
-
 def test_known_region_teaches_nothing_under_masked(toy_family: Path) -> None:
     module, batch = build(toy_family, objective=ObjectiveConfig(loss_region="masked")), toy_batch()
     latents, timesteps = torch.randn(4, 4, 8, 8), torch.tensor([10, 300, 600, 900])
@@ -109,17 +98,6 @@ def test_known_region_teaches_nothing_under_masked(toy_family: Path) -> None:
     module.denoising_loss(batch, latents, noise, timesteps).backward()
     assert (predictions[0].grad[..., :4] == 0).all()
     assert predictions[0].grad[..., 4:].abs().sum() > 0
-
-
-def test_online_views_are_encoded_as_shard_writing_encodes_them(toy_family: Path) -> None:
-    module = build(toy_family)
-    pixel_values = torch.rand(4, 3, 64, 64) * 2 - 1
-    batch = toy_batch()._replace(masked_image_latents=None, visual_features=None, pixel_values=pixel_values)
-    complete = module.complete(batch)
-    expected = module.encoders.encode_visual(pixel_values[..., :32])
-    torch.testing.assert_close(complete.visual_features, expected)
-    masked = pixel_values * (batch.mask < 0.5)
-    torch.testing.assert_close(complete.masked_image_latents, module.encoders.encode_mode(masked))
 
 
 def test_prediction_type_is_that_of_the_base_unless_given(toy_family: Path) -> None:

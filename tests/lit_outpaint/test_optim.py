@@ -23,6 +23,15 @@ def test_each_part_has_its_own_group() -> None:
     }
 
 
+def test_muon_serves_the_kernels_of_the_unet_alone() -> None:
+    shapes = {"unet.conv.weight": (8, 8, 3, 3), "unet.conv.bias": (8,), "context.text_fusion.weight": (16, 32)}
+    parameters = {name: Parameter(torch.ones(shape)) for name, shape in shapes.items()}
+    optimizer = build_optimizer(OptimConfig(name="muon"), parameters)
+    served = {group["name"]: group["muon"] for group in optimizer.param_groups}
+    assert served == {"hidden": True, "unet": False, "context": False}
+    assert [p.shape for p in optimizer.param_groups[0]["params"]] == [(8, 8, 3, 3)]
+
+
 def test_a_vanishing_gate_gradient_still_moves_the_gate() -> None:
     parameters = _parameters()
     optimizer = build_optimizer(OptimConfig(gate_lr=0.05), parameters)

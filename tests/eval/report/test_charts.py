@@ -1,4 +1,5 @@
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -13,7 +14,7 @@ def test_ticks_enclose_the_range_evenly(low: float, high: float) -> None:
     assert ticks[0] <= low + 1e-12
     assert ticks[-1] >= high - 1e-12
     assert 2 <= len(ticks) <= 8
-    gaps = [after - before for before, after in zip(ticks, ticks[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(ticks)]
     assert gaps == pytest.approx([gaps[0]] * len(gaps))
     if low >= 0:
         assert ticks[0] >= 0

@@ -15,7 +15,7 @@ from eval.rollout import Geometry
 from lit_outpaint.canvas.geometry import Direction
 
 HOSTILE = '<script>alert("x")</script> & <img src=x onerror=alert(1)>'
-VOID = {"meta", "img", "br", "line", "polyline", "circle"}
+VOID = {"meta", "img", "br", "line", "polyline"}
 
 
 class Strict(HTMLParser):

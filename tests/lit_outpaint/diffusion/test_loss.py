@@ -44,4 +44,3 @@ def test_samples_count_by_their_weight() -> None:
     pred, target, cells = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8), torch.ones(2, 1, 8, 8)
     loss = weighted_mse(pred, target, cells, torch.tensor([2.0, 0.0]))
     torch.testing.assert_close(loss, mse_loss(pred[0], target[0]))
-

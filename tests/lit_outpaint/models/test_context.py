@@ -57,6 +57,21 @@ def test_matching_starts_as_interpolation() -> None:
     torch.testing.assert_close(matrix @ torch.arange(5.0), torch.arange(9) / 2)
 
 
+def test_visual_tokens_are_brought_to_the_scale_of_text() -> None:
+    local, everywhere, visual = _features()
+    rows = ContextConfig().build(DIMS)(local, everywhere, visual).hidden_states
+    scaled = ContextConfig().build(DIMS)(local, everywhere, 30 * visual + 5).hidden_states
+    raw = ContextConfig(visual_norm=False).build(DIMS)(local, everywhere, 30 * visual).hidden_states
+    torch.testing.assert_close(scaled, rows, atol=1e-4, rtol=1e-4)
+    assert raw[:, 7:].std() > 20
+
+
+def test_no_picture_gives_rows_of_zeros() -> None:
+    local, everywhere, visual = _features()
+    hidden_states, _ = ContextConfig().build(DIMS)(local, everywhere, torch.zeros_like(visual))
+    assert not hidden_states[:, 7:].any()
+
+
 def test_every_weight_learns() -> None:
     context = ContextConfig().build(DIMS)
     hidden_states, key_bias = context(*_features())

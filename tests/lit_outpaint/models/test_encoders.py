@@ -47,7 +47,9 @@ def test_moments_and_mode_are_those_of_the_vae(encoders: FrozenEncoders) -> None
     pixel_values = torch.rand(2, 3, 64, 64) * 2 - 1
     reference = encoders.vae.encode(pixel_values).latent_dist
     torch.testing.assert_close(encoders.encode_image(pixel_values), reference.parameters)
-    torch.testing.assert_close(encoders.encode_mode(pixel_values), reference.mode() * encoders.vae.config.scaling_factor)
+    torch.testing.assert_close(
+        encoders.encode_mode(pixel_values), reference.mode() * encoders.vae.config.scaling_factor
+    )
 
 
 def test_sampled_latents_are_those_of_the_vae(encoders: FrozenEncoders) -> None:

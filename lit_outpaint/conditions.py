@@ -1,0 +1,43 @@
+"""What the U-Net is told about a batch: completed from pixels, dropped for guidance, left out for sampling."""
+
+import torch
+
+from lit_outpaint.data.batch import OutpaintBatch
+from lit_outpaint.data.views import blank_masked, visible_crop
+from lit_outpaint.diffusion.dropout import DropoutConfig, drop_masks, replace_rows
+from lit_outpaint.models.encoders import FrozenEncoders
+
+
+def encode_views(batch: OutpaintBatch, encoders: FrozenEncoders) -> OutpaintBatch:
+    """Encode the masked image and the visible part of windows that came as pixels.
+
+    Raises:
+        ValueError: the batch holds no pixels.
+    """
+    windows = batch.pixel_values
+    if windows is None:
+        raise ValueError("a batch must hold masked_image_latents and visual_features, or pixel_values, got neither")
+    # Crops differ in size from sample to sample, so that they are cut one by one.
+    crops = [visible_crop(window[None], mask)[0] for window, mask in zip(windows, batch.mask, strict=True)]
+    return batch._replace(
+        masked_image_latents=encoders.encode_mode(blank_masked(windows, batch.mask)),
+        visual_features=encoders.encode_visual(crops),
+    )
+
+
+def drop_conditions(batch: OutpaintBatch, config: DropoutConfig) -> OutpaintBatch:
+    """Drop captions and visual features of some samples, drawn by the device's own random numbers."""
+    uniform = torch.rand(len(batch.mask), device=batch.mask.device)
+    drop_text, drop_visual = drop_masks(uniform, config.text, config.visual, config.both)
+    assert batch.visual_features is not None
+    return batch._replace(
+        text_local=replace_rows(batch.text_local, batch.text_empty, drop_text),
+        text_global=replace_rows(batch.text_global, batch.text_empty, drop_text),
+        visual_features=replace_rows(batch.visual_features, None, drop_visual),
+    )
+
+
+def without_captions(batch: OutpaintBatch) -> OutpaintBatch:
+    """The same batch under the empty caption: what guidance pushes away from."""
+    empty = batch.text_empty.expand_as(batch.text_local)
+    return batch._replace(text_local=empty, text_global=empty)

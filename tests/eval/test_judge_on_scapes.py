@@ -1,0 +1,34 @@
+"""The reading rules and the world belong together: exact label maps must be read as the facts say."""
+
+import numpy as np
+import pytest
+
+from data_prep.scapes.palette import LABEL_BIOMES, LABEL_COLOURS, LABEL_KINDS, LABEL_SKIES
+from data_prep.scapes.shards import window_facts
+from data_prep.scapes.world import World
+from eval import scoring
+from eval.judge import ClassNames, JudgeConfig, LabelMaps, read_labels
+
+NAMES = ClassNames(tuple(LABEL_KINDS), tuple(LABEL_COLOURS), tuple(LABEL_BIOMES), tuple(LABEL_SKIES))
+QUESTIONS = (
+    scoring.biome_obeyed,
+    scoring.time_kept,
+    scoring.weather_kept,
+    scoring.mountains_kept,
+    scoring.kinds_present,
+    scoring.colours_bound,
+)
+
+
+@pytest.mark.parametrize("width", [128, 64], ids=["window", "strip"])
+def test_exact_label_maps_answer_every_question_right(width: int) -> None:
+    config = JudgeConfig()
+    for number in range(24):
+        world, x = World(2 * number + 1), 997 * number
+        labels = world.labels(x, 0, width, 128)
+        # The probe answers at half size.
+        maps = LabelMaps(*(np.asarray(getattr(labels, name))[::2, ::2] for name in LabelMaps._fields))
+        reading, facts = read_labels(maps, NAMES, config), window_facts(world.facts(x, 0, width, 128))
+        for ask in QUESTIONS:
+            hits, asked = ask(reading, facts, config)
+            assert hits == asked, f"{ask.__name__} in world {world.seed} at {x}: {reading} for {facts}"

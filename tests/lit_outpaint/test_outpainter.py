@@ -1,0 +1,206 @@
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL.Image import Image
+
+from lit_outpaint.canvas.geometry import DIRECTIONS, Box, Direction
+from lit_outpaint.canvas.journal import StepRecord
+from lit_outpaint.canvas.plan import parse_steps
+from lit_outpaint.canvas.seeding import window_generator
+from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.outpainter import Outpainter, OutpainterConfig
+from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
+from lit_outpaint.protocols import CaptionError
+from lit_outpaint.testing import TOY_WINDOW_PX, build_toy_pipeline
+
+GLOBAL = "a wide view at night: a meadow, a lake, and a desert"
+IMAGE = np.random.default_rng(3).integers(0, 256, (70, 80, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> OutpaintPipeline:
+    return load_pipeline(build_toy_pipeline(tmp_path_factory.mktemp("outpainter") / "family"))
+
+
+def _config(**changes: Any) -> OutpainterConfig:
+    return OutpainterConfig(**{"num_inference_steps": 2, "overlap_px": 40, **changes})
+
+
+def _run(directory: Path, pipeline: OutpaintPipeline, steps: str, **changes: Any) -> Canvas:
+    directory.mkdir()
+    canvas = Canvas.create(directory, IMAGE, chunk_px=32)
+    return Outpainter(pipeline, config=_config(**changes)).run(canvas, parse_steps(steps), GLOBAL)
+
+
+def _without_seconds(records: Sequence[StepRecord]) -> list[StepRecord]:
+    return [record.model_copy(update={"seconds": 0.0}) for record in records]
+
+
+class _Scripted:
+    """A captioner that notes what it is asked and answers from a list; an exception is raised."""
+
+    name = "scripted"
+
+    def __init__(self, answers: Sequence[str | Exception]) -> None:
+        self.answers = list(answers)
+        self.views: list[tuple[int, int]] = []
+        self.previous: list[list[str]] = []
+
+    def imagine(self, caption: str, n: int) -> list[str]:
+        raise CaptionError("not asked for")
+
+    def summarise(self, captions: Sequence[str]) -> str:
+        raise CaptionError("not asked for")
+
+    def next_local(
+        self, *, view: Image | None, direction: Direction, global_caption: str, previous: Sequence[str], step: int
+    ) -> str:
+        assert view is not None
+        self.views.append(view.size)
+        self.previous.append(list(previous))
+        answer = self.answers[step]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def test_the_canvas_grows_in_four_directions_and_keeps_every_known_pixel(
+    tmp_path: Path, pipeline: OutpaintPipeline
+) -> None:
+    canvas = Canvas.create(tmp_path, IMAGE, chunk_px=32)
+    outpainter = Outpainter(pipeline, config=_config())
+    seen: list[tuple[Box, np.ndarray]] = [(canvas.image_box, IMAGE)]
+
+    def check(record: StepRecord) -> None:
+        for box, pixels in seen:
+            np.testing.assert_array_equal(canvas.read(box), pixels)
+        seen.append((record.strip_box, canvas.read(record.strip_box)))
+
+    outpainter.run(canvas, parse_steps("left:2,up:2,right:1,down:2,left:1"), GLOBAL, [check])
+    assert canvas.num_steps == 8
+    assert canvas.box == Box(-72, -48, 80 + 24, 70 + 48)
+    assert all(pixels.std() > 1 for _, pixels in seen)
+
+
+def test_the_same_seed_gives_the_same_canvas_and_another_seed_another(
+    tmp_path: Path, pipeline: OutpaintPipeline
+) -> None:
+    one, two, other = (
+        list(_run(tmp_path / name, pipeline, "right:1,up:1", seed=seed).journal)
+        for name, seed in (("one", 1), ("two", 1), ("other", 2))
+    )
+    assert _without_seconds(one) == _without_seconds(two)
+    assert [record.checksum for record in one] != [record.checksum for record in other]
+
+
+def test_a_run_in_two_parts_is_the_run_in_one(tmp_path: Path, pipeline: OutpaintPipeline) -> None:
+    whole = _run(tmp_path / "whole", pipeline, "right:2,left:2")
+    parts = _run(tmp_path / "parts", pipeline, "right:2")
+    again = Canvas.open(parts.directory)
+    Outpainter(pipeline, config=_config()).run(again, parse_steps("right:2,left:2"), GLOBAL)
+    assert _without_seconds(list(again.journal)) == _without_seconds(list(whole.journal))
+    np.testing.assert_array_equal(again.read(whole.box), whole.read(whole.box))
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_windows_drawn_together_are_the_windows_drawn_alone(direction: Direction, pipeline: OutpaintPipeline) -> None:
+    outpainter = Outpainter(pipeline, config=_config())
+    known = np.random.default_rng(8).integers(0, 256, (3, TOY_WINDOW_PX, TOY_WINDOW_PX, 3), dtype=np.uint8)
+    boxes = [Box(100 * i, 0, 100 * i + TOY_WINDOW_PX, TOY_WINDOW_PX) for i in range(3)]
+    captions = ["a lake", "a town", "a desert"]
+
+    def draw(chosen: Sequence[int]) -> np.ndarray:
+        return outpainter.draw(
+            known[list(chosen)],
+            direction,
+            [captions[i] for i in chosen],
+            [GLOBAL] * len(chosen),
+            views=[known[i] for i in chosen],
+            generators=[window_generator(0, boxes[i], direction) for i in chosen],
+        )
+
+    together = draw([0, 1, 2])
+    for i in range(3):
+        # Rounding to whole levels may fall on the other side of a half.
+        assert np.abs(draw([i])[0].astype(int) - together[i]).max() <= 1
+    kept = {"left": np.s_[:, :, 24:], "right": np.s_[:, :, :40], "up": np.s_[:, 24:], "down": np.s_[:, :40]}[direction]
+    np.testing.assert_array_equal(together[kept], known[kept])
+
+
+def test_a_captioner_is_shown_the_view_and_its_own_captions(tmp_path: Path, pipeline: OutpaintPipeline) -> None:
+    captioner = _Scripted(["a lake.", "a town"])
+    canvas = Canvas.create(tmp_path, IMAGE)
+    Outpainter(pipeline, captioner, _config()).run(canvas, parse_steps("right:1,up:1"), GLOBAL)
+    assert captioner.previous == [[], ["a lake"]]
+    assert captioner.views == [(64, 64), (64, 64)]
+    assert [(record.local_caption, record.caption_source) for record in canvas.recent] == [
+        ("a lake", "scripted"),
+        ("a town", "scripted"),
+    ]
+
+
+@pytest.mark.parametrize("answer", [CaptionError("the model is away"), "", " .\n"])
+def test_rules_stand_in_for_a_captioner_that_fails(
+    tmp_path: Path, pipeline: OutpaintPipeline, answer: str | Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    canvas = Canvas.create(tmp_path, IMAGE)
+    Outpainter(pipeline, _Scripted([answer]), _config()).run(canvas, parse_steps("right"), GLOBAL)
+    assert canvas.recent[0].caption_source == "rules"
+    assert canvas.recent[0].local_caption == "a lake"
+    assert "captioner scripted wrote no caption" in caplog.text
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize(
+    ("source", "span", "depth"),
+    [("canvas_so_far", None, 64), ("canvas_so_far", 200, 80), ("visible_part_of_window", None, 40)],
+)
+def test_the_view_is_known_and_lies_at_the_growing_side(
+    tmp_path: Path, pipeline: OutpaintPipeline, direction: Direction, source: Any, span: int | None, depth: int
+) -> None:
+    captioner = _Scripted(["a lake"])
+    canvas = Canvas.create(tmp_path, IMAGE)
+    config = _config(visual_source=source, visual_span_px=span)
+    Outpainter(pipeline, captioner, config).step(canvas, direction, GLOBAL)
+    sideways = direction in ("left", "right")
+    assert captioner.views == [(depth, 64) if sideways else (64, min(depth, 70))]
+
+
+def test_what_the_encoder_does_not_read_stands_in_the_record(tmp_path: Path, pipeline: OutpaintPipeline) -> None:
+    canvas = Canvas.create(tmp_path, IMAGE)
+    long = "a meadow with a red barn " * 40 + "at the end"
+    Outpainter(pipeline, _Scripted([long, "a lake"]), _config()).run(canvas, parse_steps("right:2"), GLOBAL)
+    assert canvas.recent[0].truncated["local"].endswith("at the end")
+    assert canvas.recent[1].truncated == {}
+
+
+def test_a_scheduler_is_chosen_by_name(tmp_path_factory: pytest.TempPathFactory) -> None:
+    pipeline = load_pipeline(build_toy_pipeline(tmp_path_factory.mktemp("scheduler") / "family"))
+    Outpainter(pipeline, config=_config(scheduler="DPMSolverMultistepScheduler"))
+    assert type(pipeline.scheduler).__name__ == "DPMSolverMultistepScheduler"
+    assert pipeline.scheduler.config.prediction_type == "v_prediction"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_inference_steps": 0}, "at least 1, got 0"),
+        ({"guidance_scale": 0.5}, "at least 1"),
+        ({"guidance_rescale": 1.5}, r"in \[0, 1\]"),
+        ({"seam_reach_px": -1}, "not be negative"),
+        ({"visual_span_px": 0}, "must be positive"),
+    ],
+)
+def test_settings_out_of_range_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        _config(**changes)
+
+
+def test_an_overlap_that_does_not_fit_the_model_is_refused(pipeline: OutpaintPipeline) -> None:
+    with pytest.raises(ValueError, match="overlap_px must be a multiple of 8, got 30; try 32"):
+        Outpainter(pipeline, config=_config(overlap_px=30))
+    with pytest.raises(ValueError, match="between 8 and 56, got 64"):
+        Outpainter(pipeline, config=_config(overlap_px=64))
