@@ -13,8 +13,8 @@ PYTHON_FOR_VENV ?= >=3.11,<3.14
 TEST_JOBS ?= $(shell nproc)
 # Sizes of the quickstart: about five minutes on two cores.
 QUICKSTART := runs/quickstart
-QUICKSTART_WINDOWS ?= 2000
-QUICKSTART_PANORAMAS ?= 12
+QUICKSTART_WINDOWS ?= 1200
+QUICKSTART_PANORAMAS ?= 8
 
 .PHONY: help setup quickstart test test-slow check format lock bench clean
 
@@ -45,7 +45,7 @@ $(STAMP): requirements.lock pyproject.toml
 quickstart: setup  ## Write shards, fine-tune, outpaint held-out panoramas, print the scores (about five minutes).
 	rm -rf $(QUICKSTART)
 	$(PY) -m data_prep all --source scapes --out $(QUICKSTART)/data --windows $(QUICKSTART_WINDOWS) \
-	  --val-windows 64 --eval-windows 0 --panoramas $(QUICKSTART_PANORAMAS)
+	  --val-windows 32 --eval-windows 0 --bf16 true --panoramas $(QUICKSTART_PANORAMAS)
 	$(PY) -m lit_outpaint fit -c experiments/quickstart.yaml
 	$(PY) -m eval run --checkpoint $(QUICKSTART)/last.ckpt --data $(QUICKSTART)/data --out $(QUICKSTART) \
 	  --panoramas $(QUICKSTART_PANORAMAS) --steps 8 --loss_csv $(QUICKSTART)/metrics.csv

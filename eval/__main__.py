@@ -1,8 +1,17 @@
 """Entry point of ``python -m eval``."""
 
+import logging
 import sys
 
-from eval.cli import main
+
+def main() -> int:
+    """Run the command line and return the exit code."""
+    # It complains about an absent GPU library on every import.
+    logging.getLogger("bitsandbytes").setLevel(logging.CRITICAL)
+    from eval.cli import main as run_verb
+
+    return run_verb()
+
 
 if __name__ == "__main__":
     sys.exit(main())

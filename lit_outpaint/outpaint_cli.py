@@ -247,8 +247,8 @@ def _same_run(directory: Path, wanted: RunRecord) -> RunRecord:
 
 def _load_resumed(parser: ArgumentParser, given: Namespace) -> tuple[Path, RunRecord, Namespace]:
     """The run directory, its record with any added steps, and its settings."""
-    defaults = parser.get_defaults()
-    refused = [name for name in defaults.keys() if name not in _RESUME_MAY_SET and given.get(name) != defaults[name]]
+    defaults = vars(parser.get_defaults())
+    refused = [name for name in defaults if name not in _RESUME_MAY_SET and given.get(name) != defaults[name]]
     if refused:
         raise ValueError(f"with --resume only --steps, --model and --device may be given, got --{refused[0]}")
     directory = Path(given.resume)

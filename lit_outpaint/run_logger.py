@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import cast
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
@@ -26,7 +27,7 @@ class RunLogger(CSVLogger):
         """The writer, made on first use."""
         if self._experiment is None:
             self._experiment = AppendingWriter(log_dir=self.log_dir)
-        return self._experiment
+        return cast(ExperimentWriter, self._experiment)
 
 
 class AppendingWriter(ExperimentWriter):

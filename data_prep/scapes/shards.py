@@ -42,9 +42,6 @@ LICENCE: Final = "CC0-1.0"
 STRIDE: Final = WINDOW // 2
 """New pixels per expansion step of a panorama."""
 
-PANORAMA_GRID: Final = 64
-"""Panoramas start on multiples of this, px."""
-
 # Each use of random places draws from its own stream, so that more windows of one kind never move those of another.
 _STREAMS: Final = {"train": 0, "val": 1, "eval": 2, "panorama": 3}
 
@@ -120,7 +117,7 @@ def window_facts(facts: Facts) -> WindowFacts:
 
 
 def place_of(job: Job) -> Place:
-    """Where a picture is cut from; panoramas start at the multiple of ``PANORAMA_GRID`` to the left of it."""
+    """Where a picture is cut from; panoramas start at any x, so that joints cut objects as they come."""
     held_out = job.kind != "train"
     # Single windows of the evaluation set show the surface: biome, time and weather can be judged in all of them.
     surface = job.kind in ("eval", "panorama")
@@ -160,7 +157,7 @@ def _eval_window(job: Job) -> tuple[bytes, EvalWindow]:
 
 def _panorama(job: Job) -> tuple[bytes, EvalPanorama]:
     place = place_of(job)
-    world, x = World(place.world), place.x // PANORAMA_GRID * PANORAMA_GRID
+    world, x = World(place.world), place.x
     width = WINDOW + STRIDE * job.steps
     steps = []
     for step in range(1, job.steps + 1):

@@ -8,7 +8,7 @@ from PIL import Image
 from data_prep.config import SourceConfig
 from data_prep.raw import RawRecord
 from data_prep.scapes.captions import local_caption
-from data_prep.scapes.shards import PANORAMA_GRID, STRIDE, Job, place_of, window_facts, write_evalset, write_windows
+from data_prep.scapes.shards import STRIDE, Job, place_of, window_facts, write_evalset, write_windows
 from data_prep.scapes.world import WINDOW, World
 from data_prep.tars import read_samples
 from lit_outpaint.data.evalset import read_panoramas, read_windows
@@ -85,7 +85,7 @@ def test_more_windows_leave_the_first_ones_as_they_are(raw: Path, tmp_path: Path
 def test_a_panorama_is_the_world_step_by_step(evalset: Path) -> None:
     for number, row in enumerate(read_panoramas(evalset)):
         place = place_of(Job("panorama", number, 4))
-        world, x = World(place.world), place.x // PANORAMA_GRID * PANORAMA_GRID
+        world, x = World(place.world), place.x
         assert (row.window_px, row.stride_px, len(row.steps), row.direction) == (WINDOW, STRIDE, 3, "right")
         with Image.open(evalset / row.image) as image:
             pixels = np.asarray(image)

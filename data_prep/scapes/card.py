@@ -1,0 +1,88 @@
+"""Write the model card of the family from the record of its trainings and from the scores that ``eval`` left.
+
+``python -m data_prep.scapes.card --models models/scapes --scores runs/family/metrics.md runs/eval/metrics.md``
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+PARTS = {
+    "vae": "autoencoder, stock AutoencoderKL (f 8, 4 channels)",
+    "clip": "conditioning CLIP: text encoder (77 tokens) and vision encoder (7 x 7 patches of 112 px)",
+    "probe": "segmentation probe (the judge) and scene classifier (features of IS)",
+    "eval_clip": "evaluation CLIP, open_clip format",
+    "base": "text-to-image U-Net, stock UNet2DConditionModel",
+    "outpaint": "9-channel U-Net and context encoder, fine-tuned from the base",
+}
+"""What each part is, in the order of training."""
+
+COMMANDS = """\
+python -m data_prep.scapes.train_vae       --work runs/family --out models/scapes
+python -m data_prep.scapes.train_clip      --work runs/family --out models/scapes
+python -m data_prep.scapes.train_probe     --work runs/family --out models/scapes --seed 2
+python -m data_prep.scapes.train_eval_clip --work runs/family --out models/scapes --seed 1
+python -m data_prep.scapes.train_base      --work runs/family --out models/scapes
+python -m data_prep all --source scapes --out runs/data --windows 4000 --val_windows 128 --panoramas 64 --bf16 true
+python -m lit_outpaint fit -c experiments/scapes.yaml
+python -m lit_outpaint export runs/scapes/last.ckpt --out models/scapes/outpaint --half
+python -m eval family --models models/scapes --data runs/data --out runs/family_scores
+python -m eval run --checkpoint models/scapes/outpaint --data runs/data --out runs/scores"""
+
+
+def training_table(notes: dict[str, dict[str, object]]) -> str:
+    """One row a part: what it is and what its training took."""
+    rows = [
+        "| part | what | parameters | seed | windows | steps | minutes | machine |",
+        "|---|---|--:|--:|--:|--:|--:|---|",
+    ]
+    for part, what in PARTS.items():
+        if part in notes:
+            note = notes[part]
+            numbers = " | ".join(f"{note[key]:,}" for key in ("parameters", "seed", "windows", "steps", "minutes"))
+            rows.append(f"| {part} | {what} | {numbers} | {note['machine']} |")
+    return "\n".join(rows)
+
+
+def card(models: Path, scores: list[Path]) -> str:
+    """The whole card in Markdown."""
+    notes = json.loads((models / "training.json").read_text())
+    size = sum(path.stat().st_size for path in models.rglob("*.safetensors")) / 2**20
+    measured = "\n\n".join(path.read_text().strip() for path in scores)
+    return f"""# The scapes family
+
+A complete, tiny latent-diffusion family for 128 px windows of the scapes world, trained from scratch on it alone.
+`StableDiffusionPipeline.from_pretrained("models/scapes")` of stock diffusers loads and draws with it;
+`lit_outpaint.pipeline.load_pipeline("models/scapes/outpaint")` widens images with it. All of it is float16 safetensors,
+{size:.1f} MiB.
+
+## Training
+
+{training_table(notes)}
+
+Minutes are wall time on a machine that was shared with other work, so steps count for more. Every part is trained by
+one command; each goes on from its last checkpoint when it is started again, also with more `--minutes`:
+
+```
+{COMMANDS}
+```
+
+## Scores on held-out worlds
+
+Training worlds have even seeds, held-out worlds odd ones.
+
+{measured}
+"""
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=Path, required=True, help="family folder with training.json")
+    parser.add_argument("--scores", type=Path, nargs="*", default=[], help="metrics.md files to quote")
+    args = parser.parse_args()
+    (args.models / "README.md").write_text(card(args.models, args.scores))
+
+
+if __name__ == "__main__":
+    main()
