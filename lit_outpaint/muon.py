@@ -39,7 +39,7 @@ class MuonAdamW(AdamW):
         super().__init__([{"muon": False} | group for group in groups], lr=lr, **kwargs)
         self.momentum = momentum
 
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every weight once; gradients are left as they were."""
         loss = None
         if closure is not None:

@@ -138,7 +138,8 @@ def test_experiment_survives_a_fast_dev_run(
 ) -> None:
     main = importlib.import_module("lit_outpaint.__main__").main
     monkeypatch.chdir(ROOT)
-    places = [f"--model.base.pretrained={toy_family}", "--model.base.vision=null", f"--data.shards={toy_shards}"]
+    base = [f"--model.base.pretrained={toy_family}", "--model.base.vision=null", "--model.base.unet=null"]
+    places = [*base, f"--data.shards={toy_shards}"]
     assert main(["fit", "-c", config, "-c", "experiments/debug/tiny.yaml", *places, f"--runs_dir={tmp_path}"]) == 0
 
 

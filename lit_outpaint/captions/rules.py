@@ -41,7 +41,7 @@ _SKY = re.compile(
     r"\b(?:sky|skies|clouds?|birds?|balloons?|stars?|moon|sun|kites?|planes?|airplanes?|rainbow)\b", re.IGNORECASE
 )
 _UNDERGROUND = re.compile(
-    r"\b(?:underground|soil|earth|strata|roots?|caves?|caverns?|tunnels?|fossils?|bedrock|buried|depths?|seabed)\b",
+    r"\b(?:underground|soil|earth|strata|roots?|caves?|caverns?|tunnels?|fossils?|bedrock|buried|depths?|seabed|crystals?|gems?|ore)\b",
     re.IGNORECASE,
 )
 

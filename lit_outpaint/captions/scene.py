@@ -139,12 +139,20 @@ def elements(global_caption: str) -> list[str]:
     listed = text.partition(":")[2].strip() or text
     parts = re.split(r"\s*[;,]\s*(?:and\s+)?", listed)
     if not re.search(r"[;,]\s*and\b", listed):  # "a, b and c": the last comma is left out.
-        head, joint, last = parts[-1].rpartition(" and ")
-        if joint and _STARTS_ITEM.match(last):
-            parts[-1:] = [head, last]
+        parts[-1:] = _split_last(parts[-1])
     parts = [part for part in parts if any(map(str.isalnum, part))]
     local = [read_scene(part).place for part in parts if not _is_global(clean(part))]
     return list(dict.fromkeys(local)) or [read_scene(text).place]
+
+
+def _split_last(text: str) -> list[str]:
+    """Split "b and c" at the joint of two places, not inside one: "b with x and c with y and z" gives two."""
+    joints = [match for match in re.finditer(r" and ", text) if _STARTS_ITEM.match(text[match.end() :])]
+    if not joints:
+        return [text]
+    between_places = [joint for joint in joints if " with " in text[joint.end() :]]
+    joint = (between_places or joints)[-1]
+    return [text[: joint.start()], text[joint.end() :]]
 
 
 def _place(text: str) -> str:

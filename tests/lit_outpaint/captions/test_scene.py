@@ -71,6 +71,8 @@ def test_elements_are_the_places_a_global_caption_lists() -> None:
     head = "a wide view at night under a cloudy sky with mountains: "
     assert elements(head + "a meadow with a red barn, a desert with a cactus, and a lake") == places
     assert elements(head + "a meadow with a red barn, a desert with a cactus and a lake") == places
+    nested = "a meadow, a desert with two tents and a snowfield with an igloo and two red flags"
+    assert elements(nested) == ["a meadow", "a desert with two tents", "a snowfield with an igloo and two red flags"]
     assert elements("a meadow with a red barn; a desert with a cactus; a lake") == places
     assert elements("a red barn and a tree") == ["a red barn", "a tree"]
     assert elements("a quiet valley at dusk") == ["a quiet valley"]
