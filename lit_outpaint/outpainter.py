@@ -60,7 +60,7 @@ class OutpainterConfig:
     """What the vision encoder looks at: the canvas behind the growing side, or the known part of the window alone."""
     visual_span_px: int | None = None
     """How far back canvas_so_far looks; one window when absent, so that memory stays constant."""
-    seam_reach_px: int = 16
+    seam_reach_px: int = 8
     """How far the decoder's colour error at the joint is carried into the new side, fading out; 0 turns it off."""
     scheduler: str | None = None
     """A diffusers scheduler class by name, such as DPMSolverMultistepScheduler; the model's own when absent."""

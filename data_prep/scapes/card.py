@@ -26,6 +26,8 @@ python -m data_prep.scapes.train_base      --work runs/family --out models/scape
 python -m data_prep all --source scapes --out runs/data --windows 4000 --val_windows 128 --panoramas 64 --bf16 true
 python -m lit_outpaint fit -c experiments/scapes.yaml
 python -m lit_outpaint export runs/scapes/last.ckpt --out models/scapes/outpaint --half
+python -m lit_outpaint fit -c experiments/scapes_plain.yaml
+python -m lit_outpaint export runs/scapes_plain/last.ckpt --out models/scapes/outpaint --half
 python -m eval family --models models/scapes --data runs/data --out runs/family_scores
 python -m eval run --checkpoint models/scapes/outpaint --data runs/data --out runs/scores"""
 

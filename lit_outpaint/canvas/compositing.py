@@ -38,7 +38,7 @@ def match_seam(
     direction: Direction,
     stride_px: int,
     reach_px: int,
-    smooth_px: int = 4,
+    smooth_px: int = 1,
 ) -> UInt8[ndarray, "h w 3"]:
     """Carry the decoder's colour error at the joint into the new side and let it fade out.
 
