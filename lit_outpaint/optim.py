@@ -31,8 +31,8 @@ class OptimConfig:
     """Decay of AdamW's two averages."""
     weight_decay: float = 1e-2
     """Of the U-Net's weights; the conditioning's are not decayed."""
-    gate_lr: float = 0.05
-    """Learning rate of the log-gate of the visual rows, which has some ten units to go."""
+    gate_lr: float = 1e-3
+    """Learning rate of the gate of the visual rows, a single factor between 0 and about 1."""
     fused: bool = True
     """One kernel for all parameters."""
 
@@ -51,7 +51,7 @@ def build_optimizer(config: OptimConfig, parameters: Mapping[str, Parameter]) ->
     context: list[Parameter] = []
     gate: list[Parameter] = []
     for name, parameter in parameters.items():
-        if name.endswith("log_gate"):
+        if name.endswith(".gate"):
             gate.append(parameter)
         elif not name.startswith("unet."):
             context.append(parameter)
@@ -61,8 +61,7 @@ def build_optimizer(config: OptimConfig, parameters: Mapping[str, Parameter]) ->
         {"name": "hidden", "params": hidden, "weight_decay": config.weight_decay, "muon": True},
         {"name": "unet", "params": unet, "weight_decay": config.weight_decay},
         {"name": "context", "params": context, "weight_decay": 0.0},
-        # While the gate is closed its gradient is some 1e-6 of an ordinary one, below AdamW's usual epsilon.
-        {"name": "gate", "params": gate, "weight_decay": 0.0, "lr": config.gate_lr, "eps": 1e-16},
+        {"name": "gate", "params": gate, "weight_decay": 0.0, "lr": config.gate_lr},
     ]
     groups = [group for group in groups if group["params"]]
     optimizer = MuonAdamW(groups, lr=config.lr, betas=config.betas, fused=config.fused)

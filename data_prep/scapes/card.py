@@ -23,7 +23,7 @@ python -m data_prep.scapes.train_clip      --work runs/family --out models/scape
 python -m data_prep.scapes.train_probe     --work runs/family --out models/scapes --seed 2
 python -m data_prep.scapes.train_eval_clip --work runs/family --out models/scapes --seed 1
 python -m data_prep.scapes.train_base      --work runs/family --out models/scapes
-python -m data_prep all --source scapes --out runs/data --windows 4000 --val_windows 128 --panoramas 64 --bf16 true
+python -m data_prep all --source scapes --out runs/data --windows 4000 --panoramas 64 --eval_windows 1024 --bf16 true
 python -m lit_outpaint fit -c experiments/scapes.yaml
 python -m lit_outpaint export runs/scapes/last.ckpt --out models/scapes/outpaint --half
 python -m lit_outpaint fit -c experiments/scapes_plain.yaml

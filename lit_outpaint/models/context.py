@@ -51,15 +51,16 @@ class ContextConfig:
     visual_init: VisualInit = "gated"
     """gated: the visual rows start closed, so that step 0 reproduces the base model; plain: they start as wide open
     as the text rows, as in the paper."""
-    gate_init: float = -12.0
-    """Start of the learned number added to the attention logits of the visual rows (gated only)."""
+    gate_init: float = 1e-10
+    """Start of the learned factor on the attention weights of the visual rows (gated only), in (0, 1]; 1 is as open as
+    plain. At 0 it would have no gradient."""
     visual_norm: bool = True
     """Bring each visual token to mean 0 and variance 1, as the last layer of a text encoder does with its own. Raw ones
     (false) can be many times larger, and against logits to match no gate is closed."""
 
     def __post_init__(self) -> None:
-        if self.gate_init > 0:
-            raise ValueError(f"gate_init must be at most 0 (0 = as open as plain), got {self.gate_init}")
+        if not 0 < self.gate_init <= 1:
+            raise ValueError(f"gate_init must lie in (0, 1] (1 = as open as plain), got {self.gate_init}")
 
     def build(self, dims: ContextDims) -> "ContextEncoder":
         """Make the module for encoders of these sizes."""
@@ -84,7 +85,7 @@ class ContextEncoder(ModelMixin, ConfigMixin):
         visual_dim: int = 768,
         fusion: Fusion = "tokens",
         visual_init: VisualInit = "gated",
-        gate_init: float = -12.0,
+        gate_init: float = 1e-10,
         visual_norm: bool = True,
     ) -> None:
         super().__init__()
@@ -93,7 +94,7 @@ class ContextEncoder(ModelMixin, ConfigMixin):
         self.text_fusion = _build_fusion(fusion, text_length, text_dim)
         self.visual_projection = nn.Linear(visual_dim, text_dim) if visual_dim != text_dim else None
         self.visual_match = _linear_from(interpolation_matrix(visual_length, text_length))
-        self.log_gate = nn.Parameter(torch.tensor(float(gate_init))) if visual_init == "gated" else None
+        self.gate = nn.Parameter(torch.tensor(float(gate_init))) if visual_init == "gated" else None
 
     def forward(
         self,
@@ -114,10 +115,10 @@ class ContextEncoder(ModelMixin, ConfigMixin):
         text = self.fuse_text(text_local, text_global)
         visual = self.match_visual(visual_features)
         hidden_states = torch.cat([text, visual], dim=1)
-        if self.log_gate is None:
+        if self.gate is None:
             return Context(hidden_states, None)
-        closed = self.log_gate.expand(visual.shape[1])
-        return Context(hidden_states, torch.cat([closed.new_zeros(text.shape[1]), closed]))
+        bias = log_gate(self.gate).expand(visual.shape[1])
+        return Context(hidden_states, torch.cat([bias.new_zeros(text.shape[1]), bias]))
 
     def fuse_text(
         self, text_local: Float[Tensor, "b l d"], text_global: Float[Tensor, "b l d"]
@@ -137,6 +138,17 @@ class ContextEncoder(ModelMixin, ConfigMixin):
         if self.visual_projection is not None:
             visual_features = self.visual_projection(visual_features)
         return _along_tokens(self.visual_match, visual_features)
+
+
+def log_gate(gate: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """Bias that multiplies the attention weights of its rows by ``abs(gate)``, up to normalisation.
+
+    The factor is what is learned, not its logarithm: a row's weight grows in proportion to the factor, so that its
+    gradient is of ordinary size while the gate is closed. The gradient by the logarithm would carry the closed gate
+    itself as a factor, and such a gate was seen to stay where it started. Needs float32 or bfloat16 gradients: in
+    float16 the way through a closed gate underflows.
+    """
+    return gate.float().abs().clamp(min=1e-12).log()
 
 
 def interpolation_matrix(source: int, target: int) -> Float[Tensor, "{target} {source}"]:

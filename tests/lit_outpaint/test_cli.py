@@ -234,7 +234,7 @@ def test_export_writes_the_averaged_weights_as_an_overlay(run_dir: Path, tmp_pat
     averages = torch.load(run_dir / "last.ckpt", weights_only=True)["ema"]["averages"]
     pipeline = load_pipeline(out)
     assert torch.equal(pipeline.unet.conv_out.weight, averages["unet.conv_out.weight"])
-    assert torch.equal(pipeline.context.log_gate, averages["context.log_gate"])
+    assert torch.equal(pipeline.context.gate, averages["context.gate"])
 
 
 @pytest.mark.parametrize("full", [False, True])

@@ -23,7 +23,8 @@ def test_rows_are_text_then_visual(fusion: Fusion, rows: int) -> None:
     hidden_states, key_bias = ContextConfig(fusion=fusion).build(DIMS)(*_features())
     assert hidden_states.shape == (2, rows, 8)
     assert key_bias is not None
-    assert key_bias.tolist() == [0.0] * (rows - 7) + [-12.0] * 7
+    assert key_bias[: rows - 7].tolist() == [0.0] * (rows - 7)
+    torch.testing.assert_close(key_bias[rows - 7 :], torch.full((7,), 1e-10).log())
 
 
 @pytest.mark.parametrize("fusion", ["tokens", "channels", "mean"])
@@ -80,14 +81,15 @@ def test_every_weight_learns() -> None:
 
 
 def test_saving_and_loading_keeps_weights_and_configuration(tmp_path) -> None:
-    context = ContextConfig(fusion="channels", gate_init=-3.0).build(DIMS)
+    context = ContextConfig(fusion="channels", gate_init=0.25).build(DIMS)
     context.save_pretrained(tmp_path)
     loaded = ContextEncoder.from_pretrained(tmp_path)
     assert loaded.config.fusion == "channels"
     torch.testing.assert_close(loaded(*_features()).hidden_states, context(*_features()).hidden_states)
-    torch.testing.assert_close(loaded.log_gate, context.log_gate)
+    torch.testing.assert_close(loaded.gate, context.gate)
 
 
-def test_a_gate_above_zero_is_refused() -> None:
-    with pytest.raises(ValueError, match="gate_init must be at most 0"):
-        ContextConfig(gate_init=1.0)
+def test_a_gate_out_of_range_is_refused() -> None:
+    for gate_init in (0.0, 1.5):
+        with pytest.raises(ValueError, match="gate_init must lie in"):
+            ContextConfig(gate_init=gate_init)
