@@ -1,7 +1,7 @@
 """Muon for hidden weights, AdamW for the rest, as one optimiser.
 
-On the small networks of the scapes family it needs a fraction of AdamW's steps: the autoencoder reached 23 dB in 240
-steps where AdamW was at 17 dB after 180 (batch 16, 64 px crops).
+In one short trial on the scapes autoencoder (75 s each, batch 16, 64 px crops, learning rate 2e-3 for both) it stood at
+20.6 dB after 145 steps where AdamW stood at 16.7 dB after 181; no other rate of AdamW was tried.
 
 Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks". ``torch.optim.Muon`` takes
 matrices only, so convolutions would be left out; here a kernel ``(out, in, h, w)`` is a matrix ``(out, in * h * w)``.
