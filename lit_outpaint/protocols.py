@@ -6,37 +6,78 @@ Implementations need no base class; a YAML names them by ``class_path``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
-
-from lit_outpaint.canvas.geometry import Direction
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    # Only for types: preparation on plain nodes has captioners without torch.
+    from lit_outpaint.canvas.geometry import Direction
+
 
 class CaptionError(RuntimeError):
-    """A captioner could not write a caption; the caller may turn to another captioner."""
+    """A captioner could not write a caption; the caller may turn to another captioner.
+
+    Args:
+        message: one line for people.
+        cause: one word to count by and to keep in records: ``no_text``, ``blind``, ``invalid_answer``, or a cause of
+            ``lit_outpaint.captions.chat``.
+    """
+
+    def __init__(self, message: str, cause: str = "no_text") -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class Written(NamedTuple):
+    """A text and who wrote it."""
+
+    text: str
+    writer: str
+    """Name of the captioner whose text this is."""
+    instead_of: str = ""
+    """The captioner that was asked first and why it wrote nothing; empty when it wrote itself."""
 
 
 @runtime_checkable
 class Captioner(Protocol):
-    """Writes captions for what a picture does not show: a language model, a cache, rules or a fixed list."""
+    """Writes captions for what a picture does not show: a language model, a cache, rules or a fixed list.
+
+    Every method may be called from ``concurrency`` threads at once and raises ``CaptionError`` when it has no text.
+    """
 
     name: str
-    """Who writes, as it stands in records: for example ``rules`` or ``file``."""
+    """Who writes, as it stands in records: for example ``rules``, ``file`` or ``openai:llava-1.6``."""
+    concurrency: int
+    """How many calls are worth making at once."""
 
-    def imagine(self, caption: str, n: int) -> list[str]:
+    def identity(self, call: str) -> dict[str, Any]:
+        """What the answers to ``call`` (a method's name) depend on besides its arguments, as JSON values.
+
+        Caches and cards are keyed by it: model, parameters, checksum of the prompt; never a key or an address.
+        ``sees`` in it says whether the answer depends on the picture.
+        """
+        ...
+
+    def imagine(self, caption: str, n: int) -> list[Written]:
         """Return ``n`` captions of what could lie around the frame that ``caption`` describes."""
         ...
 
-    def summarise(self, captions: Sequence[str]) -> str:
+    def summarise(self, captions: Sequence[str]) -> Written:
         """Return one caption of the whole scene that the captions describe in parts."""
         ...
 
     def next_local(
-        self, *, view: Image | None, direction: Direction, global_caption: str, previous: Sequence[str], step: int
-    ) -> str:
+        self,
+        *,
+        view: Image | None,
+        direction: Direction,
+        global_caption: str,
+        previous: Sequence[str],
+        seen: Sequence[str],
+        step: int,
+    ) -> Written:
         """Return one non-empty sentence for the next window.
 
         Args:
@@ -44,11 +85,13 @@ class Captioner(Protocol):
             direction: the side that grows.
             global_caption: the whole scene.
             previous: the most recent local captions, newest last.
+            seen: things that the captions so far have put on the canvas, most recent last.
             step: number of the step, from 0.
-
-        Raises:
-            CaptionError: no caption can be had.
         """
+        ...
+
+    def describe(self, image: Image) -> Written:
+        """Return one sentence that says what a picture shows."""
         ...
 
 

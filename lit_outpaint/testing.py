@@ -1,11 +1,13 @@
-"""Builders of toy models for tests: real classes, random weights, seconds to make."""
+"""Doubles for tests: toy models of real classes with random weights; captioners and chat models with a script."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from PIL.Image import Image
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
@@ -20,9 +22,12 @@ from transformers import (
     CLIPVisionModel,
 )
 
+from lit_outpaint.canvas.geometry import Direction
+from lit_outpaint.captions.chat import ChatError, ChatReply, ChatRequest
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.models.context import ContextConfig, VisualInit
 from lit_outpaint.models.encoders import family_dims
+from lit_outpaint.protocols import CaptionError, Written
 
 TOY_WINDOW_PX = 64
 TOY_DIM = 32
@@ -170,3 +175,87 @@ def build_toy_pipeline(family: Path, visual_init: VisualInit = "plain") -> Path:
     context.save_pretrained(directory / "context")
     (directory / "outpaint.json").write_text('{"base": ".."}\n')
     return directory
+
+
+class ScriptedCaptioner:
+    """A captioner that notes what it is asked and gives its answers in turn; an error among them is raised.
+
+    Args:
+        answers: one per call; the last is given again and again.
+        name: who writes; stands for the script in the identity.
+        concurrency: how many calls it takes at once.
+    """
+
+    def __init__(self, answers: Sequence[str | CaptionError], name: str = "scripted", concurrency: int = 1) -> None:
+        self.answers, self.name, self.concurrency = list(answers), name, concurrency
+        self.asked: list[dict[str, Any]] = []
+
+    def identity(self, call: str) -> dict[str, Any]:
+        """Its name."""
+        return {"call": call, "script": self.name}
+
+    def imagine(self, caption: str, n: int) -> list[Written]:
+        """The next answer, numbered."""
+        text = self._answer(caption=caption, n=n)
+        return [Written(f"{text} {number}", self.name) for number in range(n)]
+
+    def summarise(self, captions: Sequence[str]) -> Written:
+        """The next answer."""
+        return Written(self._answer(captions=list(captions)), self.name)
+
+    def next_local(
+        self,
+        *,
+        view: Image | None,
+        direction: Direction,
+        global_caption: str,
+        previous: Sequence[str],
+        seen: Sequence[str],
+        step: int,
+    ) -> Written:
+        """The next answer."""
+        told = dict(global_caption=global_caption, previous=list(previous), seen=list(seen), step=step)
+        return Written(self._answer(view=view, direction=direction, **told), self.name)
+
+    def describe(self, image: Image) -> Written:
+        """The next answer."""
+        return Written(self._answer(image=image), self.name)
+
+    def _answer(self, **asked: Any) -> str:
+        answer = self.answers[min(len(self.asked), len(self.answers) - 1)]
+        self.asked.append(asked)
+        if isinstance(answer, CaptionError):
+            raise answer
+        return answer
+
+
+class ScriptedChat:
+    """A chat model that notes its requests and gives its replies in turn; an error among them is raised.
+
+    Args:
+        replies: one per request; the last is given again and again.
+        sees: whether it takes pictures.
+        name: kind and model.
+        parameters: what its answers depend on.
+    """
+
+    concurrency = 4
+
+    def __init__(
+        self,
+        replies: Sequence[str | ChatError],
+        sees: bool = False,
+        name: str = "scripted:chat",
+        parameters: dict[str, Any] | None = None,
+    ) -> None:
+        self.replies, self.sees, self.name = list(replies), sees, name
+        self.parameters = parameters or {"temperature": 0}
+        self.requests: list[ChatRequest] = []
+
+    def reply(self, request: ChatRequest) -> ChatReply:
+        """The next reply, ten tokens for five."""
+        reply = self.replies[min(len(self.requests), len(self.replies) - 1)]
+        self.requests.append(request)
+        if isinstance(reply, ChatError):
+            raise reply
+        return ChatReply(text=reply, prompt_tokens=10, completion_tokens=5)

@@ -10,9 +10,12 @@ import hashlib
 import random
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from lit_outpaint.captions.scene import Scene, clean, elements, read_scene
+from lit_outpaint.captions.scene import Scene, clean, content_words, elements, read_scene
+from lit_outpaint.protocols import CaptionError, Written
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -55,11 +58,19 @@ class RuleCaptioner:
     """
 
     name = "rules"
+    concurrency = 1
 
     def __init__(self, corpus: Sequence[str] = ()) -> None:
         self.corpus = tuple(corpus)
 
-    def imagine(self, caption: str, n: int) -> list[str]:
+    def identity(self, call: str) -> dict[str, Any]:
+        """Checksum of the rules, and of the corpus where it counts."""
+        identity: dict[str, Any] = {"rules_sha256": _rules_sha256(), "sees": False}
+        if call == "imagine" and self.corpus:
+            identity["corpus_sha256"] = hashlib.sha256("\n".join(self.corpus).encode()).hexdigest()
+        return identity
+
+    def imagine(self, caption: str, n: int) -> list[Written]:
         """Return ``n`` distinct captions of what could lie around the frame, none contradicting ``caption``.
 
         They name places only: time of day, weather and mountains are left to those who saw the picture.
@@ -79,9 +90,9 @@ class RuleCaptioner:
             if not any(scene.same_place(other) or scene.contradicts(other) for other in seen):
                 seen.append(scene)
                 found.append(scene.place)
-        return found + _generic_places(rng, seen[0], n - len(found))
+        return [self._written(text) for text in found + _generic_places(rng, seen[0], n - len(found))]
 
-    def summarise(self, captions: Sequence[str]) -> str:
+    def summarise(self, captions: Sequence[str]) -> Written:
         """Return one caption: time, weather and mountains that any caption names, then the distinct places.
 
         Where captions disagree on a global attribute the first to name it is followed.
@@ -97,29 +108,56 @@ class RuleCaptioner:
         mountains = next((scene.mountains for scene in scenes if scene.mountains is not None), None)
         opening = ["a wide view", time, weather, "with mountains" if mountains else None]
         head = " ".join(part for part in opening if part)
-        return f"{head}: {_enumerate(_distinct_places(scenes, MAX_SUMMARY_WORDS - len(head.split())))}"
+        places = _enumerate(_distinct_places(scenes, MAX_SUMMARY_WORDS - len(head.split())))
+        return self._written(f"{head}: {places}")
 
     def next_local(
-        self, *, view: Image | None, direction: Direction, global_caption: str, previous: Sequence[str], step: int
-    ) -> str:
+        self,
+        *,
+        view: Image | None,
+        direction: Direction,
+        global_caption: str,
+        previous: Sequence[str],
+        seen: Sequence[str],
+        step: int,
+    ) -> Written:
         """Walk through the places that the global caption lists; never empty, the last one again only if it is alone.
 
         Going right walks forward, going left backward; up and down take what belongs to the sky or under the ground.
+        Of the places ahead the first with something that is not ``seen`` yet is taken, else the first that the latest
+        captions leave out.
 
         Raises:
             ValueError: the global caption holds no word.
         """
         del view  # Rules cannot look.
         if direction in ("up", "down"):
-            places = _vertical_places(direction, global_caption)
-            offset = step
+            places, offset = _vertical_places(direction, global_caption), step
         else:
             places = elements(global_caption)
             offset = step + 1 if direction == "right" else -(step + 1)
-        choice = places[offset % len(places)]
-        if previous and clean(previous[-1]) == choice:
-            choice = places[(offset + (-1 if direction == "left" else 1)) % len(places)]
-        return choice
+        towards = -1 if direction == "left" else 1
+        ahead = [places[(offset + towards * i) % len(places)] for i in range(len(places))]
+        latest = {clean(caption) for caption in previous[1 - len(places) :]} if len(places) > 1 else ()
+        there = frozenset[str]().union(*map(content_words, seen))
+        fresh = [place for place in ahead if place not in latest]
+        new = [place for place in fresh if not content_words(place) <= there]
+        return self._written((new or fresh or ahead)[0])
+
+    def describe(self, image: Image) -> Written:
+        """Rules cannot look: raises ``CaptionError``."""
+        del image
+        raise CaptionError("rules cannot look at a picture; give its caption, or a captioner that sees", "blind")
+
+    def _written(self, text: str) -> Written:
+        return Written(text, self.name)
+
+
+@cache
+def _rules_sha256() -> str:
+    """Checksum of the source that decides what is written: this module and its lexicon."""
+    sources = (Path(__file__).with_name(name) for name in ("rules.py", "scene.py"))
+    return hashlib.sha256(b"\n".join(path.read_bytes() for path in sources)).hexdigest()
 
 
 def _distinct_places(scenes: Sequence[Scene], max_words: int) -> list[str]:

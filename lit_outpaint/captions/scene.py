@@ -43,8 +43,8 @@ _LINKS = (
 )
 _BETWEEN = rf"(?:(?!(?:{_LINKS})\b)[\w'-]+\s+){{0,3}}?"
 _TAIL = (
-    r"(?:[\s-]+(?:(?:above|behind|beyond) (?:it|them)|sky|skies|air|light|hours?|time|weather|overhead|above|behind|"
-    r"beyond|far away|scene|(?:in|on) the (?:far )?(?:distance|background|horizon)|rising behind))*"
+    r"(?:[\s-]+(?:(?:above|behind|beyond) (?:it|them)|sky|skies|air|light|hours?|time|day|weather|overhead|above|"
+    r"behind|beyond|far away|scene|(?:in|on) the (?:far )?(?:distance|background|horizon)|rising behind))*"
 )
 _GLOBAL_PHRASE = re.compile(
     rf"\s*\b(?:and\s+)?(?:(?:{_LINKS})\s+)+(?:the\s+)?{_BETWEEN}{_GLOBAL_WORD}\b{_TAIL}", re.IGNORECASE
@@ -116,7 +116,7 @@ def read_scene(caption: str) -> Scene:
     """
     text = clean(caption)
     place = _place(text)
-    words = frozenset(_singular(word) for word in _WORD.findall(place.lower()) if not _STOP_WORD.fullmatch(word))
+    words = content_words(place)
     mountains = False if _finds(_NO_MOUNTAINS, text) else (True if _finds(_MOUNTAINS, text) else None)
     return Scene(_first(_TIMES, text), _first(_WEATHERS, text), mountains, place, words)
 
@@ -131,6 +131,29 @@ def clean(caption: str) -> str:
     if not any(character.isalnum() for character in text):
         raise ValueError(f"a caption must hold at least one word, got {caption!r}; say what the picture shows")
     return text
+
+
+def content_words(text: str) -> frozenset[str]:
+    """Words that carry meaning: lower case, without plural s, without articles, prepositions, counts and the like."""
+    return frozenset(_singular(word) for word in _WORD.findall(text.lower()) if not _STOP_WORD.fullmatch(word))
+
+
+def local_part(caption: str) -> str:
+    """The caption without its lead-in, its global phrases and positions in the frame; empty if nothing is left.
+
+    Raises:
+        ValueError: the caption holds no word.
+    """
+    parts = [part for part in re.split(r"\s*[,;.]\s+", clean(caption)) if part and not _is_global(part)]
+    local = ""
+    for part in parts:
+        part = _GLOBAL_OPENING.sub("", _LEAD_IN.sub("", part))
+        part = _POSITION.sub("", _GLOBAL_ADJECTIVE.sub("", _GLOBAL_PHRASE.sub("", part)))
+        part = re.sub(r"\s*:\s*", " with ", part)  # A colon opens the list of a global caption.
+        part = _DANGLING.sub("", part).strip(" -,:")
+        if part:
+            local += (" and " if _STARTS_ITEM.match(part) else ", ") + part if local else part
+    return local
 
 
 def elements(global_caption: str) -> list[str]:
@@ -156,19 +179,8 @@ def _split_last(text: str) -> list[str]:
 
 
 def _place(text: str) -> str:
-    """Take the global phrases, the lead-in and the commas away; fall back to the caption itself."""
-    parts = [part for part in re.split(r"\s*[,;.]\s+", text) if part and not _is_global(part)]
-    bare = []
-    for part in parts:
-        part = _GLOBAL_OPENING.sub("", _LEAD_IN.sub("", part))
-        part = _POSITION.sub("", _GLOBAL_ADJECTIVE.sub("", _GLOBAL_PHRASE.sub("", part)))
-        part = re.sub(r"\s*:\s*", " with ", part)  # A colon opens the list of a global caption.
-        part = _DANGLING.sub("", part).strip(" -,:")
-        if part:
-            bare.append(part)
-    place = ""
-    for part in bare:
-        place += (" and " if _STARTS_ITEM.match(part) else " ") + part if place else part
+    """The local part, short and without commas; the caption itself where nothing is left."""
+    place = local_part(text)
     words = (place or _LEAD_IN.sub("", text) or text).replace(",", " ").split()
     if len(words) > MAX_PLACE_WORDS:
         words = _cut(words[:MAX_PLACE_WORDS])

@@ -12,7 +12,7 @@ def _write(path: Path, text: str) -> Path:
 
 
 def _ask(captioner: Captioner, step: int) -> str:
-    return captioner.next_local(view=None, direction="left", global_caption="a", previous=[], step=step)
+    return captioner.next_local(view=None, direction="left", global_caption="a", previous=[], seen=[], step=step).text
 
 
 def test_a_text_file_gives_a_caption_per_line(tmp_path: Path) -> None:
@@ -32,6 +32,19 @@ def test_beyond_its_end_it_says_so(tmp_path: Path) -> None:
     captioner = FileCaptioner(str(_write(tmp_path / "c.txt", "a lake")))
     with pytest.raises(CaptionError, match="holds 1 captions, step 2 needs one more"):
         _ask(captioner, 1)
+
+
+def test_shuffled_captions_are_the_same_in_another_order(tmp_path: Path) -> None:
+    captions = [f"a lake with {number} boats" for number in range(9)]
+    path = str(_write(tmp_path / "c.txt", "\n".join(captions)))
+    shuffled = FileCaptioner(path, shuffle_seed=1)
+    assert shuffled.captions != captions
+    assert sorted(shuffled.captions) == captions
+    assert shuffled.captions == FileCaptioner(path, shuffle_seed=1).captions != FileCaptioner(path, 2).captions
+    assert (
+        shuffled.next_local(view=None, direction="left", global_caption="a", previous=[], seen=[], step=0).writer
+        == "file:shuffled"
+    )
 
 
 @pytest.mark.parametrize(

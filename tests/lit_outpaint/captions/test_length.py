@@ -1,4 +1,9 @@
-from lit_outpaint.captions.length import cut_off
+from pathlib import Path
+
+import pytest
+from transformers import CLIPTokenizer
+
+from lit_outpaint.captions.length import CaptionLimit, cut_off
 from lit_outpaint.testing import toy_tokenizer
 
 
@@ -17,3 +22,29 @@ def test_a_caption_that_fits_exactly_loses_nothing() -> None:
     fitting = " ".join(["lake"] * (75 // len(word)))
     assert cut_off(tokenizer, fitting) == ""
     assert cut_off(tokenizer, fitting + " lake lake") != ""
+
+
+@pytest.fixture(scope="module")
+def limit(toy_family: Path) -> CaptionLimit:
+    return CaptionLimit(str(toy_family / "tokenizer"))
+
+
+def test_a_count_is_that_of_the_tokenizer_itself(limit: CaptionLimit, toy_family: Path) -> None:
+    tokenizer = CLIPTokenizer.from_pretrained(toy_family / "tokenizer")
+    for caption in ("a lake", "Two red  barns, at night!", "x" * 300):
+        assert limit.count(caption) == len(tokenizer(caption).input_ids)
+
+
+def test_a_caption_is_cut_at_the_last_word_that_fits(limit: CaptionLimit) -> None:
+    caption = "a meadow with a red barn " * 30
+    cut = limit.cut(caption)
+    assert limit.fits(cut)
+    assert caption.startswith(cut + " ")
+    assert not limit.fits(" ".join(caption.split()[: len(cut.split()) + 1]))
+    with pytest.raises(ValueError, match="must begin with a word of at most 77 tokens"):
+        limit.cut("q" * 500)
+
+
+def test_a_directory_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="CLIP tokenizer, got"):
+        CaptionLimit(str(tmp_path))

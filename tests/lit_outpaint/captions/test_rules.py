@@ -1,9 +1,10 @@
 import pytest
+from PIL import Image
 
 from lit_outpaint.canvas.geometry import DIRECTIONS, Direction
 from lit_outpaint.captions.rules import MAX_SUMMARY_WORDS, RuleCaptioner
 from lit_outpaint.captions.scene import read_scene
-from lit_outpaint.protocols import Captioner
+from lit_outpaint.protocols import Captioner, CaptionError
 
 CORPUS = [
     "a forest with a blue tent",
@@ -18,12 +19,24 @@ GLOBAL = "a wide view at night under a cloudy sky with mountains: a meadow with 
 def _walk(direction: Direction, caption: str, num_steps: int) -> list[str]:
     captions: list[str] = []
     for step in range(num_steps):
-        captions.append(
-            RuleCaptioner().next_local(
-                view=None, direction=direction, global_caption=caption, previous=captions, step=step
-            )
-        )
+        captions.append(_next(direction, caption, previous=captions, step=step))
     return captions
+
+
+def _next(direction: Direction, caption: str, previous: list[str], seen: tuple[str, ...] = (), step: int = 0) -> str:
+    return (
+        RuleCaptioner()
+        .next_local(view=None, direction=direction, global_caption=caption, previous=previous, seen=seen, step=step)
+        .text
+    )
+
+
+def _imagine(captioner: RuleCaptioner, caption: str, n: int) -> list[str]:
+    return [written.text for written in captioner.imagine(caption, n)]
+
+
+def _summarise(captions: list[str]) -> str:
+    return RuleCaptioner().summarise(captions).text
 
 
 def test_it_is_a_captioner() -> None:
@@ -31,7 +44,7 @@ def test_it_is_a_captioner() -> None:
 
 
 def test_a_summary_carries_what_any_caption_says_of_the_whole_scene() -> None:
-    summary = RuleCaptioner().summarise(
+    summary = _summarise(
         [
             "a meadow with a red barn",
             "a red barn in a meadow at night under a cloudy sky with mountains",
@@ -45,24 +58,24 @@ def test_a_summary_carries_what_any_caption_says_of_the_whole_scene() -> None:
 @pytest.mark.parametrize("time", ["at dawn", "by day", "at dusk", "at night"])
 @pytest.mark.parametrize("weather", ["under a clear sky", "under a cloudy sky"])
 def test_a_summary_reads_back_as_it_was_meant(time: str, weather: str) -> None:
-    scene = read_scene(RuleCaptioner().summarise(["a house", f"a house {time}", f"a lake {weather} with mountains"]))
+    scene = read_scene(_summarise(["a house", f"a house {time}", f"a lake {weather} with mountains"]))
     assert (scene.time, scene.weather, scene.mountains) == (time, weather, True)
 
 
 def test_a_summary_names_each_place_once_and_stays_short() -> None:
     same = ["a red barn in a meadow", "the meadow has a barn, a red one"]
-    assert RuleCaptioner().summarise(same) == "a wide view: a red barn in a meadow"
+    assert _summarise(same) == "a wide view: a red barn in a meadow"
     names = ("fox", "owl", "elk", "bear", "crow", "deer", "wolf", "hare", "lynx", "toad", "newt", "swan")
     many = [f"a {name} beside an old {name}house full of {name}food, {name}toys" for name in names]
-    assert len(RuleCaptioner().summarise(many).split()) <= MAX_SUMMARY_WORDS
+    assert len(_summarise(many).split()) <= MAX_SUMMARY_WORDS
 
 
 def test_the_first_caption_to_name_an_attribute_decides() -> None:
-    assert read_scene(RuleCaptioner().summarise(["a lake", "a lake at dawn", "a town at night"])).time == "at dawn"
+    assert read_scene(_summarise(["a lake", "a lake at dawn", "a town at night"])).time == "at dawn"
 
 
 def test_imaginary_captions_come_from_the_corpus_without_contradicting() -> None:
-    imagined = RuleCaptioner(CORPUS).imagine("a meadow at night with a red barn", 3)
+    imagined = _imagine(RuleCaptioner(CORPUS), "a meadow at night with a red barn", 3)
     places = {read_scene(caption).place for caption in CORPUS if "by day" not in caption}
     assert len(set(imagined)) == 3
     assert set(imagined) <= places
@@ -72,7 +85,7 @@ def test_imaginary_captions_come_from_the_corpus_without_contradicting() -> None
 @pytest.mark.parametrize("corpus", [(), CORPUS, ["a meadow"]])
 @pytest.mark.parametrize("n", [0, 1, 3, 30])
 def test_as_many_imaginary_captions_come_as_were_asked_for(corpus: list[str], n: int) -> None:
-    imagined = RuleCaptioner(corpus).imagine("a meadow", n)
+    imagined = _imagine(RuleCaptioner(corpus), "a meadow", n)
     assert len(imagined) == len(set(imagined)) == n
     assert all(imagined)
     assert "a meadow" not in imagined
@@ -99,10 +112,23 @@ def test_up_shows_the_sky_of_the_scene_and_down_the_ground() -> None:
 
 
 def test_the_latest_place_is_not_asked_for_again() -> None:
-    walked = RuleCaptioner().next_local(
-        view=None, direction="right", global_caption=GLOBAL, previous=["a desert"], step=0
-    )
-    assert walked == "a lake"
+    assert _next("right", GLOBAL, previous=["a desert"]) == "a lake"
+
+
+def test_a_place_whose_things_are_there_already_is_passed_over() -> None:
+    assert _next("right", GLOBAL, previous=["a desert"], seen=("a red barn", "a lake")) == "a meadow with a red barn"
+    assert _next("right", GLOBAL, previous=[], seen=("a desert", "a lake", "a meadow", "a red barn")) == "a desert"
+
+
+def test_rules_cannot_look() -> None:
+    with pytest.raises(CaptionError, match="cannot look"):
+        RuleCaptioner().describe(Image.new("RGB", (8, 8)))
+
+
+def test_the_identity_tells_corpora_apart_where_they_count() -> None:
+    one, other = RuleCaptioner(CORPUS), RuleCaptioner(CORPUS[1:])
+    assert one.identity("imagine") != other.identity("imagine")
+    assert one.identity("summarise") == other.identity("summarise") != one.identity("imagine")
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)

@@ -1,0 +1,20 @@
+"""Errors for people: one line, with what they gave and without the parser's own words."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MAX_CHARS: Final = 400
+
+# jsonargparse wraps what a part that may be absent says of its settings in a list of all types that it tried.
+_WRAPPED: Final = re.compile(
+    r"Does not validate against any of the Union subtypes Subtypes: \[.*?\] Errors: - (?P<said>.*?) - Expected a "
+    r"<class 'NoneType'>.*"
+)
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error on one line of bounded length."""
+    text = _WRAPPED.sub(lambda match: match["said"], " ".join(str(error).split()))
+    return text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 3] + "..."

@@ -1,0 +1,63 @@
+import pytest
+
+from lit_outpaint.captions.answers import CaptionAnswer, CaptionsAnswer
+from lit_outpaint.captions.reading import MAX_READ_CHARS, AnswerFault, read_texts
+
+READABLE = {
+    "plain": '{"caption": "a lake"}',
+    "code fence": '```json\n{"caption": "a lake"}\n```',
+    "text around": 'Sure! Here it is: {"caption": "a lake"} Anything else?',
+    "closing stop and quotes": '{"caption": " \\"a lake.\\" "}',
+    "trailing comma": '{"caption": "a lake",\n}',
+    "single quotes": "{'caption': 'a lake'}",
+    "one object in a list": '[{"caption": "a lake"}]',
+    "more fields": '{"caption": "a lake", "confidence": 0.9}',
+    "line break": '{"caption": "a\nlake"}',
+    "control characters": '{"caption": "a\\u0007lake\\u0000"}',
+    "endless white space after": '{"caption": "a lake"}' + " \n\t" * 5000,
+    "the form comes first": 'As {"caption": "..."}: {"caption": "a lake"}',
+    "thoughts come first": '<think>{"caption": "a hill"}</think>{"caption": "a lake"}',
+    "goes on as the user": '{"caption": "a lake"}\nuser: {"caption": "a hill"}',
+    "another object first": '{"thought": "hm"} {"caption": "a lake"}',
+}
+
+FAULTS = {
+    "": "is empty",
+    " \n" * 9000: "is empty",
+    "a lake": "holds no JSON object",
+    "null": "holds no JSON object",
+    '{"caption": "a la': "cut short",
+    '{"caption": ': "cut short",
+    '{"captions": ["a lake"]}': "caption: Field required",
+    '{"caption": ""}': "caption: String should have at least 1 character",
+    '{"caption": "..."}': "holds no word",
+    '{"caption": 3}': "caption: Input should be a valid string",
+    '{"caption": null}': "caption: Input should be a valid string",
+    '{"caption": "a \\ud83d lake"}': "caption: Input should be a valid string",
+    '{"caption": "' + "a lake " * 200 + '"}': "at most 600 characters",
+    "{caption: a lake}": "no valid JSON",
+    '["a lake", "a hill"]': "valid dictionary",
+    "[" * (MAX_READ_CHARS - 1): "nested too deeply",
+    "{" * (MAX_READ_CHARS - 1): "cut short",
+    '{"a":' * 3000: "cut short|nested too deeply",
+    "'" * 9000: "holds no JSON object",
+    "a" * (MAX_READ_CHARS + 1): "longer than 20000 characters",
+}
+
+
+@pytest.mark.parametrize("case", READABLE)
+def test_an_answer_is_read_whatever_is_around_it(case: str) -> None:
+    assert read_texts(READABLE[case], CaptionAnswer) == ["a lake"]
+
+
+@pytest.mark.parametrize("text", FAULTS, ids=lambda text: repr(text[:20]))
+def test_what_is_no_answer_is_a_fault_said_in_one_line(text: str) -> None:
+    with pytest.raises(AnswerFault, match=FAULTS[text]) as caught:
+        read_texts(text, CaptionAnswer)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_list_of_captions_is_read_without_those_that_hold_no_word() -> None:
+    assert read_texts('{"captions": ["a lake", "...", "a hill,"],}', CaptionsAnswer) == ["a lake", "a hill"]
+    with pytest.raises(AnswerFault, match="valid list"):
+        read_texts('{"captions": "a lake"}', CaptionsAnswer)

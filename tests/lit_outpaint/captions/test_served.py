@@ -1,0 +1,102 @@
+"""The captions layer against the real ``transformers serve``."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+from lit_outpaint.captions.answers import CaptionAnswer
+from lit_outpaint.captions.chat import ChatRequest
+from lit_outpaint.captions.fallback import WithFallback
+from lit_outpaint.captions.language_model import LanguageModelConfig
+from lit_outpaint.captions.local_chat import LocalChat
+from lit_outpaint.captions.openai_chat import OpenAIChat
+from lit_outpaint.captions.openai_compatible import OpenAICompatibleCaptioner
+from lit_outpaint.captions.prompts import load_prompt
+from lit_outpaint.testing_chat import build_toy_chat
+
+pytestmark = pytest.mark.slow
+START_S = 240
+
+
+@contextmanager
+def served(log: Path) -> Iterator[str]:
+    """Start ``transformers serve`` on a free port and give its ``base_url``; models are named by their directories."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [Path(sys.executable).with_name("transformers"), "serve", "--host", "127.0.0.1", "--port", str(port)]
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    with log.open("wb") as output:
+        process = subprocess.Popen([*command, "--device", "cpu"], stdout=output, stderr=output, env=environment)
+        try:
+            _await_health(f"http://127.0.0.1:{port}/health", process, log)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _await_health(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + START_S
+    while time.monotonic() < end:
+        assert process.poll() is None, log.read_text()[-2000:]
+        try:
+            with urlopen(url, timeout=5) as answer:
+                assert answer.status == 200
+                return
+        except (URLError, ConnectionError, TimeoutError):
+            time.sleep(0.2)
+    raise AssertionError(f"no health within {START_S} s: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        with served(tmp_path_factory.mktemp("serve") / "log") as url:
+            yield url
+
+
+@pytest.fixture(scope="module")
+def nonsense(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_toy_chat(tmp_path_factory.mktemp("chat") / "nonsense")
+
+
+def test_the_served_model_says_what_the_local_one_says(server: str, nonsense: Path) -> None:
+    turns = load_prompt("summarise.v1").fill(captions=["a lake", "a wood"])
+    request = ChatRequest(messages=turns, schema=CaptionAnswer.model_json_schema(), max_tokens=24)
+    over_http = OpenAIChat(str(nonsense), server, temperature=0.0).reply(request)
+    in_process = LocalChat(str(nonsense)).reply(request)
+    assert over_http.text == in_process.text
+    assert over_http.prompt_tokens == in_process.prompt_tokens
+    assert over_http.retries == 0
+
+
+def test_a_model_that_writes_nonsense_is_survived_and_rules_write_instead(server: str, nonsense: Path) -> None:
+    inner = OpenAICompatibleCaptioner(str(nonsense), server, LanguageModelConfig(max_tokens=24), temperature=0.0)
+    captioner = WithFallback(inner)
+    texts = [*captioner.imagine("a mill by a river", 3), captioner.summarise(["a mill", "a lake at night"])]
+    for step in range(4):
+        scene = "a wide view at night: a mill, and a lake"
+        texts.append(
+            captioner.next_local(
+                view=None, direction="right", global_caption=scene, previous=["a mill"], seen=[], step=step
+            )
+        )
+    assert {text.writer for text in texts} == {"rules"}
+    assert {text.instead_of for text in texts} == {f"openai:{nonsense}: invalid_answer"}
+    assert captioner.ledger.fallbacks == {"invalid_answer": 6}
+    assert (captioner.ledger["turns"], captioner.ledger["repairs"]) == (12, 6)
