@@ -1,13 +1,18 @@
 """``python -m data_prep``: prepare shard sets, stage by stage or all at once, and verify them."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
-from data_prep.config import CaptionConfig, EncodeConfig, MachineConfig, SourceConfig
+from data_prep.coco.config import CocoConfig
+from data_prep.config import CallConfig, CaptionConfig, EncodeConfig, MachineConfig, ScapesConfig
+from data_prep.ranks import ALONE, RankConfig, Share, find_share
+from lit_outpaint.one_line import one_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = _normalised(sys.argv[1:] if argv is None else argv)
     try:
-        options = build_parser().parse_args(words)
+        parser = build_parser(_source(words))
+        options = parser.instantiate(parser.parse_args(words))
         return _COMMANDS[options.command](options[options.command])
     except SystemExit as stop:  # --help
         return stop.code if isinstance(stop.code, int) else 2
@@ -26,12 +32,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("data_prep: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
     except (ValueError, OSError, ArgumentError) as error:
-        print(f"data_prep: {_one_line(error)}", file=sys.stderr)
+        print(f"data_prep: {one_line(error)}", file=sys.stderr)
         return 2
 
 
-def build_parser() -> ArgumentParser:
-    """The parser of all commands, made from the config classes."""
+def build_parser(source: str = "scapes") -> ArgumentParser:
+    """The parser of all commands, made from the config classes.
+
+    Args:
+        source: whose flags the command ``all`` takes, and no other's.
+    """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(prog="python -m data_prep", description=__doc__, exit_on_error=False)
     commands = parser.add_subcommands(dest="command", required=True)
@@ -39,16 +49,24 @@ def build_parser() -> ArgumentParser:
         command = ArgumentParser(description=help_text, exit_on_error=False)
         if needs_out:
             command.add_argument("--out", type=str, required=True, help="directory of the shard set")
-        for config in configs:
+            command.add_argument("-c", "--config", action="config", help="YAML file with any of the settings below")
+        for config in (_SOURCES[source], *configs) if name == "all" else configs:
             command.add_class_arguments(config, None)
         commands.add_subcommand(name, command, help=help_text)
         if name == "all":
-            command.add_argument("--source", type=Literal["scapes"], default="scapes", help="where windows come from")
+            names = Literal["scapes", "coco"]
+            command.add_argument("--source", type=names, default="scapes", help="where windows come from")
             command.add_argument("--keep_work", action="store_true", help="keep intermediate files")
             command.add_argument("--overwrite", action="store_true", help="replace a set that is there already")
+        if name == "caption":
+            help_text = "say what the captions would cost; ask nothing, write nothing"
+            command.add_argument("--dry_run", action="store_true", help=help_text)
         if name == "verify":
             command.add_argument("directory", type=str, help="directory of the shard set")
             command.add_argument("--models", type=str | None, default=None, help="must have made the features")
+            command.add_argument(
+                "--vision", type=str | None, default=None, help="with models: the CLIP given to encode"
+            )
     return parser
 
 
@@ -56,12 +74,21 @@ def _all(options: Namespace) -> int:
     from data_prep.pack import summary
     from data_prep.stages import run_all
 
+    if find_share(RankConfig(), os.environ) != ALONE:
+        raise ValueError(
+            "`all` runs as one process; with many ranks run its stages one after the other, see docs/data.md"
+        )
+    if not set(_SOURCES[options.source].__dataclass_fields__) <= set(options.keys()):  # type: ignore[attr-defined]
+        raise ValueError(
+            f"name the source on the command line, --source {options.source}, since its flags depend on it"
+        )
     card = run_all(
         Path(options.out),
-        _take(SourceConfig, options),
+        _take(_SOURCES[options.source], options),
         _take(CaptionConfig, options),
         _take(EncodeConfig, options),
         _take(MachineConfig, options),
+        _take(CallConfig, options),
         keep_work=options.keep_work,
         overwrite=options.overwrite,
     )
@@ -69,30 +96,38 @@ def _all(options: Namespace) -> int:
     return 0
 
 
-def _scapes(options: Namespace) -> int:
-    from data_prep.stages import scapes_stage
+def _source_stage(config: type, options: Namespace) -> int:
+    from data_prep.source import run_source
+    from data_prep.stages import make_source
 
+    source, machine, share = make_source(_take(config, options)), _take(MachineConfig, options), _share(options)
+    source.settings()  # Refuses missing input before the first file is written.
     work = _work(options)
-    with work.lock():
-        scapes_stage(work, _take(SourceConfig, options), _take(MachineConfig, options))
+    with work.lock(share):
+        run_source(work, source, machine, share)
     return 0
 
 
 def _caption(options: Namespace) -> int:
+    from data_prep.dry_run import dry_run
     from data_prep.stages import caption_stage
 
-    work = _work(options)
-    with work.lock():
-        caption_stage(work, _take(CaptionConfig, options))
+    work, machine, share = _work(options), _take(MachineConfig, options), _share(options)
+    caption, call = _take(CaptionConfig, options), _take(CallConfig, options)
+    if options.dry_run:
+        print(dry_run(work, caption, call, share))
+        return 0
+    with work.lock(share):
+        caption_stage(work, caption, call, machine, share)
     return 0
 
 
 def _encode(options: Namespace) -> int:
     from data_prep.stages import encode_stage
 
-    work = _work(options)
-    with work.lock():
-        encode_stage(work, _take(EncodeConfig, options), _take(MachineConfig, options))
+    work, share = _work(options), _share(options)
+    with work.lock(share):
+        encode_stage(work, _take(EncodeConfig, options), _take(MachineConfig, options), share)
     return 0
 
 
@@ -102,7 +137,7 @@ def _pack(options: Namespace) -> int:
 
     work = _work(options)
     with work.lock():
-        print(summary(pack_stage(work)))
+        print(summary(pack_stage(work, _take(MachineConfig, options))))
     return 0
 
 
@@ -110,28 +145,47 @@ def _verify(options: Namespace) -> int:
     from data_prep.pack import summary
     from data_prep.verify import verify
 
-    card = verify(Path(options.directory), Path(options.models) if options.models else None)
+    card = verify(Path(options.directory), options.models, options.vision)
     print(f"{options.directory} is whole\n{summary(card)}")
     return 0
 
 
+_SOURCES: Final[dict[str, type]] = {"scapes": ScapesConfig, "coco": CocoConfig}
+
 _PARSERS: Final[dict[str, tuple[tuple[type, ...], bool, str]]] = {
-    "all": ((SourceConfig, CaptionConfig, EncodeConfig, MachineConfig), True, "Prepare a whole shard set."),
-    "scapes": ((SourceConfig, MachineConfig), True, "Stage 1: windows and the evaluation set of the scapes world."),
-    "caption": ((CaptionConfig,), True, "Stage 2: imagine the surroundings, summarise."),
-    "encode": ((EncodeConfig, MachineConfig), True, "Stage 3: features of the frozen encoders."),
-    "pack": ((), True, "Stage 4: shards, index and card."),
+    "all": ((CaptionConfig, CallConfig, EncodeConfig, MachineConfig), True, "Prepare a whole shard set."),
+    "scapes": ((ScapesConfig, MachineConfig, RankConfig), True, "Stage 1: windows and evaluation set of scapes."),
+    "coco": ((CocoConfig, MachineConfig, RankConfig), True, "Stage 1: windows and captions of MS-COCO."),
+    "caption": (
+        (CaptionConfig, CallConfig, MachineConfig, RankConfig),
+        True,
+        "Stage 2: imagine the surroundings, summarise.",
+    ),
+    "encode": ((EncodeConfig, MachineConfig, RankConfig), True, "Stage 3: features of the frozen encoders."),
+    "pack": ((MachineConfig,), True, "Stage 4: shards, index and card."),
     "verify": ((), False, "Read every byte of a shard set and recompute its card."),
 }
 
 _COMMANDS: Final[dict[str, Callable[[Namespace], int]]] = {
     "all": _all,
-    "scapes": _scapes,
+    "scapes": partial(_source_stage, ScapesConfig),
+    "coco": partial(_source_stage, CocoConfig),
     "caption": _caption,
     "encode": _encode,
     "pack": _pack,
     "verify": _verify,
 }
+
+
+def _share(options: Namespace) -> Share:
+    return find_share(_take(RankConfig, options), os.environ)
+
+
+def _source(words: Sequence[str]) -> str:
+    """The source that the words ask for, since the flags of ``all`` depend on it."""
+    given = [after for word, after in zip(words, [*words[1:], ""], strict=True) if word == "--source"]
+    given += [word.removeprefix("--source=") for word in words if word.startswith("--source=")]
+    return given[-1] if given and given[-1] in _SOURCES else "scapes"
 
 
 def _work(options: Namespace) -> Any:
@@ -163,10 +217,6 @@ def _normalised(words: Sequence[str]) -> list[str]:
 
 def _bracketed(flag: str, value: str) -> str:
     return f"[{value}]" if flag in ("--ratios", "--directions") and not value.startswith("[") else value
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 if __name__ == "__main__":

@@ -5,106 +5,140 @@ what lies around the frame, and the global caption summarises the annotated and 
 never sees a picture or the world behind it; that is what makes the training zero-shot.
 """
 
-import hashlib
-import importlib
-import inspect
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from data_prep.config import CaptionConfig
+from data_prep.atomic import write_atomic
+from data_prep.caption_journal import CaptionJournal, read_lines
+from data_prep.config import CallConfig, CaptionConfig, settings_of
 from data_prep.progress import progress
 from data_prep.raw import RawRecord
 from data_prep.tars import read_samples
-from data_prep.work import Work, write_atomic
+from lit_outpaint.captions.cache import CachedCaptioner
+from lit_outpaint.captions.fallback import WithFallback
+from lit_outpaint.captions.ledger import Ledger, ledger_of
+from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.captions.scene import read_scene
 from lit_outpaint.data.schema import IMAGE_SUFFIX, RECORD_SUFFIX, SampleRecord
-from lit_outpaint.protocols import Captioner
+from lit_outpaint.protocols import Captioner, Written
 
 MAX_CORPUS: Final = 5000
 """Captions that a captioner may pick from; more make it slower, not better."""
 
-
-def load_captioner(class_path: str, corpus: list[str]) -> Captioner:
-    """Make a captioner from its class path.
-
-    Args:
-        class_path: ``package.module.Class``.
-        corpus: captions of other pictures; given to a class whose constructor takes ``corpus``.
-
-    Raises:
-        ValueError: there is no such class, or it is no captioner.
-    """
-    cls = _captioner_class(class_path)
-    takes_corpus = "corpus" in inspect.signature(cls).parameters
-    try:
-        captioner = cls(corpus=corpus) if takes_corpus else cls()
-    except TypeError as error:
-        raise ValueError(f"captioner {class_path} cannot be made without arguments: {error}") from error
-    if not isinstance(captioner, Captioner):
-        raise ValueError(f"captioner {class_path} lacks a method of lit_outpaint.protocols.Captioner; choose another")
-    return captioner
+_CALLS: Final = ("imagine", "summarise")
 
 
-def describe_captioner(class_path: str) -> dict[str, str]:
-    """Name, class path and checksum of the rules or prompts (the module's source), for the card."""
-    cls = _captioner_class(class_path)
-    source = inspect.getsource(inspect.getmodule(cls) or cls)
-    digest = hashlib.sha256(source.encode()).hexdigest()
-    return {"name": str(getattr(cls, "name", cls.__name__)), "class_path": class_path, "source_sha256": digest}
-
-
-def write_captions(directory: Path, work: Work, config: CaptionConfig) -> None:
-    """Write one line per sample, a ``SampleRecord`` with its key, for every raw shard.
+def build_captioner(config: CaptionConfig, call: CallConfig, corpus: Sequence[str]) -> Captioner:
+    """The captioner of the stage: cached when asked for, and with rules behind it.
 
     Args:
-        directory: of this stage.
-        work: gives the raw shards.
         config: who writes.
+        call: where answers are kept.
+        corpus: captions of other pictures, for rules to pick from.
     """
-    raw = work.stage("raw")
-    captioner = load_captioner(config.captioner, _corpus(raw, work.shards("raw")))
-    for stem in work.shards("raw"):
-        path = directory / f"{stem}.jsonl"
-        if path.exists():
-            continue
-        records = _records(raw / f"{stem}.tar")
-        done = (
-            f"{key}\t{_imagined(record, captioner, config.imaginary).model_dump_json()}\n"
-            for key, record in progress(records, len(records), f"caption {stem}")
-        )
-        write_atomic(path, "".join(done).encode())
+    rules, chosen = RuleCaptioner(corpus), config.captioner
+    if chosen is None or (isinstance(chosen, RuleCaptioner) and not chosen.corpus):
+        return rules
+    return WithFallback(CachedCaptioner(chosen, call.cache) if call.cache else chosen, rules)
 
 
-def read_captions(path: Path) -> dict[str, SampleRecord]:
-    """Records by sample key, as ``write_captions`` wrote them."""
-    rows = (line.split("\t", 1) for line in path.read_text(encoding="utf-8").splitlines())
-    return {key: SampleRecord.model_validate_json(record) for key, record in rows}
+def describe_captioner(config: CaptionConfig) -> dict[str, str]:
+    """Who writes and what the texts depend on (model, parameters, checksums of the prompts), for the card."""
+    captioner = build_captioner(config, CallConfig(), ())
+    identities = {name: json.dumps(captioner.identity(name), sort_keys=True) for name in _CALLS}
+    return {"name": captioner.name, **identities}
 
 
-def _imagined(record: RawRecord, captioner: Captioner, count: int) -> SampleRecord:
-    imaginary = captioner.imagine(record.local_captions[record.local_index], count)
+def caption_settings(config: CaptionConfig) -> dict[str, Any]:
+    """What the captions depend on."""
+    return {**settings_of(config), "captioner_identity": describe_captioner(config)}
+
+
+@dataclass(frozen=True)
+class CaptionShard:
+    """Writes the captions of a shard: one line per sample, a ``SampleRecord`` with its key.
+
+    Killed at any moment and called again it goes on with the first sample that is not finished.
+    """
+
+    raw: Path
+    """Directory of the raw shards."""
+    directory: Path
+    """Of this stage."""
+    captioner: Captioner
+    imaginary: int
+    """Imagined captions per window."""
+
+    def __call__(self, stem: str) -> Ledger:
+        """Make one shard, unless it is there; return what its captions cost."""
+        path, unfinished = self.directory / f"{stem}.jsonl", self.directory / f"{stem}.journal"
+        ledger = ledger_of(self.captioner)
+        before = ledger.copy()
+        if not path.exists():
+            records = read_records(self.raw / f"{stem}.tar")
+            with CaptionJournal(unfinished) as journal:
+                missing = [(key, record) for key, record in records if key not in journal.lines]
+                for key, sample in progress(self._answers(missing), len(missing), f"caption {stem}"):
+                    journal.add(key, sample)
+            write_atomic(path, "".join(journal.lines[key] for key, _ in records).encode())
+        unfinished.unlink(missing_ok=True)
+        return ledger.since(before)
+
+    def _answers(self, records: Sequence[tuple[str, RawRecord]]) -> Iterator[tuple[str, SampleRecord]]:
+        """Caption samples, as many at once as the captioner takes; in the order in which they are finished."""
+        with ThreadPoolExecutor(self.captioner.concurrency) as pool:
+            waiting = {
+                pool.submit(caption_record, record, self.captioner, self.imaginary): key for key, record in records
+            }
+            try:
+                for answer in as_completed(waiting):
+                    yield waiting.pop(answer), answer.result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+
+def caption_record(record: RawRecord, captioner: Captioner, count: int) -> SampleRecord:
+    """Imagine ``count`` captions for a sample and summarise."""
+    imaginary = captioner.imagine(record.local_captions[record.local_index], count) if count else []
+    texts = [written.text for written in imaginary]
+    summary = captioner.summarise([*record.local_captions, *texts])
+    provenance = {"local_captions": record.annotator, "global_caption": writers([summary])}
+    if imaginary:
+        provenance["imaginary_captions"] = writers(imaginary)
     return SampleRecord(
         id=record.id,
         source=record.source,
         licence=record.licence,
         local_captions=record.local_captions,
         local_index=record.local_index,
-        imaginary_captions=imaginary,
-        global_caption=captioner.summarise([*record.local_captions, *imaginary]),
-        provenance={
-            "local_captions": record.annotator,
-            "imaginary_captions": captioner.name,
-            "global_caption": captioner.name,
-        },
+        imaginary_captions=texts,
+        global_caption=summary.text,
+        provenance=provenance,
     )
 
 
-def _records(path: Path) -> list[tuple[str, RawRecord]]:
+def writers(texts: Sequence[Written]) -> str:
+    """Who wrote some texts, and instead of whom."""
+    said = [text.writer + (f" instead of {text.instead_of}" if text.instead_of else "") for text in texts]
+    return "; ".join(dict.fromkeys(said))
+
+
+def read_captions(path: Path) -> dict[str, SampleRecord]:
+    """Records by sample key, as ``CaptionShard`` wrote them."""
+    return {key: SampleRecord.model_validate_json(line.split("\t", 1)[1]) for key, line in read_lines(path).items()}
+
+
+def read_records(path: Path) -> list[tuple[str, RawRecord]]:
+    """Keys and records of a raw shard, in its order."""
     samples = read_samples(path, (IMAGE_SUFFIX, RECORD_SUFFIX))
     return [(key, RawRecord.model_validate_json(members[RECORD_SUFFIX].data)) for key, members in samples]
 
 
-def _corpus(raw: Path, stems: list[str]) -> list[str]:
+def read_corpus(raw: Path, stems: Sequence[str]) -> list[str]:
     """Distinct local captions of training windows, in order.
 
     Captions that name the time, the weather or mountains are left out: an imagined neighbour must not decide what holds
@@ -113,7 +147,7 @@ def _corpus(raw: Path, stems: list[str]) -> list[str]:
     captions: dict[str, None] = {}
     for stem in stems:
         if stem.startswith("train-") and len(captions) < MAX_CORPUS:
-            local = (record.local_captions[record.local_index] for _, record in _records(raw / f"{stem}.tar"))
+            local = (record.local_captions[record.local_index] for _, record in read_records(raw / f"{stem}.tar"))
             captions |= {caption: None for caption in local if not _names_global(caption)}
     return list(captions)[:MAX_CORPUS]
 
@@ -121,14 +155,3 @@ def _corpus(raw: Path, stems: list[str]) -> list[str]:
 def _names_global(caption: str) -> bool:
     scene = read_scene(caption)
     return scene.time is not None or scene.weather is not None or scene.mountains is not None
-
-
-def _captioner_class(class_path: str) -> Any:
-    module, _, name = class_path.rpartition(".")
-    try:
-        cls = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"captioner must be the class path of a Captioner, got {class_path!r}: {error}") from error
-    if not inspect.isclass(cls):
-        raise ValueError(f"captioner must be the class path of a Captioner, got {class_path!r}, which is no class")
-    return cls

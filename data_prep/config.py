@@ -1,17 +1,23 @@
 """Settings of every stage; each becomes command-line flags and a part of the card."""
 
 import os
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal
 
+from data_prep.engines import Engine, EngineName, make_engine
+from lit_outpaint.captions.ledger import Prices
 from lit_outpaint.data.schema import view_name
+from lit_outpaint.protocols import Captioner
 
 DIRECTIONS = ("left", "right", "up", "down")
 
+_PLACES: Final = ("models", "vision", "root", "sums")
+"""Settings that say where something lies on this machine; what lies there is recorded by its checksums."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class SourceConfig:
-    """How many windows and panoramas to make."""
+class ScapesConfig:
+    """How many windows and panoramas of the scapes world to make."""
 
     windows: int = 4000
     """Training windows."""
@@ -29,8 +35,8 @@ class SourceConfig:
     """Windows in one tar; make at least as many shards as loader processes."""
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "windows", "samples_per_shard", "eval_steps")
-        _at_least(self, 0, "val_windows", "panoramas", "eval_windows", "seed")
+        at_least(self, 1, "windows", "samples_per_shard", "eval_steps")
+        at_least(self, 0, "val_windows", "panoramas", "eval_windows", "seed")
 
     def count(self, split: str) -> int:
         """Windows of a split."""
@@ -41,13 +47,21 @@ class SourceConfig:
 class CaptionConfig:
     """Who imagines the surroundings."""
 
-    captioner: str = "lit_outpaint.captions.rules.RuleCaptioner"
-    """Class path of a Captioner; one that takes ``corpus`` gets the training captions."""
+    captioner: Captioner | None = None
+    """Who writes, by class_path; when absent, rules that pick from the training captions."""
     imaginary: int = 3
     """Imagined captions per window."""
 
     def __post_init__(self) -> None:
-        _at_least(self, 0, "imaginary")
+        at_least(self, 0, "imaginary")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallConfig(Prices):
+    """How the captioner is called; nothing of this changes what it is asked."""
+
+    cache: str | None = None
+    """SQLite file of answers: what it holds is not asked again, what is new is put in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +69,15 @@ class EncodeConfig:
     """Which features to compute."""
 
     models: str = "models/scapes"
-    """Directory of the frozen encoders, in diffusers layout."""
+    """Directory of the frozen encoders in diffusers layout, or its name on the hub."""
+    vision: str | None = None
+    """Directory or hub name of a CLIP whose vision encoder is used, for families without one such as SD 1.5."""
     ratios: tuple[float, ...] = (0.5,)
     """Shares of the window that training may generate; a view is stored for each, per direction."""
     directions: tuple[str, ...] = DIRECTIONS
     """Sides that training may grow."""
+    masked_latents: bool = True
+    """Store the latents of the masked window for every view; without them, training encodes them in every step."""
     bf16: bool = False
     """Encode under bfloat16 autocast: faster on recent hardware, about three digits of precision."""
 
@@ -79,36 +97,52 @@ class EncodeConfig:
 class MachineConfig:
     """How the work is done; nothing of this changes what is in the set, up to rounding."""
 
+    engine: EngineName = "local"
+    """Who works through the shards: processes of this machine, or tasks of a Ray cluster (extra ``ray``)."""
     workers: int = 0
-    """Rendering processes; 0 takes one per core."""
+    """Shards that are worked on at once on this machine; 0 takes one per core. Encoders share one process."""
     batch_size: int = 64
     """Windows encoded at once."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the encoders run; auto takes a GPU when there is one."""
 
     def __post_init__(self) -> None:
-        _at_least(self, 0, "workers")
-        _at_least(self, 1, "batch_size")
+        at_least(self, 0, "workers")
+        at_least(self, 1, "batch_size")
 
     @property
     def processes(self) -> int:
-        """Rendering processes, resolved."""
+        """Processes of this machine, resolved."""
         return self.workers or len(os.sched_getaffinity(0))
+
+    def make_engine(self) -> Engine:
+        """Who works through shards that need no encoder."""
+        return make_engine(self.engine, self.processes)
 
 
 def settings_of(*configs: Any) -> dict[str, Any]:
     """What the content of a set depends on, as plain JSON values for the card.
 
-    The place of the models is left out: what counts is which models they are, and the card holds their checksums.
+    Places on this machine are left out: what counts is what lies there, and the card holds the checksums of that.
     """
     merged: dict[str, Any] = {}
     for config in configs:
-        merged |= {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(config).items()}
-    merged.pop("models", None)
-    return merged
+        merged |= {field.name: getattr(config, field.name) for field in fields(config)}
+    if "captioner" in merged:
+        merged["captioner"] = merged["captioner"].name if merged["captioner"] else "rules"
+    return {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in merged.items()
+        if key not in _PLACES and value is not None
+    }
 
 
-def _at_least(config: Any, least: int, *names: str) -> None:
+def at_least(config: Any, least: int, *names: str) -> None:
+    """Refuse a setting below ``least``.
+
+    Raises:
+        ValueError: one of the fields ``names`` is.
+    """
     for name in names:
         value = getattr(config, name)
         if value < least:

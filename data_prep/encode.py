@@ -6,11 +6,13 @@ latents of the window with the part to generate blanked and the visual tokens of
 
 import io
 import json
-from collections import Counter
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
-from typing import Final, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,11 +20,16 @@ from PIL import Image
 from torch import Tensor
 from transformers.utils.logging import disable_progress_bar
 
+from data_prep.atomic import write_atomic
 from data_prep.caption import read_captions
 from data_prep.config import EncodeConfig, MachineConfig
+from data_prep.engines import make_engine
+from data_prep.prefetch import prefetched
 from data_prep.progress import progress
+from data_prep.ranks import ALONE, Share, local_rank
 from data_prep.tars import TarWriter, read_samples
-from data_prep.work import SHAPES_NAME, TEXT_SUFFIX, Work, write_atomic
+from data_prep.text import text_card
+from data_prep.work import SHAPES_NAME, TEXT_SUFFIX, Work
 from lit_outpaint.canvas.geometry import Direction, outpaint_mask
 from lit_outpaint.data.schema import (
     EMPTY_NAME,
@@ -35,7 +42,6 @@ from lit_outpaint.data.schema import (
     TEXT_GLOBAL,
     TEXT_LOCAL,
     SampleRecord,
-    TextCard,
     masked_latents_key,
     parse_view,
     visual_key,
@@ -44,11 +50,10 @@ from lit_outpaint.data.tensors import pack_tensors
 from lit_outpaint.data.views import blank_masked, visible_crop
 from lit_outpaint.models.encoders import FrozenEncoders
 
-HISTOGRAM_STEP: Final = 8
-"""Tokens per bar of the token-length histogram."""
 
-
-def write_features(directory: Path, work: Work, config: EncodeConfig, machine: MachineConfig) -> None:
+def write_features(
+    directory: Path, work: Work, config: EncodeConfig, machine: MachineConfig, share: Share = ALONE
+) -> bool:
     """Write one tar of ``KEY.safetensors`` per shard, with the text counts beside it.
 
     Args:
@@ -56,24 +61,37 @@ def write_features(directory: Path, work: Work, config: EncodeConfig, machine: M
         work: gives windows and captions.
         config: which encoders and views.
         machine: where to encode, and how many windows at once.
+        share: which shards are this process's.
+
+    Returns:
+        Whether the features of all shards are there now.
 
     Raises:
         ValueError: windows differ in size, a feature is not finite in float16, or there is no such device.
     """
-    encoders = _load_encoders(config.models, machine.device)
-    for stem in work.shards("raw"):
-        path = directory / f"{stem}.tar"
-        if path.exists():
-            continue
-        captions = read_captions(work.stage("captions") / f"{stem}.jsonl")
-        # The counts go first: the tar is what says that a shard is done.
-        write_atomic(directory / f"{stem}.{TEXT_SUFFIX}", text_card(encoders, list(captions.values())))
-        samples = _samples(work.stage("raw") / f"{stem}.tar")
-        with TarWriter(path) as tar:
-            rows = encode_samples(encoders, samples, captions, config, machine.batch_size)
-            for key, tensors in progress(rows, len(captions), f"encode {stem}"):
-                tar.add(key, {TENSOR_SUFFIX: pack_tensors(tensors)})
-    _write_constants(directory, encoders, work)
+    stems = work.shards("raw")
+    # One process here: encoders fill a device by themselves. More devices are more ranks, or Ray's tasks.
+    engine = make_engine(machine.engine, 1, gpus=_on_gpu(machine.device))
+    encode = partial(encode_shard, directory, work, config, machine)
+    engine.map(encode, work.missing("features", share.of(stems)), "encode")
+    if work.missing("features", stems):
+        return False
+    _write_constants(directory, load_encoders(config.models, config.vision, machine.device), work)
+    return True
+
+
+def encode_shard(directory: Path, work: Work, config: EncodeConfig, machine: MachineConfig, stem: str) -> None:
+    """Write the features of one shard."""
+    encoders = load_encoders(config.models, config.vision, machine.device)
+    captions = read_captions(work.stage("captions") / f"{stem}.jsonl")
+    counts = text_card(encoders.tokenizer, list(captions.values()))
+    # The counts go first: the tar is what says that a shard is done.
+    write_atomic(directory / f"{stem}.{TEXT_SUFFIX}", counts.model_dump_json().encode())
+    samples = read_windows(work.stage("raw") / f"{stem}.tar")
+    with TarWriter(directory / f"{stem}.tar") as tar:
+        rows = encode_samples(encoders, samples, captions, config, machine.batch_size)
+        for key, tensors in progress(rows, len(captions), f"encode {stem}"):
+            tar.add(key, {TENSOR_SUFFIX: pack_tensors(tensors)})
 
 
 def encode_samples(
@@ -85,28 +103,40 @@ def encode_samples(
 ) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Features of every sample, batch by batch.
 
+    Two threads keep the encoders from waiting: one decodes the next windows, one encodes while the caller writes.
+
     Yields:
         The key and its tensors, named and shaped as ``lit_outpaint.data.schema`` says.
     """
-    batch: list[tuple[str, bytes]] = []
-    for sample in samples:
-        batch.append(sample)
-        if len(batch) == batch_size:
-            yield from _encode_batch(encoders, batch, captions, config)
-            batch = []
-    if batch:
-        yield from _encode_batch(encoders, batch, captions, config)
+    windows = prefetched(decode_windows(samples, batch_size))
+    encoded = prefetched(
+        (keys, encode_batch(encoders, pixel_values, [captions[key] for key in keys], config))
+        for keys, pixel_values in windows
+    )
+    for keys, features in encoded:
+        _require_finite(keys, features)
+        for row, key in enumerate(keys):
+            yield key, {name: tensor[row] for name, tensor in features.items()}
 
 
-def _encode_batch(
-    encoders: FrozenEncoders,
-    batch: Sequence[tuple[str, bytes]],
-    captions: dict[str, SampleRecord],
-    config: EncodeConfig,
-) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    keys = [key for key, _ in batch]
-    records = [captions[key] for key in keys]
-    pixel_values = _pixels([image for _, image in batch]).to(encoders.device)
+def decode_windows(samples: Iterator[tuple[str, bytes]], batch_size: int) -> Iterator[tuple[list[str], Tensor]]:
+    """Keys and pixels of one batch after the other; the last may be smaller."""
+    while batch := list(islice(samples, batch_size)):
+        yield [key for key, _ in batch], _pixels([image for _, image in batch])
+
+
+def encode_batch(
+    encoders: FrozenEncoders, pixel_values: Tensor, records: Sequence[SampleRecord], config: EncodeConfig
+) -> dict[str, Tensor]:
+    """Features of windows and their captions, stacked, as float16 in main memory.
+
+    Args:
+        encoders: on the device that does the work.
+        pixel_values: (B, 3, H, W) in [-1, 1].
+        records: give the captions.
+        config: which views.
+    """
+    pixel_values = pixel_values.to(encoders.device)
     autocast = torch.autocast(encoders.device.type, torch.bfloat16) if config.bf16 else nullcontext()
     with torch.inference_mode(), autocast:
         features = {
@@ -117,23 +147,10 @@ def _encode_batch(
         for view in config.views:
             direction, ratio = parse_view(view)
             mask = outpaint_mask(cast(Direction, direction), ratio, *pixel_values.shape[-2:]).to(encoders.device)
-            features[masked_latents_key(view)] = encoders.encode_mode(blank_masked(pixel_values, mask[None]))
+            if config.masked_latents:
+                features[masked_latents_key(view)] = encoders.encode_mode(blank_masked(pixel_values, mask[None]))
             features[visual_key(view)] = encoders.encode_visual(visible_crop(pixel_values, mask))
-    features = {name: tensor.to("cpu", torch.float16) for name, tensor in features.items()}
-    _require_finite(keys, features)
-    for row, key in enumerate(keys):
-        yield key, {name: tensor[row] for name, tensor in features.items()}
-
-
-def text_card(encoders: FrozenEncoders, records: Sequence[SampleRecord]) -> bytes:
-    """Count the encoded captions, those that lose their end, and the lengths of all, as JSON."""
-    texts = [text for record in records for text in (record.local_caption, record.global_caption)]
-    counts = encoders.count_tokens(texts)
-    bars = Counter(count // HISTOGRAM_STEP for count in counts)
-    histogram = {f"{bar * HISTOGRAM_STEP}-{(bar + 1) * HISTOGRAM_STEP - 1}": bars[bar] for bar in sorted(bars)}
-    limit = encoders.tokenizer.model_max_length
-    card = TextCard(captions=len(texts), truncated=sum(c > limit for c in counts), token_histogram=histogram)
-    return card.model_dump_json().encode()
+        return {name: tensor.to(torch.float16).cpu() for name, tensor in features.items()}
 
 
 def _write_constants(directory: Path, encoders: FrozenEncoders, work: Work) -> None:
@@ -141,7 +158,8 @@ def _write_constants(directory: Path, encoders: FrozenEncoders, work: Work) -> N
     with torch.inference_mode():
         empty = encoders.encode_text([""])[0]
     write_atomic(directory / EMPTY_NAME, pack_tensors({TEXT_EMPTY: empty}))
-    _, image = next(_samples(work.stage("raw") / f"{work.shards('raw')[0]}.tar"))
+    windows = (window for stem in work.shards("raw") for window in read_windows(work.stage("raw") / f"{stem}.tar"))
+    _, image = next(windows)
     pixel_values = _pixels([image]).to(encoders.device)
     with torch.inference_mode():
         moments, visual = encoders.encode_image(pixel_values), encoders.encode_visual(pixel_values)
@@ -156,7 +174,8 @@ def _write_constants(directory: Path, encoders: FrozenEncoders, work: Work) -> N
     write_atomic(directory / SHAPES_NAME, json.dumps(shapes).encode())
 
 
-def _samples(path: Path) -> Iterator[tuple[str, bytes]]:
+def read_windows(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Keys and pictures of a raw shard, in its order."""
     for key, members in read_samples(path, (IMAGE_SUFFIX, RECORD_SUFFIX)):
         yield key, members[IMAGE_SUFFIX].data
 
@@ -185,12 +204,28 @@ def _require_finite(keys: Sequence[str], features: dict[str, Tensor]) -> None:
             )
 
 
-def _load_encoders(models: str, device: str) -> FrozenEncoders:
+@lru_cache(maxsize=1)
+def load_encoders(models: str, vision: str | None, device: str) -> FrozenEncoders:
+    """The encoders on their device; loaded once in a process, which may encode many shards.
+
+    Raises:
+        ValueError: there is no such device.
+    """
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device cuda needs a GPU, and torch sees none here; use --device cpu")
     # Its bars over weights say nothing and fill logs.
     disable_progress_bar()
-    encoders = FrozenEncoders.from_pretrained(models)
+    encoders = FrozenEncoders.from_pretrained(models, vision)
     encoders.vae.to(memory_format=torch.channels_last)
-    chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-    return encoders.to(chosen)
+    return encoders.to(_torch_device(device))
+
+
+def _torch_device(device: str) -> torch.device:
+    """Processes that share a node take its GPUs in turn."""
+    if not _on_gpu(device):
+        return torch.device("cpu")
+    return torch.device("cuda", local_rank(os.environ) % torch.cuda.device_count())
+
+
+def _on_gpu(device: str) -> bool:
+    return device != "cpu" and torch.cuda.is_available()

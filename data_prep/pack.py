@@ -3,14 +3,20 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from data_prep.caption import describe_captioner, read_captions
+from data_prep.caption import read_captions
+from data_prep.config import EncodeConfig
+from data_prep.engines import Engine
 from data_prep.progress import say
+from data_prep.source import count_words
 from data_prep.tars import TarWriter, read_samples
-from data_prep.work import SHAPES_NAME, TEXT_SUFFIX, Work, write_atomic
+from data_prep.text import sum_text_cards
+from data_prep.work import SHAPES_NAME, TEXT_SUFFIX, Work
 from lit_outpaint.data.fingerprint import file_sha256
 from lit_outpaint.data.index import IndexEntry, write_index
 from lit_outpaint.data.schema import (
@@ -20,61 +26,110 @@ from lit_outpaint.data.schema import (
     IMAGE_SUFFIX,
     INDEX_NAME,
     RECORD_SUFFIX,
+    SPLITS,
     TENSOR_SUFFIX,
     Card,
     FileCard,
+    SampleRecord,
     ShardCard,
     ShardError,
     Split,
     TextCard,
+    shard_name,
 )
 
 _OURS: Final = ("train-[0-9]*.tar", "val-[0-9]*.tar", INDEX_NAME, EMPTY_NAME)
 
 
-def pack(work: Work, settings: dict[str, Any], views: tuple[str, ...], encoders: dict[str, str]) -> Card:
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What the stages before recorded about the set, for its card."""
+
+    settings: dict[str, Any]
+    """Everything the set depends on."""
+    counts: dict[str, int]
+    """What the source left out or mended, by cause."""
+    encoders: dict[str, str]
+    """Fingerprints of the encoders that made the features."""
+    captioner: dict[str, str]
+    """Who wrote the captions, see ``describe_captioner``."""
+
+
+class Packed(NamedTuple):
+    """One shard of the set."""
+
+    shard: ShardCard
+    entries: list[IndexEntry]
+    writers: Counter[tuple[str, str]]
+    """Samples by (text, who wrote it)."""
+
+
+def pack(work: Work, made: Made, engine: Engine) -> Card:
     """Join windows, records and features into shards and publish them.
 
     Args:
         work: gives the complete stages before.
-        settings: everything the set depends on, for the card.
-        views: names of the stored views.
-        encoders: fingerprints of the encoders that made the features.
+        made: what they recorded.
+        engine: works through the shards.
 
     Returns:
         The card that was written.
     """
-    packed = work.stage("packed")
-    shutil.rmtree(packed, ignore_errors=True)
-    packed.mkdir(parents=True)
+    directory = work.stage("packed")
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    names = shard_names(work)
+    packed = engine.map(partial(_write_shard, work, names), list(names), "pack")
     shards: dict[Split, list[ShardCard]] = {"train": [], "val": []}
-    entries: list[IndexEntry] = []
-    for stem in work.shards("features"):
-        rows = list(_write_shard(packed / f"{stem}.tar", work, stem))
-        entries += rows
-        split: Split = "train" if stem.startswith("train-") else "val"
-        shards[split].append(ShardCard(samples=len(rows), **_file_card(packed, f"{stem}.tar").model_dump()))
-    write_index(packed / INDEX_NAME, entries)
-    shutil.copyfile(work.stage("features") / EMPTY_NAME, packed / EMPTY_NAME)
+    for each in packed:
+        shards["train" if each.shard.name.startswith("train-") else "val"].append(each.shard)
+    write_index(directory / INDEX_NAME, (entry for each in packed for entry in each.entries))
+    shutil.copyfile(work.stage("features") / EMPTY_NAME, directory / EMPTY_NAME)
     if work.stage("evalset").is_dir():
-        shutil.copytree(
-            work.stage("evalset"), packed / EVALSET_DIR, ignore=shutil.ignore_patterns("settings.json", "done")
-        )
-    files = sorted(str(p.relative_to(packed)) for p in packed.rglob("*") if p.is_file() and p.suffix != ".tar")
+        ignored = shutil.ignore_patterns("settings.json", "done")
+        shutil.copytree(work.stage("evalset"), directory / EVALSET_DIR, ignore=ignored)
+    files = sorted(str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file() and p.suffix != ".tar")
+    config = EncodeConfig(ratios=tuple(made.settings["ratios"]), directions=tuple(made.settings["directions"]))
     card = Card(
-        source=str(settings["source"]),
-        settings=settings,
-        views=list(views),
-        encoders=encoders,
-        captioner=describe_captioner(str(settings["captioner"])),
+        source=str(made.settings["source"]),
+        settings=made.settings,
+        counts=made.counts,
+        views=list(config.views),
+        masked_latents=made.settings["masked_latents"],
+        encoders=made.encoders,
+        captioner=made.captioner,
+        writers=writers_table(sum((each.writers for each in packed), Counter())),
         text=_text(work),
         shards=shards,
-        files=[_file_card(packed, name) for name in files],
+        files=[_file_card(directory, name) for name in files],
         **json.loads((work.stage("features") / SHAPES_NAME).read_text()),
     )
     card = card.model_copy(update={"sha256": card.digest()})
-    _publish(packed, work.out, card)
+    _publish(directory, work.out, card)
     return card
+
+
+def shard_names(work: Work) -> dict[str, str]:
+    """File names in the set by shards of the stages: without gaps, since a shard without a usable image is left out."""
+    names: dict[str, str] = {}
+    for split in SPLITS:
+        stems = [stem for stem in work.shards("features") if stem.startswith(f"{split}-")]
+        filled = [stem for stem in stems if (work.stage("captions") / f"{stem}.jsonl").stat().st_size]
+        names |= {stem: shard_name(split, number) for number, stem in enumerate(filled)}
+    return names
+
+
+def writers_of(record: SampleRecord) -> Counter[tuple[str, str]]:
+    """Who wrote the texts of a sample."""
+    return Counter(record.provenance.items())
+
+
+def writers_table(writers: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    """Samples by text and by who wrote it, in a fixed order."""
+    table: dict[str, dict[str, int]] = {}
+    for (text, writer), samples in sorted(writers.items()):
+        table.setdefault(text, {})[writer] = samples
+    return table
 
 
 def summary(card: Card) -> str:
@@ -85,38 +140,41 @@ def summary(card: Card) -> str:
     ]
     panoramas = sum("panorama" in name for name in held_out)
     size = sum(f.size for f in card.files) + sum(f.size for shards in card.shards.values() for f in shards)
-    return "\n".join(
-        [
-            f"{card.source}: {split}; {panoramas} panoramas and {len(held_out) - panoramas} windows to score with",
-            f"views {', '.join(card.views)}; {size / 2**20:.1f} MiB",
-            f"{card.text.captions} captions encoded, {card.text.truncated} of them truncated",
-        ]
-    )
+    lines = [
+        f"{card.source}: {split}; {panoramas} panoramas and {len(held_out) - panoramas} windows to score with",
+        f"views {', '.join(card.views)}; {size / 2**20:.1f} MiB",
+        f"{card.text.captions} captions encoded, {card.text.truncated} of them truncated",
+    ]
+    return "\n".join(lines + ([count_words(card.counts)] if card.counts else []))
 
 
-def _write_shard(path: Path, work: Work, stem: str) -> Iterator[IndexEntry]:
+def _write_shard(work: Work, names: dict[str, str], stem: str) -> Packed:
+    """Write one shard under its name in the set."""
+    path = work.stage("packed") / names[stem]
     captions = read_captions(work.stage("captions") / f"{stem}.jsonl")
     raw = read_samples(work.stage("raw") / f"{stem}.tar", (IMAGE_SUFFIX, RECORD_SUFFIX))
     features = read_samples(work.stage("features") / f"{stem}.tar", (TENSOR_SUFFIX,))
+    entries: list[IndexEntry] = []
+    writers: Counter[tuple[str, str]] = Counter()
     with TarWriter(path) as tar:
         for (key, window), (feature_key, tensors) in zip(raw, features, strict=True):
             if feature_key != key or key not in captions:
                 raise ShardError(
                     f"the stages of {stem} do not fit together at {key}; delete {work.root} and start anew"
                 )
-            spans = tar.add(
-                key,
-                {
-                    IMAGE_SUFFIX: window[IMAGE_SUFFIX].data,
-                    RECORD_SUFFIX: captions[key].model_dump_json().encode(),
-                    TENSOR_SUFFIX: tensors[TENSOR_SUFFIX].data,
-                },
-            )
-            yield IndexEntry(key, path.name, spans)
+            members = {
+                IMAGE_SUFFIX: window[IMAGE_SUFFIX].data,
+                RECORD_SUFFIX: captions[key].model_dump_json().encode(),
+                TENSOR_SUFFIX: tensors[TENSOR_SUFFIX].data,
+            }
+            entries.append(IndexEntry(key, path.name, tar.add(key, members)))
+            writers += writers_of(captions[key])
+    card = ShardCard(samples=len(entries), **_file_card(path.parent, path.name).model_dump())
+    return Packed(card, entries, writers)
 
 
 def _publish(packed: Path, out: Path, card: Card) -> None:
-    """Move the files into place. From the first line until the card is written the set counts as unfinished."""
+    """Move the files into place. From the first line until the card is there the set counts as unfinished."""
     (out / CARD_NAME).unlink(missing_ok=True)
     for pattern in _OURS:
         for stale in out.glob(pattern):
@@ -124,25 +182,16 @@ def _publish(packed: Path, out: Path, card: Card) -> None:
     shutil.rmtree(out / EVALSET_DIR, ignore_errors=True)
     for path in sorted(packed.iterdir()):
         os.replace(path, out / path.name)
-    write_atomic(out / CARD_NAME, (card.model_dump_json(indent=1) + "\n").encode())
+    # Not written in place: a kill would leave half a card among the shards.
+    (packed / CARD_NAME).write_text(card.model_dump_json(indent=1) + "\n")
+    os.replace(packed / CARD_NAME, out / CARD_NAME)
     say(f"wrote {out / CARD_NAME}")
 
 
 def _text(work: Work) -> TextCard:
     """Sum the text counts of all shards."""
-    cards = [
-        TextCard.model_validate_json((work.stage("features") / f"{stem}.{TEXT_SUFFIX}").read_bytes())
-        for stem in work.shards("features")
-    ]
-    bars = {bar for card in cards for bar in card.token_histogram}
-    return TextCard(
-        captions=sum(card.captions for card in cards),
-        truncated=sum(card.truncated for card in cards),
-        token_histogram={
-            bar: sum(card.token_histogram.get(bar, 0) for card in cards)
-            for bar in sorted(bars, key=lambda bar: int(bar.split("-")[0]))
-        },
-    )
+    paths = (work.stage("features") / f"{stem}.{TEXT_SUFFIX}" for stem in work.shards("features"))
+    return sum_text_cards(TextCard.model_validate_json(path.read_bytes()) for path in paths)
 
 
 def _file_card(directory: Path, name: str) -> FileCard:

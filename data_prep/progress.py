@@ -12,6 +12,9 @@ T = TypeVar("T")
 
 LINE_EVERY_S: Final = 10.0
 
+QUIET = False
+"""Set in worker processes, where the parent reports."""
+
 
 def progress(items: Iterable[T], total: int, label: str) -> Iterator[T]:
     """Pass items through and say how far the work is, on stderr.
@@ -21,6 +24,9 @@ def progress(items: Iterable[T], total: int, label: str) -> Iterator[T]:
         total: how many there will be.
         label: what is done to them.
     """
+    if QUIET:
+        yield from items
+        return
     if sys.stderr.isatty():
         yield from track(items, description=label, total=total, console=Console(stderr=True), transient=True)
         return

@@ -3,21 +3,27 @@
 from pathlib import Path
 from typing import Any
 
-from data_prep.caption import load_captioner, write_captions
-from data_prep.config import CaptionConfig, EncodeConfig, MachineConfig, SourceConfig, settings_of
+from data_prep.caption import CaptionShard, build_captioner, caption_settings, describe_captioner, read_corpus
+from data_prep.coco.config import CocoConfig
+from data_prep.config import CallConfig, CaptionConfig, EncodeConfig, MachineConfig, ScapesConfig, settings_of
+from data_prep.engines import make_engine
 from data_prep.progress import say
+from data_prep.ranks import ALONE, Share
+from data_prep.source import Source, rank_words, read_counts, run_source
 from data_prep.work import Work
-from lit_outpaint.data.fingerprint import encoder_fingerprints
+from lit_outpaint.captions.ledger import Ledger
+from lit_outpaint.data.fingerprint import encoder_fingerprints, family_window_px
 from lit_outpaint.data.integrity import load_card
 from lit_outpaint.data.schema import CARD_NAME, Card, ShardError
 
 
 def run_all(
     out: Path,
-    source: SourceConfig,
+    source: ScapesConfig | CocoConfig,
     caption: CaptionConfig,
     encode: EncodeConfig,
     machine: MachineConfig,
+    call: CallConfig = CallConfig(),
     *,
     keep_work: bool = False,
     overwrite: bool = False,
@@ -29,69 +35,95 @@ def run_all(
     Raises:
         ValueError: a setting is wrong, the models are missing, or ``out`` holds another set.
     """
-    fingerprints = encoder_fingerprints(Path(encode.models))
-    load_captioner(caption.captioner, [])
-    settings = {"source": "scapes", **settings_of(source, caption, encode)}
-    existing = existing_card(out, settings, fingerprints, overwrite)
-    if existing is not None:
-        return existing
+    fingerprints = encoder_fingerprints(encode.models, encode.vision)
+    chosen = make_source(source, encode)
+    settings = {"source": chosen.name, **chosen.settings(), **settings_of(caption, encode)}
     work = Work(out)
+    existing = existing_card(out, settings, fingerprints, describe_captioner(caption), overwrite)
+    if existing is not None:
+        if work.root.exists() and not keep_work:
+            with work.lock():
+                work.remove()
+        return existing
     with work.lock():
-        scapes_stage(work, source, machine)
-        caption_stage(work, caption)
+        run_source(work, chosen, machine)
+        caption_stage(work, caption, call, machine)
         encode_stage(work, encode, machine)
-        card = pack_stage(work)
+        card = pack_stage(work, machine)
         if not keep_work:
             work.remove()
     return card
 
 
-def scapes_stage(work: Work, config: SourceConfig, machine: MachineConfig) -> None:
-    """Render windows and the evaluation set of the scapes world."""
-    from data_prep.scapes.shards import write_evalset, write_windows
+def make_source(config: ScapesConfig | CocoConfig, encode: EncodeConfig | None = None) -> Source:
+    """The source that a config is for; the scapes world is only loaded when it is wanted.
 
-    settings = {"source": "scapes", **settings_of(config)}
-    say(f"scapes: {config.windows} training, {config.val_windows} validation windows, {config.panoramas} panoramas")
-    write_windows(work.begin("raw", settings), config, workers=machine.processes)
-    work.finish("raw")
-    evalset = work.begin("evalset", settings)
-    if not work.is_done("evalset"):
-        write_evalset(evalset, config, workers=machine.processes)
-        work.finish("evalset")
+    Args:
+        config: of the source.
+        encode: which family will encode its windows, when that is known; decides their size where ``config`` does not.
+    """
+    if isinstance(config, CocoConfig):
+        from data_prep.coco.source import CocoSource
+
+        return CocoSource(config.resolved(family_window_px(encode.models) if encode else None))
+    from data_prep.scapes.shards import ScapesSource
+
+    return ScapesSource(config)
 
 
-def caption_stage(work: Work, config: CaptionConfig) -> None:
+def caption_stage(
+    work: Work,
+    config: CaptionConfig,
+    call: CallConfig = CallConfig(),
+    machine: MachineConfig = MachineConfig(),
+    share: Share = ALONE,
+) -> None:
     """Imagine the surroundings and summarise."""
-    directory = work.begin("captions", settings_of(config), after="raw")
-    say(f"caption: {config.imaginary} imaginary captions per window by {config.captioner}")
-    write_captions(directory, work, config)
-    work.finish("captions")
+    directory = work.begin("captions", caption_settings(config), after="raw")
+    raw, stems = work.stage("raw"), work.shards("raw")
+    captioner = build_captioner(config, call, read_corpus(raw, stems))
+    say(f"caption: {config.imaginary} imaginary captions per window by {captioner.name}" + rank_words(share))
+    shard = CaptionShard(raw, directory, captioner, config.imaginary)
+    # One process here: a captioner asks many times at once by itself.
+    engine = make_engine(machine.engine, 1)
+    cost = sum(engine.map(shard, share.of(stems), "caption"), Ledger()).text(call)
+    if cost:
+        say(cost)
+    if not work.missing("captions", stems):
+        work.finish("captions")
 
 
-def encode_stage(work: Work, config: EncodeConfig, machine: MachineConfig) -> None:
+def encode_stage(work: Work, config: EncodeConfig, machine: MachineConfig, share: Share = ALONE) -> None:
     """Compute the features."""
     # torch and diffusers take seconds to load; the other stages do without.
     from data_prep.encode import write_features
 
-    settings = {**settings_of(config), "encoders": encoder_fingerprints(Path(config.models))}
+    settings = {**settings_of(config), "encoders": encoder_fingerprints(config.models, config.vision)}
     directory = work.begin("features", settings, after="captions")
-    say(f"encode: views {', '.join(config.views)} with {config.models}")
-    write_features(directory, work, config, machine)
-    work.finish("features")
+    say(f"encode: views {', '.join(config.views)} with {config.models}" + rank_words(share))
+    if write_features(directory, work, config, machine, share):
+        work.finish("features")
 
 
-def pack_stage(work: Work) -> Card:
+def pack_stage(work: Work, machine: MachineConfig = MachineConfig()) -> Card:
     """Write shards, index and card."""
-    from data_prep.pack import pack
+    from data_prep.pack import Made, pack
 
     stages = {name: work.settings(name)["settings"] for name in ("raw", "captions", "features")}
-    settings = {key: value for stage in stages.values() for key, value in stage.items() if key != "encoders"}
-    features = stages["features"]
-    views = EncodeConfig(ratios=tuple(features["ratios"]), directions=tuple(features["directions"])).views
-    return pack(work, settings, views, features["encoders"])
+    apart = ("encoders", "captioner_identity")
+    settings = {key: value for stage in stages.values() for key, value in stage.items() if key not in apart}
+    made = Made(
+        settings=settings,
+        counts=dict(read_counts(work)),
+        encoders=stages["features"]["encoders"],
+        captioner=stages["captions"]["captioner_identity"],
+    )
+    return pack(work, made, machine.make_engine())
 
 
-def existing_card(out: Path, settings: dict[str, Any], encoders: dict[str, str], overwrite: bool) -> Card | None:
+def existing_card(
+    out: Path, settings: dict[str, Any], encoders: dict[str, str], captioner: dict[str, str], overwrite: bool
+) -> Card | None:
     """The card of a set that is there already with these settings; None when there is none, or it may be replaced.
 
     Raises:
@@ -110,6 +142,6 @@ def existing_card(out: Path, settings: dict[str, Any], encoders: dict[str, str],
         card = load_card(out)
     except ShardError as error:
         raise ValueError(f"{error}; or replace it with --overwrite") from error
-    if card.settings != settings or card.encoders != encoders:
+    if card.settings != settings or card.encoders != encoders or card.captioner != captioner:
         raise ValueError(f"{out} holds a shard set with other settings; choose another --out or give --overwrite")
     return card

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple
 
+from data_prep.atomic import partial_path
 from lit_outpaint.data.schema import ShardError, check_key
 
 BLOCK: Final = 512
@@ -31,7 +32,7 @@ class TarWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._partial = path.with_name(path.name + ".partial")
+        self._partial = partial_path(path)
         self._tar = tarfile.open(self._partial, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 (closed in __exit__)
 
     def add(self, key: str, members: Mapping[str, bytes]) -> tuple[tuple[int, int], ...]:

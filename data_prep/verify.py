@@ -4,20 +4,26 @@ Training runs the cheap half before step 0 (``lit_outpaint.data.integrity``); th
 or a download.
 """
 
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
 from pydantic import ValidationError
 
+from data_prep.pack import writers_of, writers_table
 from data_prep.progress import progress
+from data_prep.source import USED
 from data_prep.tars import read_samples
+from data_prep.text import sum_text_cards, text_card
 from lit_outpaint.data.evalset import PANORAMAS_NAME, WINDOWS_NAME, evalset_dir, read_panoramas, read_windows
 from lit_outpaint.data.fingerprint import require_same_encoders
 from lit_outpaint.data.index import IndexEntry
 from lit_outpaint.data.integrity import check_sha256, check_shard_set, check_size
 from lit_outpaint.data.reader import decode_window
 from lit_outpaint.data.schema import (
+    CARD_NAME,
     EMPTY_NAME,
     EVALSET_DIR,
     IMAGE_SUFFIX,
@@ -31,18 +37,20 @@ from lit_outpaint.data.schema import (
     Card,
     SampleRecord,
     ShardError,
+    TextCard,
     masked_latents_key,
     visual_key,
 )
 from lit_outpaint.data.tensors import unpack_tensors
 
 
-def verify(directory: Path, models: Path | None = None) -> Card:
+def verify(directory: Path, models: str | Path | None = None, vision: str | Path | None = None) -> Card:
     """Check a shard set against its card, byte by byte.
 
     Args:
         directory: of the set.
-        models: also check that this model directory's encoders made the features.
+        models: also check that the encoders of this family made the features, and recount the tokens of the captions.
+        vision: with ``models``: the CLIP whose vision encoder was used instead.
 
     Returns:
         The card.
@@ -51,6 +59,8 @@ def verify(directory: Path, models: Path | None = None) -> Card:
         ShardError: the first thing that is wrong, with the file it is in.
     """
     card, entries = check_shard_set(directory)
+    if models is not None:
+        require_same_encoders(card, models, vision)
     for file in card.files:
         check_size(directory, file)
         check_sha256(directory, file)
@@ -58,19 +68,49 @@ def verify(directory: Path, models: Path | None = None) -> Card:
     for entry in entries:
         by_shard.setdefault(entry.shard, []).append(entry)
     shards = [shard for split in card.shards.values() for shard in split]
+    writers: Counter[tuple[str, str]] = Counter()
+    texts: list[TextCard] = []
+    tokenizer = _tokenizer(models) if models is not None else None
     for shard in progress(shards, len(shards), "verify"):
         check_sha256(directory, shard)
-        _check_shard(directory / shard.name, by_shard.get(shard.name, []), card)
+        records = _check_shard(directory / shard.name, by_shard.get(shard.name, []), card)
+        writers += sum(map(writers_of, records), Counter())
+        texts += [text_card(tokenizer, records)] if tokenizer is not None else []
+    _check_counts(directory, card, len(entries), writers, sum_text_cards(texts) if texts else None)
     empty = bytearray((directory / EMPTY_NAME).read_bytes())
     _check_tensors(directory / EMPTY_NAME, "the empty caption", empty, {TEXT_EMPTY: card.text_shape})
     _check_evalset(directory, card)
-    if models is not None:
-        require_same_encoders(card, models)
     return card
 
 
-def _check_shard(path: Path, entries: list[IndexEntry], card: Card) -> None:
-    """Every sample: place, picture, record and tensors."""
+def _tokenizer(models: str | Path) -> Any:
+    from transformers import CLIPTokenizer
+
+    return CLIPTokenizer.from_pretrained(models, subfolder="tokenizer")
+
+
+def _check_counts(
+    directory: Path, card: Card, samples: int, writers: Counter[tuple[str, str]], text: TextCard | None
+) -> None:
+    """What the card says in numbers, counted again."""
+    found: dict[str, tuple[object, object]] = {"captions encoded": (card.text.captions, 2 * samples)}
+    if "writers" in card.model_fields_set:
+        found["writers of the texts"] = (card.writers, writers_table(writers))
+    if card.counts:
+        found["images used"] = (card.counts.get(USED, 0), samples)
+    if text is not None:
+        found["lengths of the captions"] = (card.text, text)
+    for what, (said, counted) in found.items():
+        if said != counted:
+            raise ShardError(
+                f"{directory / CARD_NAME} is wrong about {what}: it says {said}, counted are {counted}; prepare the set"
+                " anew"
+            )
+
+
+def _check_shard(path: Path, entries: list[IndexEntry], card: Card) -> list[SampleRecord]:
+    """Every sample: place, picture, record and tensors; the records."""
+    records: list[SampleRecord] = []
     shapes = expected_shapes(card)
     samples = list(read_samples(path, SUFFIXES))
     if [key for key, _ in samples] != [entry.key for entry in entries]:
@@ -80,10 +120,11 @@ def _check_shard(path: Path, entries: list[IndexEntry], card: Card) -> None:
             raise ShardError(f"{path}: the index points to the wrong place for {key}; prepare the set anew")
         try:
             decode_window(members[IMAGE_SUFFIX].data, card.window_px)
-            SampleRecord.model_validate_json(members[RECORD_SUFFIX].data)
+            records.append(SampleRecord.model_validate_json(members[RECORD_SUFFIX].data))
         except ValidationError as error:
             raise ShardError(f"{path}: the record of {key} does not fit the schema") from error
         _check_tensors(path, key, bytearray(members[TENSOR_SUFFIX].data), shapes)
+    return records
 
 
 def expected_shapes(card: Card) -> dict[str, tuple[int, ...]]:
@@ -95,7 +136,8 @@ def expected_shapes(card: Card) -> dict[str, tuple[int, ...]]:
         TEXT_GLOBAL: card.text_shape,
     }
     for view in card.views:
-        shapes[masked_latents_key(view)] = (card.latent_channels, side, side)
+        if card.masked_latents:
+            shapes[masked_latents_key(view)] = (card.latent_channels, side, side)
         shapes[visual_key(view)] = card.visual_shape
     return shapes
 

@@ -1,18 +1,20 @@
 """The work directory between stages: what is done already, with which settings.
 
 Every stage writes one file per shard under ``OUT/work/STAGE`` and renames it into place when it is complete, so a stage
-that was killed goes on with the first missing file. A stage whose settings changed, or whose input did, starts anew.
+that was killed goes on with the missing files. A stage whose settings changed, or whose input did, starts anew.
 """
 
 import fcntl
 import json
-import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
+from data_prep.atomic import remove_partials, write_atomic
+from data_prep.ranks import ALONE, Share
 from lit_outpaint.data.schema import SPLITS, shard_name
 
 SHAPES_NAME: Final = "shapes.json"
@@ -21,8 +23,12 @@ SHAPES_NAME: Final = "shapes.json"
 TEXT_SUFFIX: Final = "text.json"
 """Written by ``encode`` for ``pack``, per shard: counts and lengths of captions."""
 
-_SETTINGS = "settings.json"
-_DONE = "done"
+COUNTS_SUFFIX: Final = "counts.json"
+"""Written by a source for ``pack``, per shard: what was left out or mended, by cause."""
+
+_SETTINGS: Final = "settings.json"
+_DONE: Final = "done"
+_OUTPUT: Final = re.compile(r"((?:train|val)-\d{5,})\.(?:tar|jsonl)")
 
 
 class Work:
@@ -31,6 +37,7 @@ class Work:
     def __init__(self, out: Path) -> None:
         self.out = out
         self.root = out / "work"
+        self._share = ALONE
 
     def stage(self, name: str) -> Path:
         """Directory of a stage."""
@@ -45,16 +52,30 @@ class Work:
             after: the stage whose output it reads; must be complete.
 
         Raises:
-            ValueError: the stage before is not complete.
+            ValueError: the stage before is not complete, or other processes may be at work with other settings.
         """
-        chain = {"settings": settings, "after": self.settings(after) if after else None}
+        chain = self._chain(settings, after)
         directory = self.stage(name)
         recorded = directory / _SETTINGS
-        if not recorded.is_file() or json.loads(recorded.read_text()) != _plain(chain):
-            shutil.rmtree(directory, ignore_errors=True)
+        with (self.root / "begin.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            known = json.loads(recorded.read_text()) if recorded.is_file() else None
+            if known == chain:
+                return directory
+            if known is not None and self._share != ALONE:
+                raise ValueError(
+                    f"{directory} holds files of other settings or another input, which other processes may still be"
+                    " writing; delete it, or give the same settings"
+                )
+            self.forget(name)
             directory.mkdir(parents=True)
             write_atomic(recorded, json.dumps(chain, indent=1, sort_keys=True).encode())
         return directory
+
+    def made_with(self, name: str, settings: dict[str, Any], after: str | None = None) -> bool:
+        """Whether the files of a stage were made with these settings from this input, so that ``begin`` keeps them."""
+        recorded = self.stage(name) / _SETTINGS
+        return recorded.is_file() and json.loads(recorded.read_text()) == self._chain(settings, after)
 
     def finish(self, name: str) -> None:
         """Mark a stage as complete."""
@@ -77,27 +98,54 @@ class Work:
 
     def shards(self, name: str) -> list[str]:
         """Names of the shards that a stage made, without suffix, training first."""
-        stems = {path.name.split(".")[0] for path in self.stage(name).glob("*-[0-9]*.*")}
+        stems = {match[1] for path in self.stage(name).iterdir() if (match := _OUTPUT.fullmatch(path.name))}
         return [stem for split in SPLITS for stem in sorted(stems) if stem.startswith(f"{split}-")]
 
+    def missing(self, name: str, stems: Iterable[str]) -> list[str]:
+        """Those of ``stems`` that a stage has not made yet."""
+        made = set(self.shards(name))
+        return [stem for stem in stems if stem not in made]
+
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep two preparations from writing to one directory.
+    def lock(self, share: Share = ALONE) -> Iterator[None]:
+        """Keep two preparations from writing to one directory; the ranks of one preparation let each other in.
+
+        Args:
+            share: this process among those that work together.
 
         Raises:
             ValueError: the directory is in use, or cannot be written.
         """
+        self._share = share
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             file = (self.root / "lock").open("w")
         except OSError as error:
             raise ValueError(f"cannot write to {self.out}: {error.strerror}; choose another --out") from error
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ValueError(f"another preparation is writing to {self.out}; wait for it") from error
-            yield
+            if share == ALONE:
+                self._take(file, fcntl.LOCK_EX, "another preparation")
+                remove_partials(self.root)
+                yield
+                return
+            self._take(file, fcntl.LOCK_SH, "a preparation without ranks")
+            with (self.root / f"rank-{share.rank}-of-{share.world_size}.lock").open("w") as mine:
+                self._take(mine, fcntl.LOCK_EX, f"another process of rank {share.rank}")
+                yield
+
+    def _chain(self, settings: dict[str, Any], after: str | None) -> Any:
+        """What the files of a stage depend on."""
+        return _plain({"settings": settings, "after": self.settings(after) if after else None})
+
+    def _take(self, file: IO[str], kind: int, who: str) -> None:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"{who} is writing to {self.out}; wait for it") from error
+
+    def forget(self, name: str) -> None:
+        """Delete the files of a stage."""
+        shutil.rmtree(self.stage(name), ignore_errors=True)
 
     def remove(self) -> None:
         """Delete all intermediate files."""
@@ -120,13 +168,6 @@ def shard_plan(count: int, samples_per_shard: int, split: str) -> list[tuple[str
         plan.append((shard_name(split, number).removesuffix(".tar"), range(start, stop)))
         start = stop
     return plan
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file that is either complete or absent."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)
 
 
 def _plain(value: Any) -> Any:

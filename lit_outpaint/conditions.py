@@ -9,7 +9,7 @@ from lit_outpaint.models.encoders import FrozenEncoders
 
 
 def encode_views(batch: OutpaintBatch, encoders: FrozenEncoders) -> OutpaintBatch:
-    """Encode the masked image and the visible part of windows that came as pixels.
+    """Encode the masked image, and the visible part unless its features are there, of windows that came as pixels.
 
     Raises:
         ValueError: the batch holds no pixels.
@@ -17,12 +17,13 @@ def encode_views(batch: OutpaintBatch, encoders: FrozenEncoders) -> OutpaintBatc
     windows = batch.pixel_values
     if windows is None:
         raise ValueError("a batch must hold masked_image_latents and visual_features, or pixel_values, got neither")
-    # Crops differ in size from sample to sample, so that they are cut one by one.
-    crops = [visible_crop(window[None], mask)[0] for window, mask in zip(windows, batch.mask, strict=True)]
-    return batch._replace(
-        masked_image_latents=encoders.encode_mode(blank_masked(windows, batch.mask)),
-        visual_features=encoders.encode_visual(crops),
-    )
+    visual_features = batch.visual_features
+    if visual_features is None:
+        # Crops differ in size from sample to sample, so that they are cut one by one.
+        crops = [visible_crop(window[None], mask)[0] for window, mask in zip(windows, batch.mask, strict=True)]
+        visual_features = encoders.encode_visual(crops)
+    masked_image_latents = encoders.encode_mode(blank_masked(windows, batch.mask))
+    return batch._replace(masked_image_latents=masked_image_latents, visual_features=visual_features)
 
 
 def drop_conditions(batch: OutpaintBatch, config: DropoutConfig) -> OutpaintBatch:

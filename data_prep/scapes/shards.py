@@ -5,18 +5,14 @@ was ever trained on. A training record holds the window and its own captions onl
 """
 
 import io
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 import numpy as np
 from PIL import Image
 
-from data_prep.config import SourceConfig
+from data_prep.config import ScapesConfig, settings_of
 from data_prep.progress import progress
 from data_prep.raw import RawRecord
 from data_prep.scapes.captions import annotate, dense, global_caption, local_caption
@@ -46,12 +42,6 @@ STRIDE: Final = WINDOW // 2
 _STREAMS: Final = {"train": 0, "val": 1, "eval": 2, "panorama": 3}
 
 
-CHUNK: Final = 16
-"""Pictures that a worker makes at a time."""
-
-_Made = TypeVar("_Made")
-
-
 @dataclass(frozen=True)
 class Job:
     """One picture to make, small enough to be sent to a worker."""
@@ -62,47 +52,52 @@ class Job:
     steps: int = 0
 
 
-def write_windows(directory: Path, config: SourceConfig, workers: int) -> None:
-    """Write raw shards; those that are there already are kept.
+class ScapesSource:
+    """See `data_prep.source.Source`.
 
     Args:
-        directory: of the raw stage.
-        config: how many windows.
-        workers: processes that render.
+        config: how many windows and panoramas.
     """
-    plan = [(s, *shard) for s in SPLITS for shard in shard_plan(config.count(s), config.samples_per_shard, s)]
-    missing = [(split, directory / f"{stem}.tar", numbers) for split, stem, numbers in plan]
-    missing = [shard for shard in missing if not shard[1].exists()]
-    with _pool(workers) as pool:
-        for split, path, numbers in missing:
-            jobs = [Job(split, number, config.seed) for number in numbers]
-            with TarWriter(path) as tar:
-                for key, image, record in progress(_run(pool, _window, jobs), len(jobs), f"render {path.stem}"):
-                    tar.add(key, {IMAGE_SUFFIX: image, RECORD_SUFFIX: record.model_dump_json().encode()})
 
+    name = "scapes"
 
-def write_evalset(directory: Path, config: SourceConfig, workers: int) -> None:
-    """Write held-out windows and panoramas with their ground truth.
+    def __init__(self, config: ScapesConfig) -> None:
+        self.config = config
 
-    Args:
-        directory: of the evaluation set; made anew.
-        config: how many.
-        workers: processes that render.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    windows = [Job("eval", number, config.seed) for number in range(config.eval_windows)]
-    panoramas = [Job("panorama", number, config.seed, config.eval_steps) for number in range(config.panoramas)]
-    window_rows: list[EvalWindow] = []
-    panorama_rows: list[EvalPanorama] = []
-    with _pool(workers) as pool:
-        for png, window in progress(_run(pool, _eval_window, windows), len(windows), "evaluation windows"):
+    def settings(self) -> dict[str, Any]:
+        """All settings; the world itself is code."""
+        return settings_of(self.config)
+
+    def stems(self) -> list[str]:
+        """Shards of the training windows, then of the held-out ones."""
+        return list(self._plan())
+
+    def write_shard(self, directory: Path, stem: str) -> None:
+        """Render the windows of one shard."""
+        jobs = [Job(stem.split("-")[0], number, self.config.seed) for number in self._plan()[stem]]  # type: ignore[arg-type]
+        with TarWriter(directory / f"{stem}.tar") as tar:
+            for key, image, record in progress(map(_window, jobs), len(jobs), f"render {stem}"):
+                tar.add(key, {IMAGE_SUFFIX: image, RECORD_SUFFIX: record.model_dump_json().encode()})
+
+    def write_evalset(self, directory: Path) -> None:
+        """Write held-out windows and panoramas with their ground truth."""
+        config = self.config
+        windows = [Job("eval", number, config.seed) for number in range(config.eval_windows)]
+        panoramas = [Job("panorama", number, config.seed, config.eval_steps) for number in range(config.panoramas)]
+        window_rows: list[EvalWindow] = []
+        panorama_rows: list[EvalPanorama] = []
+        for png, window in progress(map(_eval_window, windows), len(windows), "evaluation windows"):
             (directory / window.image).write_bytes(png)
             window_rows.append(window)
-        for png, panorama in progress(_run(pool, _panorama, panoramas), len(panoramas), "panoramas"):
+        for png, panorama in progress(map(_panorama, panoramas), len(panoramas), "panoramas"):
             (directory / panorama.image).write_bytes(png)
             panorama_rows.append(panorama)
-    write_rows(directory / WINDOWS_NAME, window_rows)
-    write_rows(directory / PANORAMAS_NAME, panorama_rows)
+        write_rows(directory / WINDOWS_NAME, window_rows)
+        write_rows(directory / PANORAMAS_NAME, panorama_rows)
+
+    def _plan(self) -> dict[str, range]:
+        config = self.config
+        return {stem: n for s in SPLITS for stem, n in shard_plan(config.count(s), config.samples_per_shard, s)}
 
 
 def window_facts(facts: Facts) -> WindowFacts:
@@ -198,19 +193,3 @@ def _encoded(pixels: np.ndarray, form: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, form, **options)
     return buffer.getvalue()
-
-
-@contextmanager
-def _pool(workers: int) -> Iterator[Executor | None]:
-    """Worker processes, or None to do the work in this one."""
-    if workers == 1:
-        yield None
-        return
-    # Fresh processes: a fork of a process that has torch threads running may hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
-        yield pool
-
-
-def _run(pool: Executor | None, work: Callable[[Job], _Made], jobs: Sequence[Job]) -> Iterator[_Made]:
-    """Do the jobs, in order."""
-    return map(work, jobs) if pool is None else pool.map(work, jobs, chunksize=CHUNK)

@@ -11,7 +11,8 @@ class OutpaintBatch(NamedTuple):
     With precomputed views ``masked_image_latents`` and ``visual_features`` are read from the shards, and
     ``pixel_values`` is None. With online views it is the other way round: the module itself encodes
     ``data.views.blank_masked(pixel_values, mask)`` and the crops
-    ``data.views.visible_crop(pixel_values[i : i + 1], mask[i])``.
+    ``data.views.visible_crop(pixel_values[i : i + 1], mask[i])``. A set that stores visual features alone gives these
+    and ``pixel_values``.
 
     A named tuple because Lightning refuses to move frozen dataclasses between devices. All tensors are float32.
     """
@@ -35,4 +36,4 @@ class OutpaintBatch(NamedTuple):
     visual_features: Tensor | None = None
     """(B, K, D): image-encoder tokens of the visible part alone."""
     pixel_values: Tensor | None = None
-    """(B, 3, H, W) in [-1, 1]: the windows; only with online views."""
+    """(B, 3, H, W) in [-1, 1]: the windows; only where something is to be encoded from them."""

@@ -104,6 +104,7 @@ class OutpaintDataModule(LightningDataModule):
             directions=self.directions,
             ratios=self.ratios,
             precomputed=tuple(card.views) if self.views == "precomputed" else None,
+            masked_latents=card.masked_latents,
         )
         by_split: dict[Split, list[IndexEntry]] = {"train": [], "val": []}
         split_of = {shard.name: split for split, shards in card.shards.items() for shard in shards}

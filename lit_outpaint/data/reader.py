@@ -73,6 +73,8 @@ class ViewChoice:
     """Lowest and highest share of the window that is generated; equal for one fixed share."""
     precomputed: tuple[str, ...] | None
     """Names of the stored views to choose from; None when features are computed online, so that any share will do."""
+    masked_latents: bool = True
+    """Whether stored views hold masked latents; if not, the window comes along for them to be encoded online."""
 
     def __post_init__(self) -> None:
         low, high = self.ratios
@@ -177,11 +179,13 @@ class ShardDataset(Dataset[Sample]):
         """Load one sample with the view that its epoch gives it."""
         entry = self.entries[ref.position]
         direction, ratio = self.choice.draw(self.seed, ref.epoch, entry.key)
-        online = self.choice.precomputed is None
         view = view_name(direction, ratio)
         names = [MOMENTS, TEXT_LOCAL, TEXT_GLOBAL]
-        stored = [] if online else [masked_latents_key(view), visual_key(view)]
-        tensors = unpack_tensors(self.files.read(entry, TENSOR_SUFFIX), names + stored)
+        visual, masked = visual_key(view), masked_latents_key(view)
+        if self.choice.precomputed is not None:
+            names += [visual, masked] if self.choice.masked_latents else [visual]
+        tensors = unpack_tensors(self.files.read(entry, TENSOR_SUFFIX), names)
+        online = masked not in tensors
         return Sample(
             key=entry.key,
             direction=direction,
@@ -189,8 +193,8 @@ class ShardDataset(Dataset[Sample]):
             moments=tensors[MOMENTS],
             text_local=tensors[TEXT_LOCAL],
             text_global=tensors[TEXT_GLOBAL],
-            masked_image_latents=None if online else tensors[stored[0]],
-            visual_features=None if online else tensors[stored[1]],
+            masked_image_latents=tensors.get(masked),
+            visual_features=tensors.get(visual),
             pixel_values=decode_window(self.files.read(entry, IMAGE_SUFFIX), self.window_px) if online else None,
         )
 

@@ -208,8 +208,14 @@ class Card(Strict):
     """Precomputed views, named by ``view_name``."""
     encoders: dict[str, str]
     """Frozen part -> sha256 over its weight and vocabulary files."""
+    masked_latents: bool = True
+    """Whether the masked latents of every view are stored; if not, training encodes them from the window."""
     captioner: dict[str, str]
-    """Who wrote the imaginary and global captions: name, class and sha256 of its prompts or rules."""
+    """Who was asked for the imaginary and global captions: name, and what its answers to each call depend on."""
+    writers: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """Samples by text and by who really wrote it."""
+    counts: dict[str, int] = Field(default_factory=dict)
+    """Images that were used, left out or mended, by cause."""
     text: TextCard
     shards: dict[Split, list[ShardCard]]
     files: list[FileCard]
@@ -223,5 +229,7 @@ class Card(Strict):
 
     def digest(self) -> str:
         """Checksum that ``sha256`` must equal: of the canonical JSON of every other field."""
-        content = self.model_dump(mode="json", exclude={"sha256"})
+        # A set that was written before a field was added stays whole: what its card does not say does not count.
+        unsaid = {"masked_latents", "writers", "counts"} - self.model_fields_set
+        content = self.model_dump(mode="json", exclude={"sha256"} | unsaid)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -4,7 +4,8 @@ Preparation (precomputed views), training with online views and inference all cu
 a feature means the same wherever it is computed.
 """
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -41,3 +42,25 @@ def visible_crop(
     """Cut the kept rectangle out of windows that share one mask; the image encoder resizes it to its square input."""
     x0, y0, x1, y1 = visible_box(mask)
     return pixel_values[..., y0:y1, x0:x1]
+
+
+def extend_visible(
+    pixel_values: Float[Tensor, "b 3 height width"], mask: Float[Tensor, "1 height width"]
+) -> Float[Tensor, "b 3 height width"]:
+    """Fill what is to be generated with the nearest kept pixel of its row; rows without one repeat the nearest row.
+
+    An encoder that looks across the edge of the kept part then sees more of the same, not a grey wall.
+    """
+    kept = mask[0] < 0.5
+    rows = _nearest(kept.any(dim=1)[None])[0]
+    columns = _nearest(kept)[rows]
+    return pixel_values[:, :, rows[:, None], columns]
+
+
+def _nearest(kept: Bool[Tensor, "lines places"]) -> Int[Tensor, "lines places"]:
+    """Index of the kept place of the line that is nearest to each place; anything in lines that keep nothing."""
+    count = kept.shape[1]
+    place = torch.arange(count, device=kept.device).expand_as(kept)
+    before = torch.where(kept, place, -count).cummax(dim=1).values
+    after = torch.where(kept, place, 2 * count).flip(1).cummin(dim=1).values.flip(1)
+    return torch.where(place - before <= after - place, before, after).clamp(0, count - 1)

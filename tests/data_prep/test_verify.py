@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 import tarfile
@@ -97,3 +98,34 @@ def test_other_encoders_are_named(shards: Path, models: Path, tmp_path: Path) ->
     flip(other / "text_encoder/model.safetensors", -1)
     with pytest.raises(ShardError, match="another text_encoder"):
         verify(shards, other)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("writers", {"local_captions": {"somebody else": 17}}, "writers of the texts"),
+        ("counts", {"used": 18}, "images used: it says 18, counted are 17"),
+        (
+            "text",
+            {"captions": 36, "truncated": 0, "token_histogram": {}},
+            "captions encoded: it says 36, counted are 34",
+        ),
+        ("text", {"captions": 34, "truncated": 0, "token_histogram": {}}, "lengths of the captions"),
+    ],
+)
+def test_a_card_that_says_other_numbers_than_are_counted_is_wrong(
+    copy: Path, models: Path, field: str, value: dict[str, object], message: str
+) -> None:
+    card = Card.model_validate(json.loads((copy / "card.json").read_text()) | {field: value})
+    (copy / "card.json").write_text(card.model_copy(update={"sha256": card.digest()}).model_dump_json())
+    with pytest.raises(ShardError, match=message):
+        verify(copy, models)
+
+
+def test_a_set_from_before_a_field_was_added_stays_whole(copy: Path, models: Path) -> None:
+    content = json.loads((copy / "card.json").read_text())
+    for added in ("sha256", "writers", "counts", "masked_latents"):
+        del content[added]
+    content["sha256"] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    (copy / "card.json").write_text(json.dumps(content))
+    assert verify(copy, models).masked_latents

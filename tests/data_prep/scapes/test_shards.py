@@ -1,37 +1,44 @@
 import io
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.config import SourceConfig
+from data_prep.config import ScapesConfig
+from data_prep.engines import LocalEngine
 from data_prep.raw import RawRecord
 from data_prep.scapes.captions import local_caption
-from data_prep.scapes.shards import STRIDE, Job, place_of, window_facts, write_evalset, write_windows
+from data_prep.scapes.shards import STRIDE, Job, ScapesSource, place_of, window_facts
 from data_prep.scapes.world import WINDOW, World
 from data_prep.tars import read_samples
 from lit_outpaint.data.evalset import read_panoramas, read_windows
 
-CONFIG = SourceConfig(windows=6, val_windows=3, panoramas=2, eval_windows=3, eval_steps=3, samples_per_shard=10, seed=4)
+CONFIG = ScapesConfig(windows=6, val_windows=3, panoramas=2, eval_windows=3, eval_steps=3, samples_per_shard=10, seed=4)
+
+
+def write_windows(directory: Path, config: ScapesConfig, processes: int = 1) -> None:
+    source = ScapesSource(config)
+    LocalEngine(processes).map(partial(source.write_shard, directory), source.stems(), "render")
 
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("raw")
-    write_windows(directory, CONFIG, workers=1)
+    write_windows(directory, CONFIG)
     return directory
 
 
 @pytest.fixture(scope="module")
 def evalset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("evalset")
-    write_evalset(directory, CONFIG, workers=1)
+    ScapesSource(CONFIG).write_evalset(directory)
     return directory
 
 
 def test_more_processes_give_the_same_bytes(raw: Path, tmp_path: Path) -> None:
-    write_windows(tmp_path, CONFIG, workers=2)
+    write_windows(tmp_path, CONFIG, processes=2)
     names = sorted(path.name for path in raw.iterdir())
     assert names == sorted(path.name for path in tmp_path.iterdir())
     assert all((raw / name).read_bytes() == (tmp_path / name).read_bytes() for name in names)
@@ -73,8 +80,8 @@ def test_training_windows_reach_sky_and_ground() -> None:
 
 
 def test_more_windows_leave_the_first_ones_as_they_are(raw: Path, tmp_path: Path) -> None:
-    more = SourceConfig(windows=9, val_windows=0, samples_per_shard=10, seed=4)
-    write_windows(tmp_path, more, workers=1)
+    more = ScapesConfig(windows=9, val_windows=0, samples_per_shard=10, seed=4)
+    write_windows(tmp_path, more)
     for (key, pixels, record), (other_key, other_pixels, other) in zip(
         windows(raw, "train"), windows(tmp_path, "train"), strict=False
     ):

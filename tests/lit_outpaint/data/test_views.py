@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lit_outpaint.canvas.geometry import DIRECTIONS, Direction, known_box, outpaint_mask
-from lit_outpaint.data.views import blank_masked, visible_box, visible_crop
+from lit_outpaint.data.views import blank_masked, extend_visible, visible_box, visible_crop
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
@@ -27,3 +27,23 @@ def test_right_grows_on_the_right() -> None:
 def test_a_mask_without_kept_pixels_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one pixel"):
         visible_box(torch.ones(1, 8, 8))
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_the_kept_part_is_extended_by_its_last_line(direction: Direction) -> None:
+    pixels, mask = torch.rand(2, 3, 24, 24), outpaint_mask(direction, 0.5, 24, 24)
+    extended = extend_visible(pixels, mask)
+    x0, y0, x1, y1 = visible_box(mask)
+    rows, columns = torch.arange(24).clamp(y0, y1 - 1), torch.arange(24).clamp(x0, x1 - 1)
+    assert torch.equal(extended, pixels[:, :, rows][..., columns])
+
+
+def test_a_gap_is_filled_from_both_sides_and_a_corner_from_its_row() -> None:
+    pixels = torch.arange(36.0).reshape(1, 1, 6, 6).expand(1, 3, 6, 6)
+    gap, corner = torch.zeros(2, 1, 6, 6)
+    gap[..., 1:5] = 1
+    corner[:, 3:, 3:] = 1
+    assert extend_visible(pixels, gap)[0, 0, 0].tolist() == [0, 0, 0, 5, 5, 5]
+    filled = extend_visible(pixels, corner)[0, 0]
+    assert filled[4].tolist() == [24, 25, 26, 26, 26, 26]
+    assert torch.equal(filled[:3], pixels[0, 0, :3])

@@ -1,0 +1,1 @@
+"""The ``coco`` source: MS-COCO captions and images in their official layout."""

@@ -1,0 +1,118 @@
+"""The captions file of MS-COCO, ``annotations/captions_SPLIT.json``: images with their captions and licences.
+
+Format (https://cocodataset.org/#format-data): an object with ``images`` (id, file_name, width, height, license),
+``annotations`` (id, image_id, caption) and ``licenses`` (id, name, url). Entries that do not fit are counted by cause.
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final
+
+from data_prep.source import LEFT_OUT, NOTED
+
+UNKNOWN_LICENCE: Final = "unknown"
+MAX_CAPTION_CHARS: Final = 2000
+"""Longer texts are no captions; a text encoder reads a few hundred characters."""
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """One image that has captions."""
+
+    id: int
+    file_name: str
+    """As the annotation file says; not trusted."""
+    licence: str
+    captions: tuple[str, ...]
+    """At least one; each holds a letter."""
+
+
+def parse_captions(data: bytes, name: str) -> tuple[list[CocoImage], Counter[str]]:
+    """Read a captions file.
+
+    Args:
+        data: its bytes.
+        name: of the file, for messages.
+
+    Returns:
+        The images by number, and how many images or captions were left out, by cause.
+
+    Raises:
+        ValueError: it is no captions file.
+    """
+    try:
+        content = json.loads(data)
+        tables = {key: content[key] for key in ("images", "annotations")} | {"licenses": content.get("licenses", [])}
+        if not all(isinstance(table, list) for table in tables.values()):
+            raise TypeError("images, annotations and licenses must be lists")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        problem = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{name} must be a captions file in the COCO format: {problem}; download it again") from error
+    counts: Counter[str] = Counter()
+    licences = {row["id"]: licence for row in tables["licenses"] if (licence := _licence(row))}
+    rows = _images(tables["images"], counts)
+    captions = _captions(tables["annotations"], rows, counts)
+    images = []
+    for number in sorted(rows):
+        if number not in captions:
+            counts[f"{LEFT_OUT}no_caption"] += 1
+            continue
+        licence = _known(licences, rows[number].get("license"))
+        counts[f"{NOTED}unknown_licence"] += licence == UNKNOWN_LICENCE
+        images.append(CocoImage(number, rows[number]["file_name"], licence, tuple(captions[number])))
+    return images, +counts
+
+
+def _images(table: list[Any], counts: Counter[str]) -> dict[int, dict[str, Any]]:
+    rows: dict[int, dict[str, Any]] = {}
+    for row in table:
+        if not (isinstance(row, dict) and _is_number(row.get("id")) and isinstance(row.get("file_name"), str)):
+            counts[f"{LEFT_OUT}malformed_entry"] += 1
+        elif row["id"] in rows:
+            counts[f"{LEFT_OUT}duplicate_id"] += 1
+        else:
+            rows[row["id"]] = row
+    return rows
+
+
+def _captions(table: list[Any], rows: dict[int, Any], counts: Counter[str]) -> dict[int, list[str]]:
+    """Captions by image, in the order of the file, each once."""
+    captions: dict[int, list[str]] = {}
+    seen: set[int] = set()
+    for row in table:
+        fits = isinstance(row, dict) and _is_number(row.get("image_id")) and isinstance(row.get("caption"), str)
+        if not fits:
+            counts[f"{NOTED}malformed_caption"] += 1
+            continue
+        if _is_number(row.get("id")):
+            if row["id"] in seen:
+                counts[f"{NOTED}duplicate_caption"] += 1
+                continue
+            seen.add(row["id"])
+        text = " ".join(row["caption"].split())
+        if row["image_id"] not in rows:
+            counts[f"{NOTED}caption_of_no_image"] += 1
+        elif not any(letter.isalpha() for letter in text):
+            counts[f"{NOTED}caption_without_letters"] += 1
+        elif len(text) > MAX_CAPTION_CHARS:
+            counts[f"{NOTED}caption_too_long"] += 1
+        else:
+            captions.setdefault(row["image_id"], []).append(text)
+    return captions
+
+
+def _licence(row: Any) -> str:
+    """Name and address of a licence; empty when the row names none."""
+    if not (isinstance(row, dict) and isinstance(row.get("id"), int | str) and isinstance(row.get("name"), str)):
+        return ""
+    url = row.get("url")
+    return f"{row['name']} ({url})" if isinstance(url, str) and url else str(row["name"])
+
+
+def _known(licences: dict[Any, str], number: Any) -> str:
+    return licences.get(number, UNKNOWN_LICENCE) if isinstance(number, int | str) else UNKNOWN_LICENCE
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**12

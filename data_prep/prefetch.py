@@ -1,0 +1,60 @@
+"""Overlap of two kinds of work in one process: a thread makes the next items while the caller uses the last ones."""
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+
+_POLL_S: Final = 0.1
+_END: Final = object()
+
+
+class _Failed:
+    """Carries an error from the thread to the caller."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def prefetched(items: Iterable[T], depth: int = 2) -> Iterator[T]:
+    """Pass items through, made ahead of time by a thread of their own.
+
+    Pays where making and using wait for different things: decoding in C code, an encoder on a GPU, writing to disk.
+
+    Args:
+        items: drawn in the thread; what they raise is raised here.
+        depth: how many items may wait; bounds the memory.
+    """
+    waiting: queue.Queue[Any] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def put(item: Any) -> bool:
+        while not stopped.is_set():
+            try:
+                waiting.put(item, timeout=_POLL_S)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def fill() -> None:
+        try:
+            for item in items:
+                if not put(item):
+                    return
+            put(_END)
+        except BaseException as error:
+            put(_Failed(error))
+
+    thread = threading.Thread(target=fill, name="prefetch", daemon=True)
+    thread.start()
+    try:
+        while (item := waiting.get()) is not _END:
+            if isinstance(item, _Failed):
+                raise item.error
+            yield item
+    finally:
+        stopped.set()
+        thread.join()

@@ -1,0 +1,94 @@
+"""Which part of the shards this process makes, when many share the work.
+
+Shards are dealt by *global* rank: the number of a process among all processes on all nodes. The local rank repeats on
+every node, so that dealing by it does some shards twice and others never.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankConfig:
+    """Which process this is among many that run the same stage; found from torchrun or SLURM when left out."""
+
+    rank: int | None = None
+    """Number of this process among all, from 0."""
+    world_size: int | None = None
+    """How many processes there are."""
+
+    def __post_init__(self) -> None:
+        if (self.rank is None) != (self.world_size is None):
+            raise ValueError("rank and world_size go together: give both, or neither to take them from the environment")
+
+
+class Share(NamedTuple):
+    """This process among all."""
+
+    rank: int
+    world_size: int
+
+    def of(self, stems: Sequence[str]) -> list[str]:
+        """The shards of this process; every shard belongs to exactly one rank."""
+        return list(stems[self.rank :: self.world_size])
+
+
+ALONE = Share(0, 1)
+
+
+def find_share(config: RankConfig, environment: Mapping[str, str]) -> Share:
+    """Rank and number of processes, from the settings or else from the environment.
+
+    A process counts within its ``torchrun`` or ``srun`` step, and a job array multiplies: task 2 of an array whose
+    tasks run 4 processes each holds the ranks 8 to 11.
+
+    Args:
+        config: explicit numbers, which win.
+        environment: of the process.
+
+    Raises:
+        ValueError: the numbers do not fit together, or the array has gaps.
+    """
+    if config.rank is not None and config.world_size is not None:
+        return _checked(Share(config.rank, config.world_size))
+    index, tasks = _array(environment)
+    within = _step(environment)
+    return _checked(Share(index * within.world_size + within.rank, tasks * within.world_size))
+
+
+def local_rank(environment: Mapping[str, str]) -> int:
+    """Number of this process on its node: only for choosing one of the node's GPUs."""
+    return int(environment.get("LOCAL_RANK", environment.get("SLURM_LOCALID", 0)))
+
+
+def _step(environment: Mapping[str, str]) -> Share:
+    """This process among those that one launcher started."""
+    if "RANK" in environment and "WORLD_SIZE" in environment:
+        return Share(int(environment["RANK"]), int(environment["WORLD_SIZE"]))
+    # Only a step of srun has a numbered step. The script of a batch job runs once, as SLURM_PROCID 0, whatever
+    # SLURM_NTASKS says, so that it must not take one share of many.
+    if re.fullmatch(r"\d+", environment.get("SLURM_STEP_ID", "")) and "SLURM_STEP_NUM_TASKS" in environment:
+        return Share(int(environment.get("SLURM_PROCID", 0)), int(environment["SLURM_STEP_NUM_TASKS"]))
+    return ALONE
+
+
+def _array(environment: Mapping[str, str]) -> tuple[int, int]:
+    """Position of this task in its job array, and how many tasks that has."""
+    if "SLURM_ARRAY_TASK_ID" not in environment:
+        return 0, 1
+    names = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX", "SLURM_ARRAY_TASK_COUNT")
+    task, first, last, count = (int(environment[name]) for name in names)
+    if last - first + 1 != count:
+        raise ValueError(
+            f"the job array must have consecutive numbers, got {count} tasks from {first} to {last};"
+            " give --rank and --world_size, or submit one task: it makes every shard that is missing"
+        )
+    return task - first, count
+
+
+def _checked(share: Share) -> Share:
+    if not 0 <= share.rank < share.world_size:
+        raise ValueError(f"rank must lie in [0, world_size), got rank {share.rank} of {share.world_size}")
+    return share

@@ -1,0 +1,112 @@
+"""The truth as a captioner: what really lies where the scapes world goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from data_prep.scapes.captions import global_caption as caption_of_stretch
+from data_prep.scapes.captions import local_caption
+from data_prep.scapes.world import WINDOW, Facts, World
+from lit_outpaint.canvas.geometry import Box, next_window
+from lit_outpaint.canvas.plan import Strips, parse_plan, stride_of
+from lit_outpaint.protocols import CaptionError, Written
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from lit_outpaint.canvas.geometry import Direction
+
+
+class ScapesCaptioner:
+    """Ground truth: knows the world that the first window was cut from, and says what is to be seen next to it.
+
+    Args:
+        world: seed of the world.
+        x: left edge of the first window in it, px.
+        y: upper edge, px; 0 is the surface.
+        steps: the plan of the run, right:8,left:4 and so on: it decides where each step lies.
+        overlap_px: known pixels of each window along the growing axis.
+
+    Raises:
+        ValueError: the plan is not made of steps on the four sides, or the overlap does not fit.
+    """
+
+    name = "scapes:truth"
+    concurrency = 1
+
+    def __init__(self, world: int, x: int, y: int = 0, *, steps: str, overlap_px: int = WINDOW // 2) -> None:
+        self.world, self.x, self.y = World(world), x, y
+        self.steps = steps
+        self.stride_px = stride_of(WINDOW, overlap_px)
+        self._windows = list(self._walk())
+
+    def identity(self, call: str) -> dict[str, Any]:
+        """Where the panorama lies and how it is walked."""
+        del call
+        place = {"world": self.world.seed, "x": self.x, "y": self.y}
+        return {**place, "steps": self.steps, "stride_px": self.stride_px, "sees": False}
+
+    def imagine(self, caption: str, n: int) -> list[Written]:
+        """True captions of the windows around the first: right, left, right again, window by window."""
+        del caption
+        sides = ((1 + i // 2) * (1 if i % 2 == 0 else -1) for i in range(n))
+        return [self._written(local_caption(self.world.facts(self.x + side * WINDOW, self.y))) for side in sides]
+
+    def summarise(self, captions: Sequence[str]) -> Written:
+        """The true global caption of all that the plan will show."""
+        del captions
+        box = _first()
+        for _, window in self._windows:
+            box = box.union(window)
+        return self._written(caption_of_stretch(self._facts(box)))
+
+    def next_local(
+        self,
+        *,
+        view: Image | None,
+        direction: Direction,
+        global_caption: str,
+        previous: Sequence[str],
+        seen: Sequence[str],
+        step: int,
+    ) -> Written:
+        """The true caption of the window of ``step``.
+
+        Raises:
+            ValueError: the plan ends before, or goes elsewhere.
+        """
+        del view, global_caption, previous, seen
+        planned, window = self._windows[step] if step < len(self._windows) else ("nowhere", _first())
+        if planned != direction:
+            raise ValueError(
+                f"the true captioner must be given the plan of the run, but by {self.steps!r} step {step + 1} goes"
+                f" {planned}, not {direction}"
+            )
+        return self._written(local_caption(self._facts(window)))
+
+    def describe(self, image: Image) -> Written:
+        """The truth knows places, not pictures: raises ``CaptionError``."""
+        del image
+        raise CaptionError("the true captioner cannot look at a picture; its caption is that of the place", "blind")
+
+    def _walk(self) -> Iterator[tuple[Direction, Box]]:
+        """The window of every step, relative to the first."""
+        canvas = _first()
+        for part in parse_plan(self.steps):
+            if not isinstance(part, Strips):
+                raise ValueError(f"the true captioner follows plans such as right:8,left:4, got {self.steps!r}")
+            for _ in range(part.count):
+                window, strip = next_window(canvas, part.direction, WINDOW, self.stride_px, _first())
+                canvas = canvas.union(strip)
+                yield part.direction, window
+
+    def _facts(self, box: Box) -> Facts:
+        return self.world.facts(self.x + box.x0, self.y + box.y0, box.width, box.height)
+
+    def _written(self, text: str) -> Written:
+        return Written(text, self.name)
+
+
+def _first() -> Box:
+    return Box(0, 0, WINDOW, WINDOW)

@@ -1,0 +1,118 @@
+"""What a source of windows is: the first stage, and the only one that knows where windows come from."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from data_prep.atomic import write_atomic
+from data_prep.config import MachineConfig
+from data_prep.progress import say
+from data_prep.ranks import ALONE, Share
+from data_prep.work import COUNTS_SUFFIX, Work
+
+USED: Final = "used"
+LEFT_OUT: Final = "left_out."
+"""Begins the name of a count of images, or captions, that are not in the set; the cause follows."""
+MENDED: Final = "mended."
+"""Begins the name of a count of images that were changed to be of use."""
+NOTED: Final = "noted."
+"""Begins the name of a count of oddities that cost no image."""
+
+
+class Source(Protocol):
+    """Writes raw shards (see ``data_prep.raw``); picklable, since engines send it to other processes."""
+
+    name: str
+    """As it stands in records and in the card."""
+
+    def settings(self) -> dict[str, Any]:
+        """What the windows depend on, as JSON values.
+
+        Raises:
+            ValueError: what the source reads is missing or damaged.
+        """
+        ...
+
+    def stems(self) -> list[str]:
+        """Names of all shards."""
+        ...
+
+    def write_shard(self, directory: Path, stem: str) -> None:
+        """Write ``STEM.tar`` and, before it, the counts of what was left out or mended, if there is any to count."""
+        ...
+
+    @property
+    def write_evalset(self) -> Callable[[Path], None] | None:
+        """Writes the evaluation set into a directory; None for a source that has none."""
+        ...
+
+
+def run_source(work: Work, source: Source, machine: MachineConfig, share: Share = ALONE) -> None:
+    """Write this process's raw shards; the last one to finish marks the stage as complete.
+
+    Raises:
+        ValueError: the input is at fault, or there is not one usable window.
+    """
+    settings = {"source": source.name, **source.settings()}
+    directory = work.begin("raw", settings)
+    stems = source.stems()
+    missing = work.missing("raw", share.of(stems))
+    say(f"{source.name}: {len(missing)} of {len(stems)} shards to make" + rank_words(share))
+    machine.make_engine().map(partial(source.write_shard, directory), missing, source.name)
+    if share.rank == 0:
+        _evalset(work, source, settings)
+    if work.missing("raw", stems) or (source.write_evalset is not None and not work.is_done("evalset")):
+        return
+    counts = read_counts(work)
+    if counts and not counts[USED]:
+        raise ValueError(f"not one image can be used: {count_words(counts)}")
+    work.finish("raw")
+    if counts:
+        say(f"{source.name}: {count_words(counts)}")
+
+
+def rank_words(share: Share) -> str:
+    """Which rank this is, for a line of news; empty for a process on its own."""
+    return "" if share == ALONE else f" by rank {share.rank} of {share.world_size}"
+
+
+def write_counts(directory: Path, stem: str, counts: Counter[str]) -> None:
+    """Leave the counts of a shard for `read_counts`; before the tar, which says that the shard is done."""
+    write_atomic(directory / f"{stem}.{COUNTS_SUFFIX}", json.dumps(counts, sort_keys=True).encode())
+
+
+def read_counts(work: Work) -> Counter[str]:
+    """The counts of all raw shards, summed; empty for a source that counts nothing."""
+    counts: Counter[str] = Counter()
+    for path in sorted(work.stage("raw").glob(f"*.{COUNTS_SUFFIX}")):
+        counts.update(json.loads(path.read_bytes()))
+    return counts
+
+
+def count_words(counts: Mapping[str, int]) -> str:
+    """Counts in one line, in the order of their names.
+
+    >>> count_words({"used": 8, "left_out.corrupt": 1, "mended.grey": 2})
+    '8 images used; left out: 1 corrupt; mended: 2 grey'
+    """
+    parts = [f"{counts.get(USED, 0)} images used"]
+    for group, words in ((LEFT_OUT, "left out"), (MENDED, "mended"), (NOTED, "noted")):
+        causes = {name.removeprefix(group): counts[name] for name in sorted(counts) if name.startswith(group)}
+        if causes:
+            parts.append(f"{words}: " + ", ".join(f"{n} {cause.replace('_', ' ')}" for cause, n in causes.items()))
+    return "; ".join(parts)
+
+
+def _evalset(work: Work, source: Source, settings: dict[str, Any]) -> None:
+    """Make the evaluation set, or forget the one that another source left."""
+    write = source.write_evalset
+    if write is None:
+        work.forget("evalset")
+        return
+    directory = work.begin("evalset", settings)
+    if not work.is_done("evalset"):
+        write(directory)
+        work.finish("evalset")

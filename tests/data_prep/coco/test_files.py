@@ -1,0 +1,90 @@
+import hashlib
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from data_prep.coco.files import FileError, Folder, ZipFolder, check_sums, image_files, read_annotations, zips_read
+from data_prep.testing import build_toy_coco
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return build_toy_coco(tmp_path / "coco")
+
+
+def zipped(path: Path, folder: Path, inside: str) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.write(file, f"{inside}/{file.relative_to(folder)}")
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside.jpg", "/etc/passwd", "a/b.jpg", "..", ".", "", ".hidden", "a\\b.jpg", "a\0.jpg", "x" * 200]
+)
+def test_a_name_reaches_nothing_outside_its_folder(root: Path, name: str) -> None:
+    archive = zipped(root / "train2017.zip", root / "train2017", "train2017")
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.writestr("outside.jpg", b"1")
+    for files in (Folder(root / "train2017"), ZipFolder(archive, "train2017")):
+        with pytest.raises(FileError, match="unsafe_name"):
+            files.read(name)
+
+
+def test_a_zip_gives_what_the_folder_gives(root: Path) -> None:
+    files = ZipFolder(zipped(root / "train2017.zip", root / "train2017", "train2017"), "train2017")
+    for path in (root / "train2017").iterdir():
+        if path.is_file():
+            assert files.read(path.name) == path.read_bytes()
+    with pytest.raises(FileError, match="missing"):
+        files.read("000000000022.jpg")
+
+
+def test_a_damaged_member_of_a_zip_is_not_taken(root: Path) -> None:
+    path = zipped(root / "val2017.zip", root / "val2017", "val2017")
+    data = bytearray(path.read_bytes())
+    data[200] ^= 255
+    path.write_bytes(data)
+    with pytest.raises(FileError, match="unreadable"):
+        ZipFolder(path, "val2017").read("000000000100.jpg")
+
+
+def test_a_pipe_does_not_hold_up_the_work(root: Path) -> None:
+    os.mkfifo(root / "train2017" / "pipe.jpg")
+    with pytest.raises(FileError, match="no_plain_file"):
+        Folder(root / "train2017").read("pipe.jpg")
+
+
+def test_annotations_are_found_in_their_zip(root: Path) -> None:
+    plain = read_annotations(root, "val2017")
+    zipped(root / "annotations_trainval2017.zip", root / "annotations", "annotations")
+    for path in (root / "annotations").iterdir():
+        path.unlink()
+    assert read_annotations(root, "val2017") == plain
+    assert [path.name for path in zips_read(root, ["val2017"])] == ["annotations_trainval2017.zip"]
+    with pytest.raises(ValueError, match=r"captions_test2017\.json"):
+        read_annotations(root, "test2017")
+
+
+@pytest.mark.parametrize("kind", ["md5", "sha256"])
+def test_sums_of_zips_are_compared(root: Path, kind: str) -> None:
+    path = zipped(root / "val2017.zip", root / "val2017", "val2017")
+    sums = root / "SUMS"
+    sums.write_text(f"{hashlib.new(kind, path.read_bytes()).hexdigest()}  ./val2017.zip\n")
+    check_sums([path], sums)
+    path.write_bytes(path.read_bytes() + b"1")
+    with pytest.raises(ValueError, match=r"val2017\.zip has the check-sum .* download it again"):
+        check_sums([path], sums)
+    with pytest.raises(ValueError, match=r"no check-sum of train2017\.zip"):
+        check_sums([root / "train2017.zip"], sums)
+
+
+def test_a_root_without_images_says_what_it_must_hold(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"train2017/ or train2017\.zip"):
+        image_files(tmp_path, "train2017")
+    (tmp_path / "broken2017.zip").write_bytes(b"PK")
+    with pytest.raises(ValueError, match="no whole zip"):
+        image_files(tmp_path, "broken2017")
