@@ -88,6 +88,9 @@ def write_report(name: str, settings: Mapping[str, Any], rows: Mapping[str, Mapp
         "rows": {key: dict(row) for key, row in rows.items()},
     }
     for key, row in rows.items():
+        if "ours_ms" not in row:
+            print(f"{key:32s}", *(f"{name} {value}" for name, value in row.items()))
+            continue
         print(
             f"{key:32s} ours {row['ours_ms']:9.1f} ms   plain {row['plain_ms']:9.1f} ms   "
             f"plain/ours {row['plain_over_ours']:.2f}   n={row['n']}"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
 from lit_outpaint.canvas.journal import StepRecord
+
+_CAPTION_CHARS = 48
 
 
 class Progress:
@@ -22,17 +26,25 @@ class Progress:
 
     def __init__(self, total: int, done: int = 0) -> None:
         self.total = total
-        self.done = done
+        self.done = self._done_before = done
+        self._started = time.monotonic()
         self._bar: RichProgress | None = None
 
     def __enter__(self) -> Progress:
         if self.done:
-            print(f"going on after step {self.done} of {self.total}", flush=True)
+            print(f"going on after {self.done} of {self.total} steps", flush=True)
         if sys.stdout.isatty():
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[pace]}"),
+                TimeRemainingColumn(),
+            )
             self._bar = RichProgress(*columns, console=Console(file=sys.stdout))
-            self._task = self._bar.add_task("outpaint", total=self.total, completed=self.done)
+            self._task = self._bar.add_task("outpaint", total=self.total, completed=self.done, pace="")
             self._bar.start()
+        self._started = time.monotonic()
         return self
 
     def __exit__(
@@ -43,13 +55,18 @@ class Progress:
 
     def advance(self, record: StepRecord) -> None:
         """Show that the step of ``record`` is done."""
-        self.done = record.step + 1
-        if self._bar is not None:
-            self._bar.update(
-                self._task, completed=self.done, description=f"{record.direction}: {record.local_caption}"[:60]
+        self.done += 1
+        if self._bar is None:
+            print(
+                f"{self.done}/{self.total}: step {record.step} {record.direction} ({record.seconds:.1f} s): "
+                f"{record.local_caption}",
+                flush=True,
             )
             return
-        print(
-            f"step {self.done}/{self.total} {record.direction} ({record.seconds:.1f} s): {record.local_caption}",
-            flush=True,
+        pace = (time.monotonic() - self._started) / (self.done - self._done_before)
+        self._bar.update(
+            self._task,
+            completed=self.done,
+            description=escape(f"{record.step} {record.direction}: {record.local_caption}"[:_CAPTION_CHARS]),
+            pace=f"{pace:.1f} s/step",
         )

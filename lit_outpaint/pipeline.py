@@ -22,13 +22,14 @@ from diffusers import DiffusionPipeline, UNet2DConditionModel
 from jaxtyping import Float
 from torch import Tensor
 
-from lit_outpaint.data.views import blank_masked, visible_crop
+from lit_outpaint.data.views import blank_masked, extend_visible, visible_crop
 from lit_outpaint.diffusion.guidance import guide
+from lit_outpaint.diffusion.known_latents import KnownSide, blend_known, keep_weights
 from lit_outpaint.diffusion.sampling import denoise
 from lit_outpaint.models.attention import AttentionRule, FullAttention
 from lit_outpaint.models.context import Context, ContextEncoder
 from lit_outpaint.models.encoders import FrozenEncoders
-from lit_outpaint.models.unet import INPAINT_CHANNELS, unet_input
+from lit_outpaint.models.unet import INPAINT_CHANNELS, one_timestep, unet_input
 
 Uncond = Literal["text", "text_and_visual"]
 """What the unconditional branch of guidance drops."""
@@ -69,6 +70,7 @@ class OutpaintPipeline(DiffusionPipeline):
         )
         _check_parts_fit(unet, context, text_encoder, image_encoder)
         self.set_attention_rule(FullAttention())
+        vae.enable_slicing()  # A window is encoded and decoded alone, so what comes out does not depend on its batch.
         for part in (unet, context):
             part.requires_grad_(False).eval()
 
@@ -100,6 +102,7 @@ class OutpaintPipeline(DiffusionPipeline):
         guidance_scale: float = 3.0,
         guidance_rescale: float = 0.0,
         uncond: Uncond = "text",
+        feather_cells: int = 0,
         generator: Sequence[torch.Generator] | torch.Generator | None = None,
         text_local: Float[Tensor, "b l d"] | None = None,
         text_global: Float[Tensor, "b l d"] | None = None,
@@ -118,6 +121,8 @@ class OutpaintPipeline(DiffusionPipeline):
             guidance_scale: 1 is no guidance, larger obeys the captions more.
             guidance_rescale: see `lit_outpaint.diffusion.guidance.guide`.
             uncond: what the unconditional branch drops: the captions, or the captions and the visual features.
+            feather_cells: hold the known side in place while denoising, with a feather of so many latent cells; 0 lets
+                the U-Net draw it anew. See `lit_outpaint.diffusion.known_latents`.
             generator: one per window, so that a window's noise does not depend on its batch; a single one only for a
                 single window.
             text_local: features of ``local_captions``, to reuse them.
@@ -142,23 +147,32 @@ class OutpaintPipeline(DiffusionPipeline):
             visual_features = encoders.encode_visual(seen)
         guided = guidance_scale > 1
         context = self.condition(text_local, text_global, visual_features, uncond if guided else None)
+        if not guided and len(image) == 1:
+            context = context._replace(hidden_states=context.hidden_states.repeat(2, 1, 1))
         kwargs = self.attention_rule.cross_attention_kwargs(context)
 
         masked_image_latents = encoders.encode_mode(blank_masked(image, mask)).to(dtype)
-        copies = 2 if guided else 1
+        shape = masked_image_latents.shape[1:]
+        noise = torch.stack([torch.randn(shape, generator=each) for each in generators]).to(device, dtype)
+        known = _known_side(encoders, image, mask, feather_cells)
+        # One row alone takes another path through CPU convolutions than the same row among others, hence two at least.
+        copies = 2 if guided or len(image) == 1 else 1
         mask, masked_image_latents = mask.repeat(copies, 1, 1, 1), masked_image_latents.repeat(copies, 1, 1, 1)
 
         def predict(latents: Tensor, timestep: Tensor) -> Tensor:
+            if known is not None:
+                latents = blend_known(latents, known, noise, self.scheduler, timestep)
             stacked = unet_input(latents.repeat(copies, 1, 1, 1), mask, masked_image_latents)
             model_pred = self.unet(stacked, timestep, context.hidden_states, cross_attention_kwargs=kwargs).sample
             if not guided:
-                return model_pred
+                return model_pred[: len(latents)]
             unconditional, conditional = model_pred.chunk(2)
             return guide(unconditional, conditional, guidance_scale, guidance_rescale)
 
-        shape = masked_image_latents.shape[1:]
-        noise = torch.stack([torch.randn(shape, generator=each) for each in generators]).to(device, dtype)
-        latents = denoise(predict, noise, self.scheduler, num_inference_steps, generators)
+        with one_timestep(self.unet):
+            latents = denoise(predict, noise, self.scheduler, num_inference_steps, generators)
+        if known is not None:
+            latents = torch.lerp(latents, known.latents.to(dtype), known.weights.to(dtype))
         return encoders.decode(latents).float()
 
     def condition(
@@ -221,13 +235,19 @@ def load_pipeline(directory: str | Path, dtype: torch.dtype = torch.float32) -> 
 def part_directories(directory: Path) -> list[Path]:
     """The directories whose files make up the pipeline in ``directory``, an overlay's base included."""
     names = ["vae", "text_encoder", "tokenizer", "image_encoder", "image_processor", "unet", "context", "scheduler"]
-    places = [directory, _base_of(directory)] if (directory / OVERLAY_NAME).is_file() else [directory]
+    places = [directory, family_of(directory)] if (directory / OVERLAY_NAME).is_file() else [directory]
     found = [next((place / name for place in places if (place / name).is_dir()), None) for name in names]
     return [part for part in found if part is not None]
 
 
-def _base_of(overlay: Path) -> Path:
-    """The model family that an overlay stands on."""
+def family_of(overlay: Path) -> Path:
+    """The model family that an overlay stands on.
+
+    Raises:
+        ValueError: the directory is no overlay, or names no family.
+    """
+    if not (overlay / OVERLAY_NAME).is_file():
+        raise ValueError(f"{overlay} holds no {OVERLAY_NAME}, so it stands on no model family")
     named = json.loads((overlay / OVERLAY_NAME).read_text(encoding="utf-8"))
     if not isinstance(named, dict) or not isinstance(named.get("base"), str):
         raise ValueError(f'{overlay / OVERLAY_NAME} must name the model family, as in {{"base": ".."}}')
@@ -235,7 +255,7 @@ def _base_of(overlay: Path) -> Path:
 
 
 def _load_overlay(directory: Path, dtype: torch.dtype) -> OutpaintPipeline:
-    base = _base_of(directory)
+    base = family_of(directory)
     encoders = FrozenEncoders.from_pretrained(base, dtype=dtype)
     options = {"use_safetensors": True, "low_cpu_mem_usage": False, "local_files_only": True}
     return OutpaintPipeline(
@@ -313,6 +333,16 @@ def _check_inputs(
 
 def _visible(image: Tensor, mask: Tensor) -> list[Tensor]:
     return [visible_crop(window[None], one)[0] for window, one in zip(image, mask, strict=True)]
+
+
+def _known_side(encoders: FrozenEncoders, image: Tensor, mask: Tensor, feather_cells: int) -> KnownSide | None:
+    """What is held in place while denoising, None when nothing is."""
+    if feather_cells == 0:
+        return None
+    pairs = zip(image, mask, strict=True)
+    latents = encoders.encode_mode(torch.cat([extend_visible(window[None], one) for window, one in pairs]))
+    cells = torch.nn.functional.interpolate(mask, size=latents.shape[-2:], mode="nearest")
+    return KnownSide(latents, keep_weights(cells, feather_cells))
 
 
 def _one_line(error: Exception) -> str:

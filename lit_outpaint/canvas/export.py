@@ -1,80 +1,110 @@
-"""The canvas as one PNG, written in bands so that memory does not grow with the picture."""
+"""The canvas in the formats that other programs read: which there are, what each can hold, and writing them."""
 
 from __future__ import annotations
 
-import struct
-import zlib
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, Literal, get_args
 
-import numpy as np
-from jaxtyping import UInt8
-from numpy import ndarray
-
+from lit_outpaint.canvas.flat_files import (
+    MAX_JPEG_SIDE,
+    MAX_JPEG_XMP,
+    MAX_WEBP_SIDE,
+    require_pyvips,
+    write_flat,
+)
 from lit_outpaint.canvas.geometry import Box
+from lit_outpaint.canvas.ome_zarr import write_ome_zarr
+from lit_outpaint.canvas.provenance import provenance_json, xmp_packet
 from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.canvas.tiff import write_tiff
+from lit_outpaint.canvas.viewer.page import write_page, write_tiles
 
-MAX_PNG_SIDE = 1_000_000
-"""libpng refuses longer sides unless told otherwise, and with it most programs."""
-_BAND_BYTES = 8 << 20
-_FILTER_SUB = 1
+Format = Literal["jpeg", "webp", "tiff", "ome-zarr", "dzi", "page"]
+"""Formats beside the PNG that every run leaves."""
+FORMATS: tuple[Format, ...] = get_args(Format)
+_PLACES: dict[Format, str] = {
+    "jpeg": "panorama.jpg",
+    "webp": "panorama.webp",
+    "tiff": "panorama.tif",
+    "ome-zarr": "panorama.ome.zarr",
+    "dzi": "view/panorama.dzi",
+    "page": "view/index.html",
+}
+_MAX_SIDES: dict[Format, int] = {"jpeg": MAX_JPEG_SIDE, "webp": MAX_WEBP_SIDE}
 
 
-def write_png(canvas: Canvas, path: Path, max_side: int = MAX_PNG_SIDE) -> bool:
-    """Write what the canvas holds; pixels that are not known are transparent.
+def parse_formats(text: str) -> tuple[Format, ...]:
+    """Read a list such as ``dzi,tiff``; an empty text is no format.
+
+    Raises:
+        ValueError: a name is none of `FORMATS`.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in FORMATS:
+            raise ValueError(f"--export takes a list of {', '.join(FORMATS)}, such as page,tiff; got {name!r}")
+    return tuple(name for name in FORMATS if name in names)
+
+
+def check_formats(formats: Collection[Format], box: Box) -> None:
+    """Refuse what cannot be written, before any work is done for it.
+
+    Args:
+        formats: what is asked for.
+        box: what the canvas will hold when it is written.
+
+    Raises:
+        ValueError: the picture is too long for a format, or pyvips is missing.
+    """
+    for name in formats:
+        most = _MAX_SIDES.get(name)
+        if most is None:
+            continue
+        if max(box.width, box.height) > most:
+            raise ValueError(
+                f"{name} holds at most {most} px a side, the picture will be {box.width} x {box.height}; "
+                "export tiff, dzi, page or ome-zarr"
+            )
+        require_pyvips()
+
+
+def present_formats(directory: Path) -> tuple[Format, ...]:
+    """Formats that a run directory holds already."""
+    found = [name for name in FORMATS if (directory / _PLACES[name]).exists()]
+    return tuple(name for name in found if not (name == "dzi" and "page" in found))
+
+
+def write_exports(canvas: Canvas, formats: Collection[Format], directory: Path, facts: Mapping[str, Any]) -> list[Path]:
+    """Write the canvas in each format into a run directory; a file appears, or is replaced, when it is complete.
 
     Args:
         canvas: what to write.
-        path: replaced in one go when the picture is complete.
-        max_side: longest side that is written.
+        formats: which; the page holds the deep zoom tiles too.
+        directory: the run directory.
+        facts: what the run knows beside its journal; goes into every file, so it must hold nothing secret.
 
-    Returns:
-        False when the canvas is too long for a PNG, and nothing was written.
+    Raises:
+        ValueError: a format cannot hold the picture, or pyvips is missing.
     """
-    box = canvas.box
-    if max(box.width, box.height) > max_side:
-        return False
-    known = sum(part.width * part.height for part in canvas.known)
-    channels = 3 if known == box.width * box.height else 4
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(b"\x89PNG\r\n\x1a\n")
-        colour_type = {3: 2, 4: 6}[channels]
-        _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", box.width, box.height, 8, colour_type, 0, 0, 0))
-        packer = zlib.compressobj(6)
-        rows = max(1, _BAND_BYTES // (box.width * channels))
-        for y in range(box.y0, box.y1, rows):
-            band = _read_band(canvas, Box(box.x0, y, box.x1, min(y + rows, box.y1)), channels)
-            _write_chunk(file, b"IDAT", packer.compress(_filter(band)))
-        _write_chunk(file, b"IDAT", packer.flush())
-        _write_chunk(file, b"IEND", b"")
-    partial.replace(path)
-    return True
-
-
-def _read_band(canvas: Canvas, box: Box, channels: int) -> UInt8[ndarray, "h w c"]:
-    pixels = canvas.read(box)
-    if channels == 3:
-        return pixels
-    alpha = np.zeros((box.height, box.width, 1), np.uint8)
-    for known in canvas.known:
-        part = known.intersection(box)
-        if part is not None:
-            inner = part.shift(-box.x0, -box.y0)
-            alpha[inner.y0 : inner.y1, inner.x0 : inner.x1] = 255
-    return np.concatenate([pixels, alpha], axis=2)
-
-
-def _filter(band: UInt8[ndarray, "h w c"]) -> bytes:
-    """Store differences to the pixel on the left (filter type Sub of the PNG specification), which pack better."""
-    height, width, channels = band.shape
-    lines = np.empty((height, 1 + width * channels), np.uint8)
-    lines[:, 0] = _FILTER_SUB
-    flat = band.reshape(height, -1)
-    lines[:, 1 : 1 + channels] = flat[:, :channels]
-    lines[:, 1 + channels :] = flat[:, channels:] - flat[:, :-channels]  # uint8 wraps, as the format wants.
-    return lines.tobytes()
-
-
-def _write_chunk(file: BinaryIO, kind: bytes, data: bytes) -> None:
-    file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
+    check_formats(formats, canvas.box)
+    wanted = [name for name in FORMATS if name in formats]
+    if "dzi" in wanted and (directory / _PLACES["page"]).exists():
+        wanted = [name for name in FORMATS if name in (*wanted, "page")]
+    if "page" in wanted:
+        wanted = [name for name in wanted if name != "dzi"]
+    for name in wanted:
+        path = directory / _PLACES[name]
+        if name == "jpeg":
+            write_flat(canvas, path, xmp_packet(canvas, facts, MAX_JPEG_XMP))
+        elif name == "webp":
+            write_flat(canvas, path, xmp_packet(canvas, facts))
+        elif name == "tiff":
+            write_tiff(canvas, path, xmp_packet(canvas, facts))
+        elif name == "ome-zarr":
+            write_ome_zarr(canvas, path, provenance_json(canvas, facts))
+        elif name == "dzi":
+            write_tiles(canvas, path.parent, facts)
+        else:
+            write_page(canvas, path.parent, facts)
+    return [directory / _PLACES[name] for name in wanted]

@@ -46,6 +46,11 @@ class Box:
         """Height in pixels."""
         return self.y1 - self.y0
 
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return self.width * self.height
+
     def shift(self, dx: int, dy: int) -> Box:
         """Return the box moved by ``dx`` to the right and ``dy`` down."""
         return Box(self.x0 + dx, self.y0 + dy, self.x1 + dx, self.y1 + dy)
@@ -117,6 +122,23 @@ def outpaint_mask(
     known = known_box(direction, ratio, height, width, multiple)
     mask = torch.ones(1, height, width)
     mask[:, known.y0 : known.y1, known.x0 : known.x1] = 0.0
+    return mask
+
+
+def new_box(direction: Direction, stride_px: int, window_px: int) -> Box:
+    """The new strip of a square window that grows on one side, in window coordinates."""
+    known = known_box(direction, stride_px / window_px, window_px, window_px)
+    if direction in ("left", "right"):
+        x0, x1 = (known.x1, window_px) if direction == "right" else (0, known.x0)
+        return Box(x0, 0, x1, window_px)
+    y0, y1 = (known.y1, window_px) if direction == "down" else (0, known.y0)
+    return Box(0, y0, window_px, y1)
+
+
+def box_mask(new: Box, height: int, width: int) -> Float[Tensor, "1 {height} {width}"]:
+    """The mask of a window of which any box is to be generated, given in window coordinates."""
+    mask = torch.zeros(1, height, width)
+    mask[:, new.y0 : new.y1, new.x0 : new.x1] = 1.0
     return mask
 
 

@@ -1,9 +1,12 @@
-"""The journal of a canvas: one JSON line per finished step, written only after the step's pixels are on disk."""
+"""The journal of a canvas: one JSON line per finished step, written only after the step's pixels are on disk.
+
+Lines stand in the order in which steps were finished: those of one batch together, by number.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -18,7 +21,9 @@ class StepRecord(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     step: int = Field(ge=0)
-    """Number of the step, from 0."""
+    """Number of the step in the plan, from 0."""
+    revision: int = 0
+    """Number of the edit that had the step drawn again; 0 for none."""
     direction: Direction
     """The side that grew."""
     window: tuple[int, int, int, int]
@@ -31,12 +36,17 @@ class StepRecord(BaseModel):
     """The whole scene."""
     caption_source: str
     """Who wrote the local caption."""
+    caption_instead_of: str = ""
+    """The captioner that was asked first and why it wrote nothing; empty when it wrote the caption itself."""
+    caption_similarity: float | None = None
+    """Share of content words that the local caption has in common with the one before (Jaccard, in [0, 1]); null where
+    there is none before."""
     truncated: dict[str, str] = {}
     """What the text encoder's length cut off, by ``local`` and ``global``; empty when nothing was."""
     seed: int
     """Seed of the window's own generator."""
     seconds: float
-    """Wall time of the step."""
+    """Wall time of the step; for windows that were drawn together, that of the batch divided by their number."""
     checksum: str
     """SHA-256 of the strip's pixels, row by row."""
 
@@ -52,45 +62,66 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def append(self, record: StepRecord) -> None:
-        """Write one line and wait until it is on disk."""
+    def append(self, records: Sequence[StepRecord]) -> list[int]:
+        """Write lines in one go, wait until they are on disk, and return where each begins."""
+        lines = [record.model_dump_json().encode() + b"\n" for record in records]
         with self.path.open("ab") as file:
-            file.write(record.model_dump_json().encode() + b"\n")
+            begin = file.tell()
+            file.write(b"".join(lines))
             file.flush()
             os.fsync(file.fileno())
+        return [begin + sum(map(len, lines[:number])) for number in range(len(lines))]
 
     def __iter__(self) -> Iterator[StepRecord]:
-        """Read the finished steps in order, one line in memory at a time.
+        """Read the finished steps in the order of the file; see `scan` for errors."""
+        return (record for _, record in self.scan())
+
+    def scan(self) -> Iterator[tuple[int, StepRecord]]:
+        """Where each line begins, and the step it holds, one line in memory at a time.
 
         Raises:
-            ValueError: a line is no step record, or the steps are not numbered 0, 1, 2, ...
+            ValueError: a line is no step record.
         """
+        begin = 0
+        for number, line in enumerate(self._lines()):
+            yield begin, self._parse(line, f"{self.path}:{number + 1}")
+            begin += len(line)
+
+    def at(self, begin: int) -> StepRecord:
+        """The step whose line begins there."""
+        with self.path.open("rb") as file:
+            file.seek(begin)
+            return self._parse(file.readline(), f"{self.path}, byte {begin},")
+
+    def keep(self, num_lines: int) -> None:
+        """Drop everything after the first ``num_lines`` lines, a torn line included; atomic."""
+        self._replace(islice(self._lines(), num_lines))
+
+    def drop(self, steps: Collection[int]) -> None:
+        """Take the lines of some steps out; atomic."""
+        self._replace(line for line in self._lines() if self._parse(line, str(self.path)).step not in steps)
+
+    def _lines(self) -> Iterator[bytes]:
+        """Whole lines; the file may not be there yet."""
         if not self.path.exists():
             return
         with self.path.open("rb") as file:
-            for number, line in enumerate(file):
-                if not line.endswith(b"\n"):
-                    return
-                yield self._parse(line, number)
+            yield from (line for line in file if line.endswith(b"\n"))
 
-    def _parse(self, line: bytes, number: int) -> StepRecord:
+    def _parse(self, line: bytes, where: str) -> StepRecord:
         try:
-            record = StepRecord.model_validate_json(line)
+            return StepRecord.model_validate_json(line)
         except ValidationError as error:
             problem = error.errors()[0]
-            where = ".".join(map(str, problem["loc"])) or "line"
-            raise ValueError(f"{self.path}:{number + 1} is no step record ({where}: {problem['msg']})") from error
-        if record.step != number:
-            raise ValueError(f"{self.path}:{number + 1} must be step {number}, got step {record.step}")
-        return record
+            field = ".".join(map(str, problem["loc"])) or "line"
+            raise ValueError(f"{where} is no step record ({field}: {problem['msg']})") from error
 
-    def keep(self, num_steps: int) -> None:
-        """Drop everything after the first ``num_steps`` lines, a torn line included; atomic."""
+    def _replace(self, lines: Iterable[bytes]) -> None:
         if not self.path.exists():
             return
-        shorter = self.path.with_name(self.path.name + ".partial")
-        with self.path.open("rb") as old, shorter.open("wb") as new:
-            new.writelines(islice(old, num_steps))
+        other = self.path.with_name(self.path.name + ".partial")
+        with other.open("wb") as new:
+            new.writelines(lines)
             new.flush()
             os.fsync(new.fileno())
-        shorter.replace(self.path)
+        other.replace(self.path)

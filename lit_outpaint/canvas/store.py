@@ -5,6 +5,10 @@ Layout of a canvas directory::
     canvas.zarr/   uint8 (height, width, 3); pixel (x, y) of the canvas is element [y + origin_y, x + origin_x]
     steps.jsonl    a line per finished step (`lit_outpaint.canvas.journal`)
 
+The array is no OME-Zarr image, because that format wants a group and the channel axis first; `ome_zarr` exports one.
+Chunks are not packed into shards: a step would rewrite a whole shard, known pixels and all, so a power cut at that
+moment would put many finished steps at risk where it now can reach only those that share the strip's chunks.
+
 The array's attributes hold ``origin_px`` ([origin_y, origin_x], whole chunks), ``image_box`` and ``image_sha256`` of
 the first image. Pixels reach the disk before the journal names them, so a step without a line has not happened: its
 pixels are outside the known part and are written again when the step is repeated.
@@ -13,10 +17,11 @@ pixels are outside the known part and are written again when the step is repeate
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
-from collections import deque
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +34,9 @@ from lit_outpaint.canvas.journal import Journal, StepRecord
 
 ARRAY_NAME = "canvas.zarr"
 JOURNAL_NAME = "steps.jsonl"
-MAX_RECENT = 32
-"""Records kept in memory for whoever needs the latest captions."""
+_NOT_DONE = -1
+
+log = logging.getLogger(__name__)
 
 
 class Canvas:
@@ -42,8 +48,7 @@ class Canvas:
         directory: where it lies.
         image_box: the first image, with its top left corner at (0, 0).
         box: bounding box of what is known.
-        num_steps: finished steps.
-        recent: records of the latest steps, newest last.
+        num_steps: how many steps are finished; not all plans are finished in the order of their numbers.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -52,7 +57,7 @@ class Canvas:
         self._load_array()
         self.known: list[Box] = [self.image_box]
         self.num_steps = 0
-        self.recent: deque[StepRecord] = deque(maxlen=MAX_RECENT)
+        self._line_of = array("q")  # Where the line of each step begins; a step costs eight bytes of memory.
 
     @classmethod
     def create(
@@ -81,10 +86,11 @@ class Canvas:
         """Open a canvas after whatever happened to it; keep the steps whose pixels match their checksums.
 
         A step cut short, pixels that never reached the disk, or a line torn in half all end the same way: the journal
-        is cut back to the last step that is whole.
+        is cut back to the last line that is whole, and whatever is drawn after it is drawn again.
 
         Raises:
-            ValueError: there is no canvas, its journal is unreadable, or the first image is damaged.
+            ValueError: there is no canvas, its journal is unreadable or names a step twice, or the first image is
+                damaged.
         """
         _finish_move(directory)
         if not (directory / ARRAY_NAME / "zarr.json").is_file():
@@ -96,12 +102,20 @@ class Canvas:
             raise ValueError(
                 f"the first image in {directory / ARRAY_NAME} is damaged (checksum differs); start a new run"
             )
-        for record in canvas.journal:
-            if not canvas._reserved().contains(record.strip_box):
+        for begin, record in canvas.journal.scan():
+            if canvas.is_done(record.step):
+                raise ValueError(f"{canvas.journal.path} names step {record.step} twice; mend it or start a new run")
+            if not canvas._reserved().contains(record.strip_box) or (
+                canvas._checksum(record.strip_box) != record.checksum
+            ):
+                log.warning(
+                    "step %d in %s is damaged (checksum differs): it and all after it in %s are drawn again",
+                    record.step,
+                    directory / ARRAY_NAME,
+                    JOURNAL_NAME,
+                )
                 break
-            if canvas._checksum(record.strip_box) != record.checksum:
-                break
-            canvas._remember(record)
+            canvas._remember(record, begin)
         canvas.journal.keep(canvas.num_steps)
         return canvas
 
@@ -113,6 +127,11 @@ class Canvas:
             box = box.union(other)
         return box
 
+    @property
+    def has_unknown(self) -> bool:
+        """Whether the bounding box holds pixels that nobody made."""
+        return sum(part.width * part.height for part in self.known) < self.box.width * self.box.height
+
     def read(self, box: Box) -> UInt8[ndarray, "h w 3"]:
         """Read pixels; those that are not known yet are 0."""
         pixels = np.zeros((box.height, box.width, 3), np.uint8)
@@ -123,24 +142,57 @@ class Canvas:
                 pixels[inner.y0 : inner.y1, inner.x0 : inner.x1] = self._array[self._index(part)]
         return pixels
 
-    def commit(self, record: StepRecord, pixels: UInt8[ndarray, "h w 3"]) -> None:
-        """Add the new pixels of one step: pixels first, then the journal line.
+    def read_with_alpha(self, box: Box) -> UInt8[ndarray, "h w 4"]:
+        """Read pixels with a fourth channel: 255 where they are known, 0 elsewhere."""
+        alpha = np.zeros((box.height, box.width, 1), np.uint8)
+        for known in self.known:
+            part = known.intersection(box)
+            if part is not None:
+                inner = part.shift(-box.x0, -box.y0)
+                alpha[inner.y0 : inner.y1, inner.x0 : inner.x1] = 255
+        return np.concatenate([self.read(box), alpha], axis=2)
+
+    def is_done(self, step: int) -> bool:
+        """Whether a step is finished."""
+        return step < len(self._line_of) and self._line_of[step] != _NOT_DONE
+
+    def record(self, step: int) -> StepRecord:
+        """What a finished step did, read from the journal."""
+        assert self.is_done(step), step
+        return self.journal.at(self._line_of[step])
+
+    def commit(self, steps: Sequence[tuple[StepRecord, UInt8[ndarray, "_ _ 3"]]]) -> None:
+        """Add the new pixels of steps that were drawn together: all pixels first, then their journal lines.
 
         Raises:
-            ValueError: the strip overlaps known pixels, the step number is not the next, or shape or checksum differ.
+            ValueError: a strip overlaps known pixels, a step is done already, or shape or checksum differ; then nothing
+                has been added.
         """
-        strip = record.strip_box
-        if any(known.intersection(strip) for known in self.known):
-            raise ValueError(f"step {record.step} would change known pixels: its strip {record.strip} is not all new")
-        if record.step != self.num_steps:
-            raise ValueError(f"the next step of this canvas is {self.num_steps}, got {record.step}")
-        if pixels.shape != (strip.height, strip.width, 3) or checksum(pixels) != record.checksum:
-            raise ValueError(f"step {record.step} must bring the {strip.width} x {strip.height} pixels of its checksum")
-        self.reserve(strip, slack=True)
-        self._array[self._index(strip)] = pixels
-        self._flush(strip)
-        self.journal.append(record)
-        self._remember(record)
+        taken = list(self.known)
+        for record, pixels in steps:
+            strip = record.strip_box
+            if any(known.intersection(strip) for known in taken):
+                raise ValueError(f"step {record.step} would change known pixels: its strip {record.strip} is not new")
+            if self.is_done(record.step):
+                raise ValueError(f"step {record.step} of this canvas is done already")
+            if pixels.shape != (strip.height, strip.width, 3) or checksum(pixels) != record.checksum:
+                raise ValueError(
+                    f"step {record.step} must bring the {strip.width} x {strip.height} pixels of its checksum"
+                )
+            taken.append(strip)
+        for record, pixels in steps:
+            self.reserve(record.strip_box, slack=True)
+            self._array[self._index(record.strip_box)] = pixels
+            self._flush(record.strip_box)
+        for begin, (record, _) in zip(self.journal.append([record for record, _ in steps]), steps, strict=True):
+            self._remember(record, begin)
+
+    def forget(self, steps: Collection[int]) -> None:
+        """Take steps back, as if they had never been drawn; what builds on them must be among them."""
+        self.journal.drop(steps)
+        self.known, self.num_steps, self._line_of = [self.image_box], 0, array("q")
+        for begin, record in self.journal.scan():
+            self._remember(record, begin)
 
     def reserve(self, box: Box, slack: bool = False) -> None:
         """Make room for ``box``: costs a link per chunk when the array is too small, nothing otherwise.
@@ -162,9 +214,11 @@ class Canvas:
             )
         self._move_to(wanted)
 
-    def _remember(self, record: StepRecord) -> None:
+    def _remember(self, record: StepRecord, begin: int) -> None:
+        missing = record.step + 1 - len(self._line_of)
+        self._line_of.extend([_NOT_DONE] * missing)
+        self._line_of[record.step] = begin
         self.num_steps += 1
-        self.recent.append(record)
         self.known = _merge(self.known, record.strip_box)
 
     def _load_array(self) -> None:
@@ -256,12 +310,12 @@ def _finish_move(directory: Path) -> None:
 
 
 def _merge(known: Sequence[Box], new: Box) -> list[Box]:
-    """Add a box; where it continues another over a whole side the two become one, so the list stays short."""
+    """Add a box; where one continues another over a whole side the two become one, so the list stays short."""
     for i, box in enumerate(known):
         same_rows = (box.y0, box.y1) == (new.y0, new.y1) and (box.x1 == new.x0 or box.x0 == new.x1)
         same_columns = (box.x0, box.x1) == (new.x0, new.x1) and (box.y1 == new.y0 or box.y0 == new.y1)
         if same_rows or same_columns:
-            return [*known[:i], box.union(new), *known[i + 1 :]]
+            return _merge([*known[:i], *known[i + 1 :]], box.union(new))
     return [*known, new]
 
 

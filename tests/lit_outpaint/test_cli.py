@@ -58,6 +58,7 @@ def test_a_run_leaves_its_whole_record(run_dir: Path) -> None:
     record = json.loads((run_dir / "run.json").read_text())
     assert record["seed"] == 0
     assert record["command"].startswith("python -m lit_outpaint fit -c ")
+    assert record["machine"].endswith("CPU threads") or " x " in record["machine"]
     assert {"torch", "lightning"} <= record["versions"].keys()
 
 
@@ -247,7 +248,7 @@ def test_an_exported_model_draws_what_the_checkpoint_draws(run_dir: Path, tmp_pa
         pipeline(image, mask, ["a lake"], ["a lake at dusk"], num_inference_steps=2, generator=[torch.manual_seed(0)])
         for pipeline in (exported, direct)
     ]
-    torch.testing.assert_close(drawn[0], drawn[1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(drawn[0], drawn[1], atol=1e-4, rtol=0)
 
 
 def test_half_precision_halves_the_files(run_dir: Path, tmp_path: Path) -> None:

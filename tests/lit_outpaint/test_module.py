@@ -79,7 +79,7 @@ def test_one_optimiser_step_lowers_the_loss_on_one_batch(toy_family: Path, visua
 
 
 def test_the_gate_opens_under_its_own_learning_rate(toy_family: Path, tmp_path: Path) -> None:
-    module = build(toy_family, optim=OptimConfig(lr=1e-5, gate_lr=0.01), ema=EmaConfig(decay=None))
+    module = build(toy_family, optim=OptimConfig(lr=1e-5), ema=EmaConfig(decay=None))
     fit(module, tmp_path)
     assert 0.005 < abs(module.context.gate.item()) < 0.04
 

@@ -71,9 +71,13 @@ def test_a_run_leaves_panorama_canvas_steps_and_record(
     with Image.open(run / "panorama.png") as panorama:
         assert panorama.size == (128, 96)
         np.testing.assert_array_equal(np.asarray(panorama.convert("RGB"))[32:, :64], np.asarray(Image.open(image)))
-    assert [record["direction"] for record in _records(run)] == ["right", "right", "up"]
+    assert [(record["step"], record["direction"]) for record in _records(run)] == [
+        (0, "right"),
+        (2, "up"),  # It needs nothing of the others, so it is drawn with the first.
+        (1, "right"),
+    ]
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].startswith("step 1/3 right (")
+    assert printed[0].startswith("1/3: step 0 right (")
     assert printed[0].endswith("): a lake")
     assert printed[-1] == f"{run}/panorama.png: 128 x 96 px after 3 steps"
 
@@ -108,7 +112,8 @@ def test_steps_added_by_resume_are_the_steps_of_one_longer_run(arguments: dict[s
     assert main(["--resume", arguments["--out"], "--steps", "left:2"]) == 0
     longer = {**arguments, "--steps": "right:2,up:1,left:2", "--out": str(tmp_path / "longer")}
     assert main(_argv(longer)) == 0
-    assert _records(tmp_path / "run") == _records(tmp_path / "longer")
+    runs = [sorted(_records(tmp_path / name), key=lambda record: record["step"]) for name in ("run", "longer")]
+    assert runs[0] == runs[1]
     panoramas = [np.asarray(Image.open(tmp_path / name / "panorama.png")) for name in ("run", "longer")]
     np.testing.assert_array_equal(*panoramas)
 
@@ -124,7 +129,7 @@ def test_settings_come_from_a_file_and_the_command_line_wins(arguments: dict[str
 def test_captions_come_from_a_file(arguments: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "c.txt").write_text("a red house\na blue house\na kite\n")
     assert main(_argv({**arguments, "--captions": str(tmp_path / "c.txt")})) == 0
-    records = _records(tmp_path / "run")
+    records = sorted(_records(tmp_path / "run"), key=lambda record: record["step"])
     assert [record["local_caption"] for record in records] == ["a red house", "a blue house", "a kite"]
     assert {record["caption_source"] for record in records} == {"file"}
 
@@ -138,6 +143,25 @@ def test_a_captioner_is_chosen_by_class_path(arguments: dict[str, str], tmp_path
     assert main(_argv({**arguments, **chosen})) == 0
     assert _records(tmp_path / "run")[0]["local_caption"] == "a red house"
     assert main(["--resume", arguments["--out"]]) == 0
+
+
+def test_captions_are_recorded_and_replayed(
+    arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def wrapped(name: str, out: str) -> dict[str, str]:
+        inner = {"--captioner.inner": "lit_outpaint.captions.rules.RuleCaptioner"}
+        wrapper = {"--captioner": f"lit_outpaint.captions.cache.{name}", "--captioner.path": str(tmp_path / "a.sqlite")}
+        return {**arguments, **wrapper, **inner, "--out": str(tmp_path / out)}
+
+    assert main(_argv(wrapped("ReplayCaptioner", "early"))) == 2
+    assert "record it with CachedCaptioner" in capsys.readouterr().err
+    assert main(_argv(wrapped("CachedCaptioner", "recorded"))) == 0
+    assert "answers from the cache" not in capsys.readouterr().out
+    assert main(_argv(wrapped("ReplayCaptioner", "replayed"))) == 0
+    assert "0 turns with the model, 3 answers from the cache" in capsys.readouterr().out
+    assert _records(tmp_path / "replayed") == _records(tmp_path / "recorded")
+    assert main(_argv({**wrapped("ReplayCaptioner", "other"), "--caption": "a desert"})) == 2
+    assert "has none of rules to this next_local" in capsys.readouterr().err
 
 
 def test_captions_that_are_cut_are_counted_and_said(
@@ -230,7 +254,7 @@ BAD_INPUT = {
     "unknown direction": (_set("--steps", "north:2"), "one of left, right, up, down, got 'north'"),
     "zero steps": (_set("--steps", "right:0"), "positive whole number"),
     "negative steps": (_set("--steps", "right:-3"), "positive whole number"),
-    "no steps": (_drop("--steps"), "outpaint needs --steps"),
+    "no steps": (_drop("--steps"), "outpaint needs a plan, one of --steps, --to, --loop, --plan"),
     "out is taken": (_full_out, "holds other files"),
     "out below a file": (_out_below_a_file, "not a writable directory"),
     "out in the kernel": (_set("--out", "/proc/run"), "cannot be written"),
@@ -249,7 +273,7 @@ BAD_INPUT = {
     "missing captions": (_set("--captions", "absent.txt"), "absent.txt"),
     "no captioner": (_set("--captioner", "builtins.dict"), "captioner"),
     "missing run": (_only_resume, "must hold run.yaml"),
-    "resume and more": (_set("--resume", "absent"), "only --steps, --model and --device"),
+    "resume and more": (_set("--resume", "absent"), "with --resume only --batch_size, --device, --edit_caption"),
 }  # fmt: skip
 
 
@@ -347,7 +371,7 @@ def _run_in_a_process(processes: Any, argv: list[str], kill_after: Callable[[], 
 def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(
     arguments: dict[str, str], tmp_path: Path, processes: Any
 ) -> None:
-    arguments["--steps"] = "right:4,left:3,up:3,down:2"
+    arguments |= {"--steps": "right:4,left:3,up:3,down:2", "--batch_size": "2"}
     run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
     assert _run_in_a_process(processes, _argv({**arguments, "--out": str(undisturbed)})) == 0
 

@@ -4,17 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL.Image import Image
 
-from lit_outpaint.canvas.geometry import DIRECTIONS, Box, Direction
+from lit_outpaint.canvas.geometry import DIRECTIONS, Box, Direction, new_box
 from lit_outpaint.canvas.journal import StepRecord
-from lit_outpaint.canvas.plan import parse_steps
+from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.seeding import window_generator
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
 from lit_outpaint.protocols import CaptionError
-from lit_outpaint.testing import TOY_WINDOW_PX, build_toy_pipeline
+from lit_outpaint.testing import TOY_WINDOW_PX, ScriptedCaptioner, build_toy_pipeline
 
 GLOBAL = "a wide view at night: a meadow, a lake, and a desert"
 IMAGE = np.random.default_rng(3).integers(0, 256, (70, 80, 3), dtype=np.uint8)
@@ -32,39 +31,15 @@ def _config(**changes: Any) -> OutpainterConfig:
 def _run(directory: Path, pipeline: OutpaintPipeline, steps: str, **changes: Any) -> Canvas:
     directory.mkdir()
     canvas = Canvas.create(directory, IMAGE, chunk_px=32)
-    return Outpainter(pipeline, config=_config(**changes)).run(canvas, parse_steps(steps), GLOBAL)
+    return Outpainter(pipeline, config=_config(**changes)).run(canvas, parse_plan(steps), GLOBAL)
 
 
 def _without_seconds(records: Sequence[StepRecord]) -> list[StepRecord]:
     return [record.model_copy(update={"seconds": 0.0}) for record in records]
 
 
-class _Scripted:
-    """A captioner that notes what it is asked and answers from a list; an exception is raised."""
-
-    name = "scripted"
-
-    def __init__(self, answers: Sequence[str | Exception]) -> None:
-        self.answers = list(answers)
-        self.views: list[tuple[int, int]] = []
-        self.previous: list[list[str]] = []
-
-    def imagine(self, caption: str, n: int) -> list[str]:
-        raise CaptionError("not asked for")
-
-    def summarise(self, captions: Sequence[str]) -> str:
-        raise CaptionError("not asked for")
-
-    def next_local(
-        self, *, view: Image | None, direction: Direction, global_caption: str, previous: Sequence[str], step: int
-    ) -> str:
-        assert view is not None
-        self.views.append(view.size)
-        self.previous.append(list(previous))
-        answer = self.answers[step]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+def _by_step(canvas: Canvas) -> list[StepRecord]:
+    return sorted(_without_seconds(list(canvas.journal)), key=lambda record: record.step)
 
 
 def test_the_canvas_grows_in_four_directions_and_keeps_every_known_pixel(
@@ -79,7 +54,7 @@ def test_the_canvas_grows_in_four_directions_and_keeps_every_known_pixel(
             np.testing.assert_array_equal(canvas.read(box), pixels)
         seen.append((record.strip_box, canvas.read(record.strip_box)))
 
-    outpainter.run(canvas, parse_steps("left:2,up:2,right:1,down:2,left:1"), GLOBAL, [check])
+    outpainter.run(canvas, parse_plan("left:2,up:2,right:1,down:2,left:1"), GLOBAL, [check])
     assert canvas.num_steps == 8
     assert canvas.box == Box(-72, -48, 80 + 24, 70 + 48)
     assert all(pixels.std() > 1 for _, pixels in seen)
@@ -100,8 +75,8 @@ def test_a_run_in_two_parts_is_the_run_in_one(tmp_path: Path, pipeline: Outpaint
     whole = _run(tmp_path / "whole", pipeline, "right:2,left:2")
     parts = _run(tmp_path / "parts", pipeline, "right:2")
     again = Canvas.open(parts.directory)
-    Outpainter(pipeline, config=_config()).run(again, parse_steps("right:2,left:2"), GLOBAL)
-    assert _without_seconds(list(again.journal)) == _without_seconds(list(whole.journal))
+    Outpainter(pipeline, config=_config()).run(again, parse_plan("right:2,left:2"), GLOBAL)
+    assert _by_step(again) == _by_step(whole)
     np.testing.assert_array_equal(again.read(whole.box), whole.read(whole.box))
 
 
@@ -115,7 +90,7 @@ def test_windows_drawn_together_are_the_windows_drawn_alone(direction: Direction
     def draw(chosen: Sequence[int]) -> np.ndarray:
         return outpainter.draw(
             known[list(chosen)],
-            direction,
+            [new_box(direction, 24, TOY_WINDOW_PX)] * len(chosen),
             [captions[i] for i in chosen],
             [GLOBAL] * len(chosen),
             views=[known[i] for i in chosen],
@@ -124,32 +99,36 @@ def test_windows_drawn_together_are_the_windows_drawn_alone(direction: Direction
 
     together = draw([0, 1, 2])
     for i in range(3):
-        # Rounding to whole levels may fall on the other side of a half.
-        assert np.abs(draw([i])[0].astype(int) - together[i]).max() <= 1
+        np.testing.assert_array_equal(draw([i])[0], together[i])
     kept = {"left": np.s_[:, :, 24:], "right": np.s_[:, :, :40], "up": np.s_[:, 24:], "down": np.s_[:, :40]}[direction]
     np.testing.assert_array_equal(together[kept], known[kept])
 
 
 def test_a_captioner_is_shown_the_view_and_its_own_captions(tmp_path: Path, pipeline: OutpaintPipeline) -> None:
-    captioner = _Scripted(["a lake.", "a town"])
+    captioner = ScriptedCaptioner(["a lake with a red boat.", "a blue boat on a lake"])
     canvas = Canvas.create(tmp_path, IMAGE)
-    Outpainter(pipeline, captioner, _config()).run(canvas, parse_steps("right:1,up:1"), GLOBAL)
-    assert captioner.previous == [[], ["a lake"]]
-    assert captioner.views == [(64, 64), (64, 64)]
-    assert [(record.local_caption, record.caption_source) for record in canvas.recent] == [
-        ("a lake", "scripted"),
-        ("a town", "scripted"),
+    Outpainter(pipeline, captioner, _config()).run(canvas, parse_plan("right:2"), GLOBAL)
+    assert [asked["previous"] for asked in captioner.asked] == [[], ["a lake with a red boat"]]
+    assert [asked["seen"] for asked in captioner.asked] == [[], ["a lake", "a red boat"]]
+    assert [asked["view"].size for asked in captioner.asked] == [(64, 64), (64, 64)]
+    assert [(record.local_caption, record.caption_source) for record in canvas.journal] == [
+        ("a lake with a red boat", "scripted"),
+        ("a blue boat on a lake", "scripted"),
     ]
+    assert [record.caption_similarity for record in canvas.journal] == [None, 0.5]
 
 
-@pytest.mark.parametrize("answer", [CaptionError("the model is away"), "", " .\n"])
+@pytest.mark.parametrize(
+    ("answer", "cause"), [(CaptionError("away", "connection"), "connection"), ("", "no_word"), (" .\n", "no_word")]
+)
 def test_rules_stand_in_for_a_captioner_that_fails(
-    tmp_path: Path, pipeline: OutpaintPipeline, answer: str | Exception, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, pipeline: OutpaintPipeline, answer: str | CaptionError, cause: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     canvas = Canvas.create(tmp_path, IMAGE)
-    Outpainter(pipeline, _Scripted([answer]), _config()).run(canvas, parse_steps("right"), GLOBAL)
-    assert canvas.recent[0].caption_source == "rules"
-    assert canvas.recent[0].local_caption == "a lake"
+    Outpainter(pipeline, ScriptedCaptioner([answer]), _config()).run(canvas, parse_plan("right"), GLOBAL)
+    assert canvas.record(0).caption_source == "rules"
+    assert canvas.record(0).caption_instead_of == f"scripted: {cause}"
+    assert canvas.record(0).local_caption == "a lake"
     assert "captioner scripted wrote no caption" in caplog.text
 
 
@@ -161,20 +140,20 @@ def test_rules_stand_in_for_a_captioner_that_fails(
 def test_the_view_is_known_and_lies_at_the_growing_side(
     tmp_path: Path, pipeline: OutpaintPipeline, direction: Direction, source: Any, span: int | None, depth: int
 ) -> None:
-    captioner = _Scripted(["a lake"])
+    captioner = ScriptedCaptioner(["a lake"])
     canvas = Canvas.create(tmp_path, IMAGE)
     config = _config(visual_source=source, visual_span_px=span)
-    Outpainter(pipeline, captioner, config).step(canvas, direction, GLOBAL)
+    Outpainter(pipeline, captioner, config).run(canvas, parse_plan(direction), GLOBAL)
     sideways = direction in ("left", "right")
-    assert captioner.views == [(depth, 64) if sideways else (64, min(depth, 70))]
+    assert captioner.asked[0]["view"].size == ((depth, 64) if sideways else (64, min(depth, 70)))
 
 
 def test_what_the_encoder_does_not_read_stands_in_the_record(tmp_path: Path, pipeline: OutpaintPipeline) -> None:
     canvas = Canvas.create(tmp_path, IMAGE)
     long = "a meadow with a red barn " * 40 + "at the end"
-    Outpainter(pipeline, _Scripted([long, "a lake"]), _config()).run(canvas, parse_steps("right:2"), GLOBAL)
-    assert canvas.recent[0].truncated["local"].endswith("at the end")
-    assert canvas.recent[1].truncated == {}
+    Outpainter(pipeline, ScriptedCaptioner([long, "a lake"]), _config()).run(canvas, parse_plan("right:2"), GLOBAL)
+    assert canvas.record(0).truncated["local"].endswith("at the end")
+    assert canvas.record(1).truncated == {}
 
 
 def test_a_scheduler_is_chosen_by_name(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -191,7 +170,10 @@ def test_a_scheduler_is_chosen_by_name(tmp_path_factory: pytest.TempPathFactory)
         ({"guidance_scale": 0.5}, "at least 1"),
         ({"guidance_rescale": 1.5}, r"in \[0, 1\]"),
         ({"seam_reach_px": -1}, "not be negative"),
+        ({"seam_feather_cells": -1}, "not be negative"),
         ({"visual_span_px": 0}, "must be positive"),
+        ({"visual_refresh_every": 0}, "visual_refresh_every must be at least 1"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -123,14 +123,24 @@ def test_equal_seeds_give_equal_bits_and_others_do_not(pipeline: OutpaintPipelin
     assert not torch.equal(_draw(pipeline), other)
 
 
-def test_what_lies_under_the_mask_is_not_read(pipeline: OutpaintPipeline) -> None:
+@pytest.mark.parametrize("feather_cells", [0, 2])
+def test_what_lies_under_the_mask_is_not_read(pipeline: OutpaintPipeline, feather_cells: int) -> None:
     image, mask = _windows(1)
-    options = {"num_inference_steps": 2}
+    options = {"num_inference_steps": 2, "feather_cells": feather_cells}
     plain = pipeline(image, mask, LOCAL[:1], GLOBAL[:1], generator=_generators(1), **options)
     other = pipeline(image + mask * 0.3, mask, LOCAL[:1], GLOBAL[:1], generator=_generators(1), **options)
     known = pipeline(image + (1 - mask) * 0.3, mask, LOCAL[:1], GLOBAL[:1], generator=_generators(1), **options)
     assert torch.equal(plain, other)
     assert not torch.equal(plain, known)
+
+
+def test_a_held_known_side_does_not_depend_on_the_noise(pipeline: OutpaintPipeline) -> None:
+    def difference(feather_cells: int) -> float:
+        one = _draw(pipeline, feather_cells=feather_cells)
+        other = _draw(pipeline, feather_cells=feather_cells, generator=torch.Generator().manual_seed(7))
+        return float((one - other)[..., : TOY_WINDOW_PX // 2].abs().mean())
+
+    assert difference(1) < 0.5 * difference(0)
 
 
 @pytest.mark.parametrize("part", ["local_captions", "global_captions", "visual_image"])

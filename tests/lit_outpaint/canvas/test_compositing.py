@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lit_outpaint.canvas.compositing import composite, crop, match_seam, to_pixel_values, to_uint8
+from lit_outpaint.canvas.compositing import composite, crop, to_pixel_values, to_uint8
 from lit_outpaint.canvas.geometry import DIRECTIONS, Box, Direction, known_box, outpaint_mask
 
 
@@ -26,28 +26,10 @@ def test_values_outside_the_range_are_clipped() -> None:
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_known_pixels_survive_compositing_bit_for_bit(direction: Direction) -> None:
     known, generated, mask = _noise(1), _noise(2), outpaint_mask(direction, 0.25, 32, 32)
-    composed = composite(known, match_seam(generated, known, direction, 8, 4), mask)
+    composed = composite(known, generated, mask)
     kept = known_box(direction, 0.25, 32, 32)
     np.testing.assert_array_equal(crop(composed, Box(0, 0, 32, 32), kept), crop(known, Box(0, 0, 32, 32), kept))
     assert (composed != known).any()
-
-
-@pytest.mark.parametrize("direction", DIRECTIONS)
-def test_a_constant_colour_error_leaves_no_step_at_the_joint(direction: Direction) -> None:
-    known = np.full((32, 32, 3), 100, np.uint8)
-    generated = np.full((32, 32, 3), 108, np.uint8)
-    matched = match_seam(generated, known, direction, stride_px=16, reach_px=8)
-    composed = composite(known, matched, outpaint_mask(direction, 0.5, 32, 32)).astype(int)
-    steps = [np.abs(np.diff(composed, axis=axis)).max() for axis in (0, 1)]
-    assert max(steps) <= 1
-    assert composed.max() == 108  # Beyond its reach the window is as it was drawn.
-
-
-@pytest.mark.parametrize("direction", DIRECTIONS)
-def test_a_window_that_meets_the_known_pixels_is_left_alone(direction: Direction) -> None:
-    window = _noise(3)
-    np.testing.assert_array_equal(match_seam(window, window, direction, 16, 8), window)
-    np.testing.assert_array_equal(match_seam(window, _noise(4), direction, 16, 0), window)
 
 
 def test_a_crop_is_named_in_canvas_coordinates() -> None:

@@ -8,9 +8,11 @@ from lit_outpaint.canvas.geometry import (
     Box,
     Direction,
     anchor_window,
+    box_mask,
     check_direction,
     growth_px,
     known_box,
+    new_box,
     next_window,
     outpaint_mask,
 )
@@ -51,6 +53,12 @@ def test_the_known_box_is_where_the_mask_is_zero(direction: Direction, ratio: fl
     mask, known = outpaint_mask(direction, ratio, height, width), known_box(direction, ratio, height, width)
     assert mask[:, known.y0 : known.y1, known.x0 : known.x1].sum() == 0
     assert (mask == 0).sum() == known.width * known.height
+
+
+@given(directions, st.integers(1, 7))
+def test_the_mask_of_the_new_box_is_the_mask_of_the_side(direction: Direction, cells: int) -> None:
+    mask = box_mask(new_box(direction, 8 * cells, 64), 64, 64)
+    assert torch.equal(mask, outpaint_mask(direction, cells / 8, 64, 64))
 
 
 @given(boxes, directions, st.integers(1, 63))

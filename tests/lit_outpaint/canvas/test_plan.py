@@ -1,35 +1,76 @@
+from pathlib import Path
+
 import pytest
 
-from lit_outpaint.canvas.geometry import Box, anchor_window, next_window
-from lit_outpaint.canvas.plan import Plan, parse_steps, stride_of
+from lit_outpaint.canvas.plan import Listed, Plan, Rectangle, Ring, Strips, parse_plan, read_plan, stride_of
 
 
-def test_a_plan_reads_back_as_it_was_written() -> None:
-    plan = parse_steps("right:8, left:4,up")
-    assert plan == Plan((("right", 8), ("left", 4), ("up", 1)))
-    assert parse_steps(str(plan)) == plan
-    assert len(plan) == len(list(plan)) == 13
-    assert list(plan)[7:9] == ["right", "left"]
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("right:8, left:4,up", (Strips("right", 8), Strips("left", 4), Strips("up", 1))),
+        ("to:2048x512", (Rectangle(2048, 512),)),
+        ("loop:16", (Ring(16),)),
+        ("left:2,to:640x128", (Strips("left", 2), Rectangle(640, 128))),
+        (
+            '["right:2", {"direction": "up", "times": 3, "caption": "a kite"}, {"window": [-64, 8]}]',
+            (Strips("right", 2), Listed(direction="up", times=3, caption="a kite"), Listed(window=(-64, 8))),
+        ),
+    ],
+)
+def test_a_plan_reads_back_as_it_was_written(text: str, parts: tuple) -> None:
+    plan = parse_plan(text)
+    assert plan == Plan(parts)
+    assert parse_plan(str(plan)) == plan
+    assert parse_plan(str(plan + parse_plan("down:2"))) == Plan((*parts, Strips("down", 2)))
 
 
-@pytest.mark.parametrize("text", ["right:0", "right:-2", "right:two", "right:", "right:1.5"])
+def test_a_plan_file_holds_what_a_text_holds(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text("- right:2\n- direction: up\n  caption: ' a kite. '\n- window: [0, -64]\n")
+    assert read_plan(path).parts == (
+        Strips("right", 2),
+        Listed(direction="up", caption="a kite"),
+        Listed(window=(0, -64)),
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["right:0", "right:-2", "right:two", "right:", "right:1.5", "to:64", "to:0x64", "loop", "loop:x"]
+)
 def test_steps_that_are_no_positive_number_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="positive whole number for each direction, as in right:8"):
-        parse_steps(text)
+    with pytest.raises(ValueError, match="positive whole number each, as in"):
+        parse_plan(text)
 
 
 @pytest.mark.parametrize("text", ["", "north:3", "right:3,", "Right:2"])
 def test_an_unknown_direction_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="a direction must be one of left, right, up, down"):
-        parse_steps(text)
+        parse_plan(text)
 
 
-def test_the_extent_is_what_the_steps_reach() -> None:
-    image, plan = Box(0, 0, 150, 70), parse_steps("right:3,up:2,left:1,down:4,right:2")
-    anchor, box = anchor_window(image, 64), image
-    for direction in plan:
-        box = box.union(next_window(box, direction, 64, 24, anchor)[1])
-    assert plan.extent(image, 24, 64) == box
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "must be a list of steps"),
+        ("[1]", "entry 1: a step is a text such as right:8 or a map"),
+        ("['right:2', {'colour': 'red'}]", "entry 2: .* a map with caption, direction, times, window, got colour"),
+        ("[{'caption': 'a lake'}]", "entry 1: a step of a plan needs a direction"),
+        ("[{'direction': 'north'}]", "entry 1: a direction must be one of"),
+        ("[{'window': [0]}]", r"entry 1: window must be two whole numbers, \[x, y\], got \[0\]"),
+        ("[{'window': [0, 0], 'times': 2}]", "and 1 for a window, got 2"),
+        ("[{'direction': 'up', 'times': 'two'}]", "times must be a whole number"),
+        ("[{'direction': 'up', 'times': true}]", "times must be a whole number"),
+        ("[{'direction': 'up', 'caption': '...'}]", "entry 1: "),
+        ("['right:2'", "must be YAML"),
+    ],
+)
+def test_an_entry_that_is_no_step_is_refused_by_number(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_plan(text)
+    (tmp_path / "plan.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"plan\.yaml"):
+        read_plan(tmp_path / "plan.yaml")
 
 
 def test_window_and_overlap_must_be_whole_latent_cells() -> None:

@@ -64,6 +64,19 @@ def test_a_closed_gate_reproduces_the_stock_unet(base: UNet2DConditionModel) -> 
     torch.testing.assert_close(prediction, stock, atol=1e-5, rtol=0)
 
 
+def test_a_closed_gate_has_a_gradient_of_ordinary_size(base: UNet2DConditionModel) -> None:
+    """By its logarithm the gate's gradient would carry the closed gate, 1e-10, as a factor."""
+    batch, rule = toy_batch(), FullAttention()
+    rule.install(base)
+    context = ContextConfig().build(ContextDims(77, TOY_DIM, 49, TOY_DIM))
+    rows = context(batch.text_local, batch.text_global, batch.visual_features)
+    kwargs = rule.cross_attention_kwargs(rows)
+    base(
+        torch.randn(4, 4, 8, 8), 500, rows.hidden_states, cross_attention_kwargs=kwargs
+    ).sample.square().mean().backward()
+    assert context.gate.grad.abs() > 1e-6
+
+
 def test_input_is_noise_then_mask_then_masked_image() -> None:
     batch, noisy_latents = toy_batch(size=2), torch.randn(2, 4, 8, 8)
     stacked = unet_input(noisy_latents, batch.mask, batch.masked_image_latents)

@@ -1,0 +1,120 @@
+"""Time and peak memory of each export of a large canvas.
+
+    python -m benchmarks.export
+
+Each export runs in a process of its own, and the peak of its resident memory is read when it ends. ``nothing`` opens
+the canvas and imports the exporters: what is above it, the export needs. The canvas is made once, of noise, and
+is removed in the end.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from lit_outpaint.canvas.export import FORMATS, write_exports
+from lit_outpaint.canvas.geometry import Box
+from lit_outpaint.canvas.png import write_png
+from lit_outpaint.canvas.store import Canvas
+
+REPORT = Path(__file__).parent / "reports" / "export.json"
+SIZES = ("200000x512", "20000x4096", "16000x1024")
+_COLUMN_PX = 512
+_MIB = 1 << 20
+
+
+def main() -> None:
+    """Run every export at every size, or the one export that the parent process asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--sizes", nargs="+", default=list(SIZES), help="widths and heights in pixels")
+    parser.add_argument("--formats", nargs="+", default=["png", *FORMATS], help="what to export")
+    parser.add_argument("--dir", help="where to make the canvases; a temporary directory when absent")
+    parser.add_argument("--one", nargs=2, metavar=("FORMAT", "DIR"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        export_one(args.one[0], Path(args.one[1]))
+        return
+    rows = {}
+    for size in args.sizes:
+        with tempfile.TemporaryDirectory(dir=args.dir) as place:
+            make_canvas(Path(place), *map(int, size.split("x")))
+            for name in ["nothing", *args.formats]:
+                row = rows[f"{size} {name}"] = measure(name, Path(place))
+                print(f"{size:>14s} {name:9s}", *(f"{key} {value}" for key, value in row.items()), flush=True)
+        write_report({"sizes": args.sizes}, rows)  # After each size: the whole takes minutes.
+
+
+def make_canvas(directory: Path, width: int, height: int) -> None:
+    """A canvas of one image, written in columns so that it need not fit into memory."""
+    canvas = Canvas.create(directory, _noise(_COLUMN_PX, _COLUMN_PX, 0), reserve=Box(0, 0, width, height))
+    array = canvas._array
+    for left in range(0, width, _COLUMN_PX):
+        array[:height, left : left + _COLUMN_PX] = _noise(height, min(_COLUMN_PX, width - left), left)
+    array.attrs["image_box"] = [0, 0, width, height]
+
+
+def _noise(height: int, width: int, seed: int) -> np.ndarray:
+    """Smooth colours under five bits of noise, which pack about as badly as a photograph."""
+    y, x = np.mgrid[:height, :width]
+    smooth = np.stack([y // 32, x // 4, (x + y) // 64], axis=2)
+    return (smooth + np.random.default_rng(seed).integers(0, 32, smooth.shape)).astype(np.uint8)
+
+
+def measure(name: str, directory: Path) -> dict[str, object]:
+    """Run one export in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.export", "--one", name, str(directory)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return {"refused": done.stderr.strip().splitlines()[-1]}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def export_one(name: str, directory: Path) -> None:
+    """Write one format and print seconds, peak memory and size."""
+    canvas = Canvas(directory)  # Not opened by `Canvas.open`, whose checksums would be timed too.
+    out = directory / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    start = time.perf_counter()
+    if name == "png":
+        write_png(canvas, out / "panorama.png")
+    elif name != "nothing":
+        write_exports(canvas, [name], out, {})  # type: ignore[list-item]
+    seconds = time.perf_counter() - start
+    written = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    status = Path("/proc/self/status").read_text().split()
+    peak_kib = int(status[status.index("VmHWM:") + 1])  # Not ru_maxrss, which begins with the parent's.
+    shutil.rmtree(out)
+    print(json.dumps({"seconds": round(seconds, 1), "peak_mib": peak_kib // 1024, "written_mib": written // _MIB}))
+
+
+def write_report(settings: dict[str, object], rows: dict[str, dict[str, object]]) -> None:
+    """Write the rows with the machine and versions."""
+    report = {
+        "benchmark": "export",
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "machine": {
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "load_after": round(os.getloadavg()[0], 2),
+        },
+        "versions": {library: version(library) for library in ("zarr", "numpy", "pillow", "pyvips")},
+        "settings": settings,
+        "rows": rows,
+    }
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""A whole outpainting run: flat memory and time, windows in batches against one by one, hidden waits for captions.
+
+    python -m benchmarks.outpaint
+    python -m benchmarks.outpaint --measure flat --steps 1000
+
+``flat`` grows one canvas to the right and compares its end with its beginning: resident memory, wall and CPU time of a
+step. ``wavefront`` fills the same rectangle one window at a time and in batches, and compares the pixels. ``latency``
+grows a canvas with a captioner that takes its time, one that does not look at the picture, and compares with one that
+answers at once. Beside wall time stands CPU time, which a busy machine disturbs less.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.timing import write_report
+from lit_outpaint.canvas.journal import StepRecord
+from lit_outpaint.canvas.plan import parse_plan
+from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.captions.rules import RuleCaptioner
+from lit_outpaint.outpainter import Outpainter, OutpainterConfig
+from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
+from lit_outpaint.protocols import Written
+
+MEASURES = ("flat", "wavefront", "latency")
+GLOBAL_CAPTION = "a wide view at dusk under a cloudy sky: a meadow with a red barn, a lake, and a forest"
+_WARM_STEPS = 20
+
+
+def main() -> None:
+    """Take the measures that are asked for and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--measure", nargs="+", choices=MEASURES, default=list(MEASURES), help="what to measure")
+    parser.add_argument("--model", default="models/scapes/outpaint", help="outpainting pipeline")
+    parser.add_argument("--num_inference_steps", type=int, default=25, help="denoising steps per window")
+    parser.add_argument("--steps", type=int, default=1000, help="flat: steps to the right")
+    parser.add_argument("--windows", type=int, nargs=2, default=[12, 6], help="wavefront: columns and rows")
+    parser.add_argument("--batch_size", type=int, nargs="+", default=[1, 8], help="wavefront: windows drawn together")
+    parser.add_argument("--latency_ms", type=int, default=200, help="latency: of one caption")
+    parser.add_argument("--latency_steps", type=int, default=20, help="latency: steps to the right")
+    parser.add_argument("--device", default="cpu", help="torch device")
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    pipeline = load_pipeline(args.model).to(args.device)
+    rows: dict[str, dict[str, Any]] = {}
+    if "flat" in args.measure:
+        rows["flat"] = flat(pipeline, args.steps, args.num_inference_steps)
+    if "wavefront" in args.measure:
+        rows |= wavefront(pipeline, args.windows, args.batch_size, args.num_inference_steps)
+    if "latency" in args.measure:
+        rows["latency"] = latency(pipeline, args.latency_steps, args.latency_ms / 1e3, args.num_inference_steps)
+    write_report("outpaint", vars(args), rows)
+
+
+class Clock:
+    """A callback that notes wall time, CPU time and memory after each step."""
+
+    def __init__(self) -> None:
+        self.marks = [self._now()]
+
+    def __call__(self, record: StepRecord) -> None:
+        """Note the end of a step."""
+        self.marks.append(self._now())
+
+    def _now(self) -> tuple[float, float, float]:
+        return time.perf_counter(), time.process_time(), resident_mib()
+
+    def median_ms(self, first: int, last: int, clock: int) -> float:
+        """Median time of the steps from ``first`` to ``last``; clock 0 is wall, 1 is CPU."""
+        times = [after[clock] - before[clock] for before, after in zip(self.marks, self.marks[1:], strict=False)]
+        return round(1e3 * statistics.median(times[first:last]), 1)
+
+
+def flat(pipeline: OutpaintPipeline, steps: int, num_inference_steps: int) -> dict[str, Any]:
+    """One canvas, many steps to the right: the last against the first after a warm-up."""
+    clock = Clock()
+    span = min(100, (steps - _WARM_STEPS) // 2)
+    with tempfile.TemporaryDirectory() as place:
+        _run(pipeline, Path(place), f"right:{steps}", clock, num_inference_steps=num_inference_steps)
+        whole = Canvas.open(Path(place)).num_steps  # Every strip's checksum is computed again.
+    early, late = (_WARM_STEPS, _WARM_STEPS + span), (steps - span, steps)
+    row: dict[str, Any] = {"steps": steps, "steps_with_changed_pixels": steps - whole}
+    for name, number in (("wall_ms", 0), ("cpu_ms", 1)):
+        before, after = (clock.median_ms(*part, number) for part in (early, late))
+        row |= {f"{name}_early": before, f"{name}_late": after, f"{name}_ratio": round(after / before, 3)}
+    memory = [clock.marks[step][2] for step in (_WARM_STEPS, steps)]
+    return row | {"mib_early": memory[0], "mib_late": memory[1], "mib_ratio": round(memory[1] / memory[0], 3)}
+
+
+def wavefront(
+    pipeline: OutpaintPipeline, windows: list[int], batch_sizes: list[int], num_inference_steps: int
+) -> dict[str, dict[str, Any]]:
+    """The same rectangle with each batch size; the first is what the others are compared with."""
+    side = pipeline.window_px
+    width, height = (side + (count - 1) * side // 2 for count in windows)
+    rows: dict[str, dict[str, Any]] = {}
+    pixels: list[np.ndarray] = []
+    for size in batch_sizes:
+        with tempfile.TemporaryDirectory() as place:
+            wall, cpu = time.perf_counter(), time.process_time()
+            plan = f"to:{width}x{height}"
+            canvas = _run(pipeline, Path(place), plan, num_inference_steps=num_inference_steps, batch_size=size)
+            seconds = (time.perf_counter() - wall, time.process_time() - cpu)
+            pixels.append(canvas.read(canvas.box))
+        differing = int((pixels[-1] != pixels[0]).any(axis=-1).sum())
+        rows[f"wavefront, batch {size}"] = {
+            "steps": canvas.num_steps,
+            "wall_s": round(seconds[0], 1),
+            "cpu_s": round(seconds[1], 1),
+            "pixels_that_differ": differing,
+        }
+    first = rows[f"wavefront, batch {batch_sizes[0]}"]
+    for row in rows.values():
+        row["times_faster"] = round(first["wall_s"] / row["wall_s"], 2)
+    return rows
+
+
+class _Patient(RuleCaptioner):
+    """Rules that take their time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def next_local(self, **told: Any) -> Written:
+        time.sleep(self._seconds)
+        return super().next_local(**told)
+
+
+def latency(pipeline: OutpaintPipeline, steps: int, seconds: float, num_inference_steps: int) -> dict[str, Any]:
+    """Seconds that a slow captioner adds to a run, against what waiting for each caption would add."""
+    taken = []
+    for wait in (0.0, seconds):
+        with tempfile.TemporaryDirectory() as place:
+            started = time.perf_counter()
+            patient = _Patient(wait)
+            _run(pipeline, Path(place), f"right:{steps}", captioner=patient, num_inference_steps=num_inference_steps)
+            taken.append(time.perf_counter() - started)
+    added, waits = taken[1] - taken[0], steps * seconds
+    return {
+        "steps": steps,
+        "without_s": round(taken[0], 2),
+        "with_s": round(taken[1], 2),
+        "waits_s": round(waits, 2),
+        "hidden": round(1 - added / waits, 3),
+    }
+
+
+def resident_mib() -> float:
+    """Memory of this process that is resident now."""
+    status = Path("/proc/self/status").read_text().split()
+    return round(int(status[status.index("VmRSS:") + 1]) / 1024, 1)
+
+
+def _run(
+    pipeline: OutpaintPipeline,
+    directory: Path,
+    plan: str,
+    clock: Clock | None = None,
+    captioner: RuleCaptioner | None = None,
+    **sampling: Any,
+) -> Canvas:
+    side = pipeline.window_px
+    image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    outpainter = Outpainter(pipeline, captioner, OutpainterConfig(**sampling))
+    canvas = Canvas.create(directory, image, chunk_px=side)
+    return outpainter.run(canvas, parse_plan(plan), GLOBAL_CAPTION, [clock] if clock else [])
+
+
+if __name__ == "__main__":
+    main()
