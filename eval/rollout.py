@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lit_outpaint.canvas.geometry import Box, Direction, next_window
+from lit_outpaint.canvas.geometry import Box, Direction, new_box, next_window
 from lit_outpaint.canvas.seeding import window_generator
 
 Pixels = NDArray[np.uint8]
@@ -102,13 +102,13 @@ class Draws(Protocol):
     def draw(
         self,
         known: Pixels,
-        direction: Direction,
+        new: Sequence[Box],
         local_captions: Sequence[str],
         global_captions: Sequence[str],
         views: Sequence[Pixels],
         generators: Sequence[torch.Generator],
     ) -> Pixels:
-        """Fill the growing side of windows ``(B, H, W, 3)``."""
+        """Fill the new boxes of windows ``(B, H, W, 3)``."""
         ...
 
 
@@ -182,7 +182,7 @@ def _step(
     windows = [geometry.window_at(canvas, step + 1) for canvas in grown]
     drawn = outpainter.draw(
         np.stack(windows),
-        geometry.direction,
+        [new_box(geometry.direction, geometry.stride_px, geometry.window_px)] * len(walks),
         [walk.local_captions[step] for walk in walks],
         [walk.global_caption for walk in walks],
         [geometry.end(canvas, view_px) for canvas in canvases],

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import logging
+import platform
 import shlex
 import sys
 import warnings
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
 from jsonargparse import Namespace, set_parsing_settings
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -40,7 +42,7 @@ class OneLineParser(LightningArgumentParser):
 
 
 class RunRecord(SaveConfigCallback):
-    """Saves ``config.yaml`` (everything) and ``run.json`` (command, seed, versions) in the run directory."""
+    """Saves ``config.yaml`` (everything) and ``run.json`` (command, seed, machine, versions) in the run directory."""
 
     def __init__(self, *args: Any, command: Sequence[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -52,6 +54,7 @@ class RunRecord(SaveConfigCallback):
         record = {
             "command": shlex.join(["python", "-m", "lit_outpaint", *self.command]),
             "seed": self.config["seed_everything"],
+            "machine": _machine(trainer),
             "versions": {name: _version(name) for name in RECORDED_PACKAGES},
         }
         (Path(trainer.log_dir) / "run.json").write_text(json.dumps(record, indent=2) + "\n")
@@ -164,6 +167,14 @@ def _loggers(run_dir: Path) -> list[Namespace]:
         Namespace(class_path="lit_outpaint.run_logger.RunLogger", init_args=Namespace(run_dir=str(run_dir))),
         Namespace(class_path="lightning.pytorch.loggers.TensorBoardLogger", init_args=board),
     ]
+
+
+def _machine(trainer: Trainer) -> str:
+    """What the run computes on, for example ``x86_64, 2 CPU threads``."""
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        return f"{trainer.world_size} x {torch.cuda.get_device_name(device)}"
+    return f"{platform.machine()}, {trainer.world_size * torch.get_num_threads()} CPU threads"
 
 
 def _version(package: str) -> str:

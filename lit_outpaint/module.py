@@ -6,8 +6,8 @@ model_pred  = unet([noisy latents, mask, masked-image latents], t, W)
 loss        = MSE(model_pred, target) over the region that counts
 """
 
+import logging
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,8 +21,8 @@ from lit_outpaint.callbacks.averaged_weights import AveragedWeights
 from lit_outpaint.checkpoint import check_shapes
 from lit_outpaint.conditions import drop_conditions, encode_views, without_captions
 from lit_outpaint.data.batch import OutpaintBatch
-from lit_outpaint.data.fingerprint import require_same_encoders
-from lit_outpaint.data.schema import Card
+from lit_outpaint.data.fingerprint import is_hub_name, require_same_encoders
+from lit_outpaint.data.schema import Card, ShardError
 from lit_outpaint.diffusion.dropout import DropoutConfig
 from lit_outpaint.diffusion.guidance import guide
 from lit_outpaint.diffusion.loss import region_weights, weighted_mse
@@ -37,6 +37,8 @@ from lit_outpaint.models.ema import Ema, EmaConfig
 from lit_outpaint.models.encoders import FrozenEncoders, check_parts, family_dims, family_scaling_factor, sample_latents
 from lit_outpaint.models.unet import ModelConfig, load_unet, unet_input
 from lit_outpaint.optim import OptimConfig, build_lr_schedule, build_optimizer
+
+log = logging.getLogger(__name__)
 
 # Hyperparameters are stored as these objects; checkpoints load with weights_only=True.
 add_safe_globals([ContextConfig, DropoutConfig, EmaConfig, FullAttention, ModelConfig, ObjectiveConfig, OptimConfig])
@@ -95,9 +97,17 @@ class OutpaintModule(LightningModule):
             self.check_features(card)
 
     def check_features(self, card: Card) -> None:
-        """Refuse a shard set that other encoders made, where the family is at hand to compare."""
-        if self.config.vision is None and Path(self.config.pretrained).is_dir():
-            require_same_encoders(card, Path(self.config.pretrained))
+        """Refuse a shard set that other encoders made, where the encoders are at hand to compare."""
+        config = self.config
+        try:
+            require_same_encoders(card, config.pretrained, config.vision)
+        except ShardError:
+            raise
+        except ValueError as error:
+            # Training reads features, so that a machine without network may lack the encoders of a hub model.
+            if not any(is_hub_name(name) for name in (config.pretrained, config.vision) if name is not None):
+                raise
+            log.warning("the encoders that made the features cannot be compared with the model's: %s", error)
 
     def training_step(self, batch: OutpaintBatch, batch_idx: int) -> Tensor:
         """Regress the target of one random timestep per sample."""

@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lit_outpaint.canvas.edits import Edit
+
 RUN_NAME = "run.yaml"
 _PACKAGES = ("lit-outpaint", "torch", "diffusers", "transformers", "numpy", "pillow", "zarr")
 _SECRET = re.compile(r"(?:^|[._-])(?:api_?key|key|token|secret|password|credentials?)$", re.IGNORECASE)
@@ -31,6 +33,8 @@ class RunRecord(BaseModel):
     """Every setting, defaults included."""
     steps: list[str]
     """The plan as it was given, then what was added by each resume."""
+    edits: list[Edit] = []
+    """Steps that were drawn again, oldest first."""
     finished: bool
     """Whether all steps are done and the picture is written."""
     image_sha256: str

@@ -56,7 +56,8 @@ def unknown_flags(command: str) -> list[str]:
     """The flags of a ``python -m`` line that the help of its verb does not name."""
     _, _, module, *words = shlex.split(command)
     verb, flags = words[0], [word.split("=")[0] for word in words if word.startswith("-")]
-    text = help_text(module, (verb,)).replace("_", "-")
+    source = words.index("--source") if "--source" in words else len(words)  # Each source has flags of its own.
+    text = help_text(module, (verb, *words[source : source + 2])).replace("_", "-")
     assert "usage" in text.lower(), f"python -m {module} {verb} --help prints no help"
     names = {flag: re.escape(flag.replace("_", "-")) for flag in flags}
     return [flag for flag, name in names.items() if not re.search(rf"(?<![\w-]){name}(?![\w-])", text)]
@@ -193,7 +194,7 @@ def test_captioner_of_the_recipe_is_a_captioner() -> None:
     exec("\n".join(line.removeprefix("   ") for line in block.splitlines()), namespace)
     captioner = namespace["EchoCaptioner"]()
     assert isinstance(captioner, Captioner)
-    assert captioner.summarise(["a lake", "a hill"]) == "a lake"
+    assert captioner.summarise(["a lake", "a hill"]).text == "a lake"
 
 
 # --- files

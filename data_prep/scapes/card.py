@@ -13,21 +13,20 @@ PARTS = {
     "probe": "segmentation probe (the judge) and scene classifier (features of IS)",
     "eval_clip": "evaluation CLIP, open_clip format",
     "base": "text-to-image U-Net, stock UNet2DConditionModel",
+    "lm": "ScapesLM, chat model in the stock Llama layout, trained on captions alone (docs/scapes_lm.md)",
     "outpaint": "9-channel U-Net and context encoder, fine-tuned from the base",
 }
 """What each part is, in the order of training."""
 
 COMMANDS = """\
-python -m data_prep.scapes.train_vae       --work runs/family --out models/scapes
-python -m data_prep.scapes.train_clip      --work runs/family --out models/scapes
-python -m data_prep.scapes.train_probe     --work runs/family --out models/scapes --seed 2
-python -m data_prep.scapes.train_eval_clip --work runs/family --out models/scapes --seed 1
-python -m data_prep.scapes.train_base      --work runs/family --out models/scapes
+python -m data_prep.scapes.train_vae       --work runs/family --out models/scapes --minutes 23
+python -m data_prep.scapes.train_clip      --work runs/family --out models/scapes --minutes 6
+python -m data_prep.scapes.train_probe     --work runs/family --out models/scapes --minutes 6 --seed 2
+python -m data_prep.scapes.train_eval_clip --work runs/family --out models/scapes --minutes 9 --seed 1
+python -m data_prep.scapes.train_base      --work runs/family --out models/scapes --minutes 41
 python -m data_prep all --source scapes --out runs/data --windows 4000 --panoramas 64 --eval_windows 1024 --bf16 true
 python -m lit_outpaint fit -c experiments/scapes.yaml
-python -m lit_outpaint export runs/scapes/last.ckpt --out models/scapes/outpaint --half
-python -m lit_outpaint fit -c experiments/scapes_plain.yaml
-python -m lit_outpaint export runs/scapes_plain/last.ckpt --out models/scapes/outpaint --half
+python -m data_prep.scapes.ship_outpaint   --run runs/scapes --out models/scapes
 python -m eval family --models models/scapes --data runs/data --out runs/family_scores
 python -m eval run --checkpoint models/scapes/outpaint --data runs/data --out runs/scores"""
 
@@ -63,7 +62,10 @@ A complete, tiny latent-diffusion family for 128 px windows of the scapes world,
 {training_table(notes)}
 
 Minutes are wall time on a machine that was shared with other work, so steps count for more. Every part is trained by
-one command; each goes on from its last checkpoint when it is started again, also with more `--minutes`:
+one command; each goes on from its last checkpoint when it is started again, also with more `--minutes`. So it was with
+two: `base` was trained with `--minutes 26` and then 41, `eval_clip` with 5 and then 9, and their learning rate fell
+twice. The rendered windows are older than two corrections of the drawing, of a pixel or so (rounding at a view's edge,
+the igloo's door).
 
 ```
 {COMMANDS}

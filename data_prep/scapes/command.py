@@ -5,6 +5,7 @@ import json
 import logging
 import platform
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -25,11 +26,16 @@ def arguments(description: str | None, *, minutes: float, lr: float, windows: in
 
 
 def record(args: argparse.Namespace, part: str, spent: dict[str, float], parameters: int) -> None:
-    """Note in ``training.json`` of the family what a part took: seed, steps, minutes, windows, size, machine."""
-    path = args.out / "training.json"
-    notes = json.loads(path.read_text()) if path.exists() else {}
+    """Note what training a part took: seed, rate, windows, steps, minutes, size, machine."""
     machine = f"{platform.machine()}, {torch.get_num_threads()} CPU threads"
     settings = {"seed": args.seed, "lr": args.lr, "windows": args.windows}
     measured = {"steps": int(spent["steps"]), "minutes": round(spent["minutes"], 1), "parameters": parameters}
-    notes[part] = {**settings, **measured, "machine": machine, "torch": torch.__version__}
+    note(args.out, part, {**settings, **measured, "machine": machine, "torch": torch.__version__})
+
+
+def note(family: Path, part: str, taken: dict[str, Any]) -> None:
+    """Enter a part into ``training.json`` of the family, which the model card is made of."""
+    path = family / "training.json"
+    notes = json.loads(path.read_text()) if path.exists() else {}
+    notes[part] = taken
     path.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n")

@@ -10,8 +10,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
+from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 
 from lit_outpaint.models.context import Context
 
@@ -77,22 +78,49 @@ class BiasedAttentionProcessor:
             _split_heads(projected, attn.heads)
             for projected in (attn.to_q(hidden_states), attn.to_k(source), attn.to_v(source))
         )
-        bias = None
-        if encoder_hidden_states is not None and key_bias is not None:
-            bias = _as_logit_bias(key_bias, rows=source.shape[1]).to(query.dtype)
-        attended = scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        if encoder_hidden_states is None or key_bias is None:
+            attended = scaled_dot_product_attention(query, key, value)
+        else:
+            attended = biased_attention(query, key, value, key_bias)
         hidden_states = attn.to_out[0](attended.transpose(1, 2).flatten(2))
         return attn.to_out[1](hidden_states)
+
+
+def biased_attention(
+    query: Float[Tensor, "b heads n c"],
+    key: Float[Tensor, "b heads l c"],
+    value: Float[Tensor, "b heads l c"],
+    key_bias: Float[Tensor, "*b rows"],
+) -> Float[Tensor, "b heads n c"]:
+    """Softmax attention with a bias on the logits of each key, ``softmax(q k / sqrt(c) + key_bias) v``.
+
+    The bias goes in as one more channel, 1 in the queries and ``key_bias * sqrt(c)`` in the keys. As a mask that learns
+    it would shut out PyTorch's fused kernels.
+
+    Args:
+        query: of every position.
+        key: of every context row.
+        value: of every context row.
+        key_bias: one value per context row, for all samples or for each.
+
+    Raises:
+        ValueError: the bias does not have one value per context row.
+    """
+    rows, channels = key.shape[2:]
+    if key_bias.shape[-1] != rows:
+        raise ValueError(f"key_bias must have one value per context row ({rows}), got shape {tuple(key_bias.shape)}")
+    column = torch.atleast_2d(key_bias)[:, None, :, None] * channels**0.5
+    column = column.to(key.dtype).expand(*key.shape[:3], 1)
+    unused = -(channels + 1) % 8  # fused kernels on GPUs want channels in multiples of 8
+    attended = scaled_dot_product_attention(
+        pad(pad(query, (0, 1), value=1.0), (0, unused)),
+        pad(torch.cat([key, column], dim=-1), (0, unused)),
+        pad(value, (0, 1 + unused)),
+        scale=channels**-0.5,
+    )
+    return attended[..., :channels]
 
 
 def _split_heads(projected: Tensor, heads: int) -> Tensor:
     """(B, N, heads * C) to (B, heads, N, C)."""
     return projected.unflatten(-1, (heads, -1)).transpose(1, 2)
-
-
-def _as_logit_bias(key_bias: Tensor, rows: int) -> Tensor:
-    """Shape a bias of (L,) or (B, L) so that it broadcasts over heads and queries."""
-    if key_bias.shape[-1] != rows:
-        raise ValueError(f"key_bias must have one value per context row ({rows}), got shape {tuple(key_bias.shape)}")
-    batched = torch.atleast_2d(key_bias)
-    return batched[:, None, None, :]

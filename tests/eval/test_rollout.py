@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from eval.rollout import Geometry, Walk, changed_pixels, panorama_seed, roll_out
-from lit_outpaint.canvas.geometry import Box, Direction, outpaint_mask
+from lit_outpaint.canvas.geometry import Box, Direction, box_mask
 
 WINDOW, STRIDE = 16, 8
 QUIET = {"view_px": WINDOW, "report": lambda line: None}
@@ -21,14 +21,14 @@ class NoisePainter:
     def draw(
         self,
         known: np.ndarray,
-        direction: Direction,
+        new: Sequence[Box],
         local_captions: Sequence[str],
         global_captions: Sequence[str],
         views: Sequence[np.ndarray],
         generators: Sequence[torch.Generator],
     ) -> np.ndarray:
         self.calls.append((len(known), [view.shape for view in views]))
-        mask = outpaint_mask(direction, STRIDE / WINDOW, WINDOW, WINDOW)[0, ..., None].numpy() > 0.5
+        mask = np.stack([box_mask(box, WINDOW, WINDOW)[0, ..., None].numpy() > 0.5 for box in new])
         noise = [torch.randint(1, 256, (WINDOW, WINDOW, 3), generator=generator).numpy() for generator in generators]
         drawn = np.where(mask, np.stack(noise), known).astype(np.uint8)
         if self.spoil:
