@@ -199,8 +199,8 @@ def _check_room(directory: Path, more_px: int) -> None:
     wanted, room = 3 * more_px, shutil.disk_usage(place)
     if wanted > room.free and room.total:  # A file system without a size is refused when it is written to.
         raise ValueError(
-            f"the canvas may take {wanted / 1e9:.2g} GB more, but only {room.free / 1e9:.2g} GB are left where {directory} "
-            "is; free some, or draw less"
+            f"the canvas may take {wanted / 1e9:.2g} GB more, but only {room.free / 1e9:.2g} GB are left for "
+            f"{directory}; free some, or draw less"
         )
 
 

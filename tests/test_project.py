@@ -66,12 +66,11 @@ def unknown_flags(command: str) -> list[str]:
 # --- code
 
 
-def test_imports_go_in_the_agreed_direction(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
-
-    monkeypatch.chdir(ROOT)
-    status = lint_imports(no_cache=True)
-    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+def test_imports_go_in_the_agreed_direction() -> None:
+    # In a process of its own: it switches off the loggers of the one it runs in.
+    code = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True))"
+    linted = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert linted.returncode == 0, linted.stdout + linted.stderr
 
 
 def test_every_module_imports() -> None:

@@ -363,7 +363,7 @@ def _run_in_a_process(processes: Any, argv: list[str], kill_after: Callable[[], 
     process.start()
     if kill_after is not None:
         kill_after()
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()  # SIGKILL; nothing when it has just ended by itself
     process.join()
     return process.exitcode
 
