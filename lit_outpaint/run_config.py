@@ -67,6 +67,5 @@ def plan_given(settings: Namespace) -> Plan:
         raise ValueError(f"a plan is given by one of --{', --'.join(PLANS)}, got --{' and --'.join(given)}")
     if settings.plan is not None:
         return read_plan(Path(settings.plan))
-    return (
-        parse_plan({"steps": "", "to": "to:", "loop": "loop:"}[given[0]] + str(settings[given[0]])) if given else Plan()
-    )
+    prefixes = {"steps": "", "to": "to:", "loop": "loop:"}
+    return parse_plan(f"{prefixes[given[0]]}{settings[given[0]]}") if given else Plan()
