@@ -24,9 +24,9 @@ from eval.functional.psnr import psnr
 from eval.judge import JudgeConfig, Reading
 from eval.outputs import check_out, provenance, write_outputs
 from eval.report.page import Page
-from eval.rollout import Pixels
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
 from lit_outpaint.data.evalset import EvalWindow, WindowFacts
+from lit_outpaint.rollout import Pixels
 
 RETRIEVAL_GROUP = 64
 

@@ -17,8 +17,8 @@ from eval.functional.inception_score import inception_score, probability_sums, s
 from eval.functional.seam import seam_score
 from eval.judge import Judge, JudgeConfig, Reading, strip_of
 from eval.questions import QUESTIONS, Question
-from eval.rollout import Geometry, Pixels
 from lit_outpaint.data.evalset import EvalPanorama
+from lit_outpaint.rollout import Geometry, Pixels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,10 @@ from eval.outpaint_scores import Evidence
 from eval.outputs import check_out, provenance, write_outputs
 from eval.report.loss_curve import read_loss_curve
 from eval.report.page import Note, Page, PanoramaCard
-from eval.rollout import Geometry, Pixels, Rollout, Walk, roll_out
 from lit_outpaint.canvas.geometry import Direction
 from lit_outpaint.data.evalset import EvalPanorama, WindowFacts
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
+from lit_outpaint.rollout import Geometry, Pixels, Rollout, Walk, roll_out
 
 
 @dataclass(frozen=True, kw_only=True)

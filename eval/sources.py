@@ -10,11 +10,11 @@ from PIL import Image, UnidentifiedImageError
 
 from eval.clip import EvaluationClip
 from eval.judge import Judge, JudgeConfig
-from eval.rollout import Geometry, Pixels
 from lit_outpaint.data.evalset import EvalPanorama, EvalWindow, evalset_dir, read_panoramas, read_windows
 from lit_outpaint.export import load_checkpoint_pipeline
 from lit_outpaint.models.probe import ScapesProbe
 from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
+from lit_outpaint.rollout import Geometry, Pixels
 
 PROBE, EVAL_CLIP = "probe", "eval_clip"
 

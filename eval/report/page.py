@@ -16,7 +16,7 @@ from eval.figures import HEADERS, Figure, missed_line
 from eval.report.charts import Line, line_chart
 from eval.report.loss_curve import LossCurve
 from eval.report.style import STYLE
-from eval.rollout import Geometry, Pixels
+from lit_outpaint.rollout import Geometry, Pixels
 
 
 class Note(NamedTuple):

@@ -11,8 +11,8 @@ from eval.figures import Figure, Target
 from eval.functional.bootstrap import Estimate
 from eval.report.loss_curve import LossCurve
 from eval.report.page import Note, Page, PanoramaCard, data_uri, render
-from eval.rollout import Geometry
 from lit_outpaint.canvas.geometry import Direction
+from lit_outpaint.rollout import Geometry
 
 HOSTILE = '<script>alert("x")</script> & <img src=x onerror=alert(1)>'
 VOID = {"meta", "img", "br", "line", "polyline"}

@@ -1,4 +1,4 @@
-"""Widening many panoramas side by side: step k of all of them in batches, then step k + 1.
+"""Widening many panoramas side by side, for evaluation: step k of all of them in batches, then step k + 1.
 
 The windows are drawn by ``Outpainter.draw``, as in the product, with the noise that ``outpaint --seed`` would use. The
 canvases of the evaluation are short, so they live in memory.
@@ -6,7 +6,7 @@ canvases of the evaluation are short, so they live in memory.
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -96,6 +96,7 @@ class Rollout(NamedTuple):
     """``(walks, steps)``: pixels known before a step that were different after it."""
 
 
+@runtime_checkable
 class Draws(Protocol):
     """What a rollout asks of an outpainter; see ``Outpainter.draw``."""
 

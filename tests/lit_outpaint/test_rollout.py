@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from eval.rollout import Geometry, Walk, changed_pixels, panorama_seed, roll_out
 from lit_outpaint.canvas.geometry import Box, Direction, box_mask
+from lit_outpaint.rollout import Geometry, Walk, changed_pixels, panorama_seed, roll_out
 
 WINDOW, STRIDE = 16, 8
 QUIET = {"view_px": WINDOW, "report": lambda line: None}
