@@ -1,6 +1,7 @@
 """What the U-Net is told about a batch: completed from pixels, dropped for guidance, left out for sampling."""
 
-import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.views import blank_masked, visible_crop
@@ -26,9 +27,8 @@ def encode_views(batch: OutpaintBatch, encoders: FrozenEncoders) -> OutpaintBatc
     return batch._replace(masked_image_latents=masked_image_latents, visual_features=visual_features)
 
 
-def drop_conditions(batch: OutpaintBatch, config: DropoutConfig) -> OutpaintBatch:
-    """Drop captions and visual features of some samples, drawn by the device's own random numbers."""
-    uniform = torch.rand(len(batch.mask), device=batch.mask.device)
+def drop_conditions(batch: OutpaintBatch, config: DropoutConfig, uniform: Float[Tensor, " b"]) -> OutpaintBatch:
+    """Drop captions and visual features of some samples, as one uniform number per sample decides."""
     drop_text, drop_visual = drop_masks(uniform, config.text, config.visual, config.both)
     assert batch.visual_features is not None
     return batch._replace(

@@ -23,6 +23,7 @@ from lit_outpaint.conditions import drop_conditions, encode_views, without_capti
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.fingerprint import is_hub_name, require_same_encoders
 from lit_outpaint.data.schema import Card, ShardError
+from lit_outpaint.diffusion.draws import BatchDraws
 from lit_outpaint.diffusion.dropout import DropoutConfig
 from lit_outpaint.diffusion.guidance import guide
 from lit_outpaint.diffusion.loss import region_weights, weighted_mse
@@ -111,13 +112,20 @@ class OutpaintModule(LightningModule):
 
     def training_step(self, batch: OutpaintBatch, batch_idx: int) -> Tensor:
         """Regress the target of one random timestep per sample."""
-        batch = drop_conditions(self.complete(batch), self.dropout)
-        latents = sample_latents(batch.moments, self.scaling_factor)
-        noise = torch.randn_like(latents)
-        timesteps = torch.randint(0, len(self.alphas_cumprod), (len(latents),), device=self.device)
+        draws = self.batch_draws()
+        batch = drop_conditions(self.complete(batch), self.dropout, draws.uniform(len(batch.mask)))
+        latents = sample_latents(batch.moments, self.scaling_factor, draws.normal(batch.moments.chunk(2, dim=1)[0]))
+        noise = draws.normal(latents)
+        timesteps = draws.integers(len(latents), len(self.alphas_cumprod))
         loss = self.denoising_loss(batch, latents, noise, timesteps)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(latents))
         return loss
+
+    def batch_draws(self) -> BatchDraws:
+        """The random numbers of this rank's part of the training batch; the run's seed is the process's."""
+        run, number = self.trainer, self.trainer.fit_loop.total_batch_idx
+        rank, world_size = run.global_rank, run.world_size
+        return BatchDraws(torch.initial_seed(), number, rank=rank, world_size=world_size, device=self.device)
 
     def denoising_loss(self, batch: OutpaintBatch, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """Error of the prediction for given noise and timesteps."""
@@ -175,7 +183,8 @@ class OutpaintModule(LightningModule):
         """Error for the same noise in every epoch, at timesteps spread evenly over the schedule."""
         batch = self.complete(batch)
         generator = torch.Generator().manual_seed(batch_idx)
-        latents = sample_latents(batch.moments.cpu(), self.scaling_factor, generator).to(self.device)
+        spread = torch.randn(batch.moments.chunk(2, dim=1)[0].shape, generator=generator).to(self.device)
+        latents = sample_latents(batch.moments, self.scaling_factor, spread)
         noise = torch.randn(latents.shape, generator=generator).to(self.device)
         timesteps = torch.linspace(0, len(self.alphas_cumprod) - 1, len(latents), device=self.device).long()
         return self.denoising_loss(batch, latents, noise, timesteps)

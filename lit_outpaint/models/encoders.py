@@ -149,11 +149,10 @@ def latent_mode(moments: Float[Tensor, "b m h w"], scaling_factor: float) -> Flo
 
 
 def sample_latents(
-    moments: Float[Tensor, "b m h w"], scaling_factor: float, generator: torch.Generator | None = None
+    moments: Float[Tensor, "b m h w"], scaling_factor: float, noise: Float[Tensor, "b c h w"]
 ) -> Float[Tensor, "b c h w"]:
-    """Draw scaled latents from moments, as ``DiagonalGaussianDistribution`` of diffusers does."""
+    """Make scaled latents of moments and unit noise, as ``DiagonalGaussianDistribution`` of diffusers does."""
     mean, log_variance = moments.chunk(2, dim=1)
-    noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
     return (mean + (log_variance.clamp(-30, 20) / 2).exp() * noise) * scaling_factor
 
 

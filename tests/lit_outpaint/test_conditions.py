@@ -12,7 +12,7 @@ from lit_outpaint.testing import toy_batch
 def test_dropped_captions_are_the_empty_one_and_dropped_pictures_zeros() -> None:
     batch = toy_batch()
     for shares in ({"text": 1.0, "visual": 0.0, "both": 0.0}, {"text": 0.0, "visual": 1.0, "both": 0.0}):
-        dropped = drop_conditions(batch, DropoutConfig(**shares))
+        dropped = drop_conditions(batch, DropoutConfig(**shares), torch.rand(4))
         for name in ("text_local", "text_global"):
             expected = batch.text_empty.expand_as(batch.text_local) if shares["text"] else getattr(batch, name)
             assert torch.equal(getattr(dropped, name), expected)
