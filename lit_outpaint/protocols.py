@@ -6,7 +6,7 @@ Implementations need no base class; a YAML names them by ``class_path``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -95,16 +95,56 @@ class Captioner(Protocol):
         ...
 
 
+class SampleId(NamedTuple):
+    """Which picture of an evaluation a row is. Whatever is random or split in a metric hangs on it alone."""
+
+    key: str
+    """Of the panorama, or of the picture where it is no panorama."""
+    step: int = 0
+    """How many steps had been taken when the window was whole; 0 is the start window."""
+
+    def __str__(self) -> str:
+        return f"{self.key}/{self.step}"
+
+
+class NotComputable(ValueError):
+    """A metric has too little to be computed from; to be reported as such, never as 0."""
+
+
+View = Literal["window", "strip", "panorama"]
+"""What a metric looks at: the window of a step, the part of it that the step added, or the whole picture."""
+CaptionOf = Literal["local", "global"]
+
+
 @runtime_checkable
 class ImageMetric(Protocol):
-    """A score over pictures, accumulated in batches."""
+    """A score over pictures, accumulated in batches and over ranks."""
 
-    def update(self, generated: Tensor, reference: Tensor, captions: Sequence[str]) -> None:
-        """Take in a batch: pictures ``(B, 3, H, W)`` in [-1, 1], their references and captions."""
+    view: View
+    """Which pictures it wants to be fed."""
+    caption: CaptionOf
+    """Which captions it wants; whole panoramas come with global ones."""
+
+    def update(
+        self, generated: Tensor, reference: Tensor, captions: Sequence[str], samples: Sequence[SampleId]
+    ) -> None:
+        """Take in a batch.
+
+        Args:
+            generated: pictures ``(B, 3, H, W)`` in [-1, 1].
+            reference: the real pictures beside them; for metrics of two sets either may come alone, the other with 0
+                rows.
+            captions: one per picture.
+            samples: one per picture; hand in each sample once over all ranks.
+        """
         ...
 
     def compute(self) -> dict[str, float]:
-        """Return the scores over everything taken in, each under a name that says its definition."""
+        """Return the scores over everything taken in on all ranks, each under a name that says its definition.
+
+        Raises:
+            NotComputable: on every rank alike, when there is too little to compute from.
+        """
         ...
 
     def reset(self) -> None:
