@@ -1,6 +1,6 @@
-"""Work on a SLURM cluster: submit, sweep, status, collect.
+"""Runs on a SLURM cluster, and sweeps with or without one: submit, sweep, status, collect, dashboard.
 
-This layer is not built yet: the package holds its name and its place in the direction of imports (it may build on
-``lit_outpaint``, never the reverse). Until it arrives, a cluster job is a script of your own with one
-``srun python -m lit_outpaint fit -c ...``; Lightning recognises the SLURM environment by itself.
+`sweep_file` reads what to vary, `record` writes down the cells of a sweep, `batch` renders job scripts and `cluster`
+hands them over; `local` runs the same cells without a cluster; `results` and `collect` make one table of what came out.
+Builds on ``lit_outpaint`` and talks to the other packages through their command lines alone.
 """

@@ -1,0 +1,56 @@
+"""One stage of one cell, as a task of an array or a local process runs it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+from slurm.record import Cell, Record, Stage
+from slurm.wandb_results import log_evaluation
+
+
+def cell_number(record: Record, number: int | None, environment: Mapping[str, str]) -> int:
+    """Which cell: the one named, or that of the task of the array.
+
+    Raises:
+        ValueError: neither says, or there is no such cell.
+    """
+    if number is None:
+        task = environment.get("SLURM_ARRAY_TASK_ID", "")
+        if not task.isdigit():
+            raise ValueError("a cell is run by a task of a job array; outside of one give --cell NUMBER")
+        number = int(task)
+    if not 0 <= number < len(record.cells):
+        raise ValueError(f"the sweep has the cells 0 to {len(record.cells) - 1}, got {number}")
+    return number
+
+
+def run_stage(record: Record, cell: Cell, stage: Stage, extra: Sequence[str] = ()) -> int:
+    """Run a stage in this process's place (training) or below it (evaluation).
+
+    Training replaces this process, so that the scheduler's signals reach it and its exit code is the task's.
+
+    Args:
+        record: the sweep.
+        cell: one of its cells.
+        stage: what to do.
+        extra: further arguments of ``fit``, such as the number of devices.
+
+    Returns:
+        The exit code.
+    """
+    if stage == "train":
+        command = fit_command(record, cell, extra)
+        sys.stdout.flush()
+        os.execv(command[0], command)
+    assert cell.evaluate is not None
+    code = subprocess.run([sys.executable, *cell.evaluate], check=False).returncode
+    if code == 0:
+        log_evaluation(record.run_dir(cell))
+    return code
+
+
+def fit_command(record: Record, cell: Cell, extra: Sequence[str] = ()) -> list[str]:
+    """Program and arguments that train a cell."""
+    assert cell.fit is not None
+    return [sys.executable, "-m", "lit_outpaint", *cell.fit, *extra]

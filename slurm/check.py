@@ -1,0 +1,74 @@
+"""Would it run? Asked of the real command lines, before anything is queued or written."""
+
+import contextlib
+import importlib
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from slurm.record import Cell, Record
+
+
+def check_cells(record: Record) -> None:
+    """Parse the command lines of every combination, as ``fit`` and the evaluation themselves do.
+
+    Seeds differ in nothing that a parser could refuse, so that one cell of each combination is asked.
+
+    Raises:
+        ValueError: one of them would be refused; the message names the cell and passes on what the parser says.
+    """
+    combinations: dict[tuple[str, ...], Cell] = {}
+    for cell in record.cells:
+        combinations.setdefault(tuple(cell.labels.values()), cell)
+    for cell in combinations.values():
+        if cell.fit is not None:
+            parse_fit(cell.fit, cell.name)
+        if cell.evaluate is not None:
+            _parse(cell.evaluate[1], cell.evaluate[2:], f"the evaluation of {cell.name}")
+
+
+def parse_fit(words: Sequence[str], name: str) -> dict[str, Any]:
+    """The whole configuration that ``python -m lit_outpaint`` makes of these words.
+
+    Raises:
+        ValueError: it refuses them.
+    """
+    config: dict[str, Any] = yaml.safe_load(_parse("lit_outpaint", words, name))
+    return config
+
+
+def check_shards(record: Record) -> None:
+    """Refuse to queue cells whose data nobody has prepared.
+
+    Raises:
+        ValueError: the shard set of a cell is missing.
+    """
+    for cell in record.cells:
+        if cell.fit is None:
+            continue
+        shards = str(parse_fit(cell.fit, cell.name)["data"]["shards"])
+        if "://" not in shards and not Path(shards).is_dir():
+            raise ValueError(
+                f"{cell.name} trains on {shards}, which does not exist; the head of {record.source} says how to make it"
+            )
+
+
+def _parse(module: str, words: Sequence[str], name: str) -> str:
+    """What a program prints as its configuration for these words."""
+    try:
+        main: Callable[[list[str]], int] = importlib.import_module(f"{module}.__main__").main
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{name} needs python -m {module}, which does not exist ({error})") from error
+    out, said = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(said):
+        try:
+            status: object = main([*words, "--print_config"])
+        except SystemExit as stop:
+            status = stop.code
+    if status not in (0, None):
+        lines = said.getvalue().strip().splitlines() or [f"exit code {status}"]
+        raise ValueError(f"{name}: {lines[-1].removeprefix('error: ')}")
+    return out.getvalue()
