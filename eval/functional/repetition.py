@@ -39,12 +39,14 @@ def repetition(
     """
     if new.shape[1] != past.shape[1]:
         raise ValueError(f"new and past must have one height, got {new.shape[1]} and {past.shape[1]} px")
-    queries, seen = _luminance(new), _luminance(past)
-    if min(queries.shape[-1], seen.shape[-1]) < PATCH_PX:
+    if min(new.shape[2], past.shape[2]) * HEIGHT_PX < PATCH_PX * new.shape[1]:
         return 0.0
+    queries, seen = _luminance(new), _luminance(past)
     patches = unfold(queries, PATCH_PX, stride=SPACING_PX)[0].T
     chosen = patches[_has_structure(queries)]
-    found = sum(int((_best_correlation(part, seen) >= min_correlation).sum()) for part in chosen.split(_CHUNK))
+    found = sum(
+        int((_best_correlation(part, seen) >= min_correlation).sum()) for part in chosen.split(_CHUNK) if len(part)
+    )
     return found / len(patches)
 
 
