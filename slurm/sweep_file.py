@@ -162,10 +162,11 @@ def _grid(path: Path, given: object) -> dict[str, dict[str, Settings]]:
             )
         if not isinstance(values, Mapping) or not values:
             raise ValueError(f"{path}: grid.{axis} must be a list of different values, or map labels to values")
-        if bad := [label for label in values if not _LABEL.fullmatch(str(label))]:
+        # YAML reads a bare yes or no as a truth value.
+        if bad := [label for label in values if isinstance(label, bool) or not _LABEL.fullmatch(str(label))]:
             raise ValueError(
                 f"{path}: grid.{axis} has the label {bad[0]!r}; labels name directories and hold letters, digits and"
-                " _ . + - alone; write {label: value}"
+                " _ . + - alone; write {label: value}, and put yes and no in quotes"
             )
         grid[str(axis)] = {
             str(label): _settings(path, f"grid.{axis}.{label}", value if isinstance(value, dict) else {axis: value})
