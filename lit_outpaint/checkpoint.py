@@ -1,12 +1,81 @@
-"""Checkpoints: opened without running anything they hold, and refused in one line when they do not fit."""
+"""Checkpoints: put in place whole, found again, opened without running anything they hold, refused in one line."""
 
+import logging
+import os
 import pickle
+import shutil
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+LAST: Final = "last.ckpt"
+PREVIOUS: Final = "previous.ckpt"
+"""Beside it: the ``last.ckpt`` before."""
+_SHARDED_FILES: Final = ("meta.pt", ".metadata")
+
+
+def publish(draft: Path, path: Path) -> None:
+    """Give a written checkpoint its name once all of it is on the disk.
+
+    A ``last.ckpt`` that is there becomes ``previous.ckpt``; any other file of the name is replaced. Interrupted
+    anywhere, at least one of the two is whole.
+    """
+    for file in [draft, *sorted(draft.rglob("*"))] if draft.is_dir() else [draft]:
+        _sync(file)
+    if path.name == LAST and path.exists():
+        _replace(path, path.with_name(PREVIOUS))
+    _replace(draft, path)
+    _sync(path.parent)
+
+
+def newest_checkpoint(run_dir: Path) -> Path | None:
+    """The checkpoint to go on from: ``last.ckpt``, or the one before where that is damaged; None in a new run.
+
+    Raises:
+        ValueError: there are checkpoints, and none of them is whole.
+    """
+    paths = [run_dir / name for name in (LAST, PREVIOUS) if (run_dir / name).exists()]
+    for path in paths:
+        if is_whole(path):
+            return path
+        log.warning("%s is damaged and passed over", path)
+    if paths:
+        raise ValueError(
+            f"a run goes on from a whole checkpoint, but {' and '.join(map(str, paths))} are damaged;"
+            " put a copy in their place, or start anew with --overwrite true and without --ckpt_path"
+        )
+    return None
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a directory, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def checkpoint_step(path: str | Path) -> int:
+    """Optimiser steps that a checkpoint has behind it; its weights stay on the disk."""
+    path = Path(path)
+    return int(torch.load(path / "meta.pt" if path.is_dir() else path, weights_only=True, mmap=True)["global_step"])
+
+
+def is_whole(path: Path) -> bool:
+    """Whether every byte of a checkpoint is as it was written: a file by its checksums, a directory by its files."""
+    if path.is_dir():
+        return all(is_whole(path / name) if name == "meta.pt" else (path / name).is_file() for name in _SHARDED_FILES)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError):
+        return False
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -53,3 +122,19 @@ def check_shapes(saved: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> N
             raise ValueError(
                 f"the checkpoint is of another model: it has {name} too; give the config it was trained with"
             )
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Rename over what is there, a directory included."""
+    if target.is_dir() or source.is_dir():
+        remove(target)
+    os.replace(source, target)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the list of names in a directory, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -18,14 +18,18 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from transformers.utils import logging as transformers_logging
 
 from lit_outpaint.callbacks.prediction_writer import PredictionWriter
+from lit_outpaint.callbacks.preemption import Preempted
 from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
-from lit_outpaint.checkpoint import read_checkpoint
+from lit_outpaint.checkpoint import LAST, PREVIOUS, checkpoint_step, newest_checkpoint, read_checkpoint, remove
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.models.context import ContextConfig
 from lit_outpaint.module import OutpaintModule
+from lit_outpaint.run_logger import WandbConfig, drop_rows
 
 # The docstring under each field of a configuration becomes its help; conditioning parts are chosen by class_path.
 set_parsing_settings(docstring_parse_attribute_docstrings=True, subclasses_enabled=[ContextConfig])
+
+log = logging.getLogger(__name__)
 
 RECORDED_PACKAGES = ("lit-outpaint", "torch", "lightning", "diffusers", "transformers")
 
@@ -79,6 +83,7 @@ class OutpaintCLI(LightningCLI):
             "--overwrite", type=bool, default=False, help="Replace a run of the same name instead of refusing to start."
         )
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
+        parser.add_class_arguments(WandbConfig, "wandb")
         parser.set_defaults(
             {
                 # One file, last.ckpt, as new as the last step; checkpoint.save_top_k keeps more.
@@ -114,23 +119,42 @@ class OutpaintCLI(LightningCLI):
             trainer["logger"] = False
             return
         if trainer["logger"] in (None, True):
-            trainer["logger"] = _loggers(Path(run_dir))
+            trainer["logger"] = _loggers(Path(run_dir), config["wandb"])
         holds_run = (Path(run_dir) / "config.yaml").exists() and not trainer["fast_dev_run"]
         if holds_run and not config["overwrite"] and not config["ckpt_path"]:
             raise ValueError(
-                f"the run directory must be new, but {run_dir} holds a run; give another --name, --ckpt_path to go on, "
-                "or --overwrite true"
+                f"the run directory must be new, but {run_dir} holds a run; give another --name, --ckpt_path last to "
+                "go on, or --overwrite true"
             )
+        self.replaces = bool(config["overwrite"] and not config["ckpt_path"])
+        if config["ckpt_path"] == "last":
+            newest = newest_checkpoint(Path(run_dir))
+            if newest is None:
+                log.warning("%s holds no checkpoint yet: training starts at step 0", run_dir)
+            self.replaces = newest is None
+            config["ckpt_path"] = newest if newest is None else str(newest)
+
+    def after_fit(self) -> None:
+        """Note that training came to its end; a run that is interrupted never gets here."""
+        path = Path(self.trainer.default_root_dir) / "run.json"
+        if path.is_file() and not self.config["fit"]["trainer"]["fast_dev_run"] and self.trainer.is_global_zero:
+            record = json.loads(path.read_text()) | {"finished_at_step": self.trainer.global_step}
+            path.write_text(json.dumps(record, indent=2) + "\n")
 
     def after_instantiate_classes(self) -> None:
-        """Refuse shards that do not fit, before anything is written; then clear a run that is to be replaced."""
+        """Refuse shards that do not fit, before anything is written; then make the logs fit what comes."""
         self.datamodule.setup(self.verb)
         self.model.check_features(self.datamodule.card)
-        config = self.config[self.verb]
-        if self.verb == "fit" and config["overwrite"] and not config["ckpt_path"] and self.trainer.is_global_zero:
-            for path in Path(self.trainer.default_root_dir).glob("*"):
-                if path.name == "metrics.csv" or path.name.startswith("events.out.tfevents."):
-                    path.unlink()
+        if self.verb != "fit" or self.trainer.fast_dev_run or not self.trainer.is_global_zero:  # type: ignore[attr-defined]
+            return
+        run_dir = Path(self.trainer.default_root_dir)
+        if self.replaces:
+            for path in run_dir.glob("*"):
+                if path.name in ("metrics.csv", LAST, PREVIOUS) or path.name.startswith("events.out.tfevents."):
+                    remove(path)
+        elif self.config[self.verb]["ckpt_path"]:
+            # What came after the checkpoint is trained, and logged, once more.
+            drop_rows(run_dir / "metrics.csv", checkpoint_step(self.config[self.verb]["ckpt_path"]))
 
 
 def main(argv: Sequence[str]) -> int:
@@ -140,6 +164,14 @@ def main(argv: Sequence[str]) -> int:
     transformers_logging.disable_progress_bar()
     # Lightning's own use of torch; nothing a user could mend.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    try:
+        _run(argv)
+    except Preempted as reason:
+        log.warning("stopped by %s", reason)
+    return 0
+
+
+def _run(argv: Sequence[str]) -> None:
     OutpaintCLI(
         argv[0],
         OutpaintModule,
@@ -153,20 +185,23 @@ def main(argv: Sequence[str]) -> int:
         auto_configure_optimizers=False,
         parser_kwargs={"prog": "python -m lit_outpaint"},
     )
-    return 0
 
 
 def _run_dir(runs_dir: str, name: str) -> str:
     return str(Path(runs_dir) / name)
 
 
-def _loggers(run_dir: Path) -> list[Namespace]:
+def _loggers(run_dir: Path, wandb: Namespace) -> list[Namespace]:
     """Configuration of the loggers that write into the run directory itself."""
     board = Namespace(save_dir=str(run_dir.parent), name=run_dir.name, version="")
-    return [
+    loggers = [
         Namespace(class_path="lit_outpaint.run_logger.RunLogger", init_args=Namespace(run_dir=str(run_dir))),
         Namespace(class_path="lightning.pytorch.loggers.TensorBoardLogger", init_args=board),
     ]
+    if wandb["project"] is not None:
+        arguments = Namespace(run_dir=str(run_dir), **vars(wandb))
+        loggers.append(Namespace(class_path="lit_outpaint.run_logger.RunWandbLogger", init_args=arguments))
+    return loggers
 
 
 def _machine(trainer: Trainer) -> str:

@@ -18,6 +18,7 @@ from torch.nn import Parameter
 from torch.serialization import add_safe_globals
 
 from lit_outpaint.callbacks.averaged_weights import AveragedWeights
+from lit_outpaint.callbacks.random_states import RandomStates
 from lit_outpaint.checkpoint import check_shapes
 from lit_outpaint.conditions import drop_conditions, encode_views, without_captions
 from lit_outpaint.data.batch import OutpaintBatch
@@ -196,8 +197,8 @@ class OutpaintModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def configure_callbacks(self) -> list[Callback]:
-        """The moving average drives itself."""
-        return [AveragedWeights()] if self.ema is not None else []
+        """What every checkpoint of a run needs: the random states, and the moving average, which drives itself."""
+        return [RandomStates(), *([AveragedWeights()] if self.ema is not None else [])]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another shape in one line."""

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.reader import Collate, SampleRef, ShardDataset
+from lit_outpaint.data.worker_signals import shield
 
 
 class EpochSampler(DistributedSampler[SampleRef]):
@@ -87,6 +89,9 @@ class ShardLoader(DataLoader[OutpaintBatch]):
             sampler=sampler,
             batch_size=sampler.batch_size,
             collate_fn=collate,
+            # Each iterator seeds its workers, which would move the global generator on.
+            generator=torch.Generator(),
+            worker_init_fn=shield,
             **options,
         )
         self.epoch_sampler = sampler
