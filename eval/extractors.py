@@ -188,6 +188,10 @@ class SharedExtractor:
         self.name, self.num_features, self.num_classes = inner.name, inner.num_features, inner.num_classes
         self._recent = LastBatches(inner.extract)
 
+    def __deepcopy__(self, memo: Any) -> "SharedExtractor":
+        # Copies of a metric look through the same network.
+        return self
+
     def extract(self, pixel_values: Float[Tensor, "n 3 hh ww"]) -> Features:
         """See ``FeatureExtractor``."""
         return self._recent(pixel_values)
@@ -223,7 +227,9 @@ def find_extractor(choice: "str | FeatureExtractor") -> FeatureExtractor:
         ValueError: nothing of that name is registered.
         FileNotFoundError: its weights are not there.
     """
-    return _registered(choice) if isinstance(choice, str) else choice
+    if isinstance(choice, str):
+        return _registered(choice)
+    return choice if isinstance(choice, SharedExtractor) else SharedExtractor(choice)
 
 
 @cache

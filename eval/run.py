@@ -102,7 +102,7 @@ def run(config: RunConfig, yaml: str = "") -> Page:
             seed=config.sampling.seed,
             seconds_drawing=f"{seconds:.1f}",
             captions_cut_by_text_encoder=sum(bool(outpainter.truncated(caption=text)) for text in _captions(walks)),
-            captions_cut_by_evaluation_clip=clip.num_truncated,
+            captions_in_chunks_by_evaluation_clip=clip.num_chunked,
         ),
         config=yaml,
         cards=_cards(config, truths, real, rollout, generated),

@@ -124,6 +124,8 @@ class ImageMetric(Protocol):
     """Which pictures it wants to be fed."""
     caption: CaptionOf
     """Which captions it wants; whole panoramas come with global ones."""
+    from_step: int
+    """Which windows and strips it wants: 1 leaves the start windows out, which are real; 0 takes them in."""
 
     def update(
         self, generated: Tensor, reference: Tensor, captions: Sequence[str], samples: Sequence[SampleId]

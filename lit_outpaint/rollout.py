@@ -70,11 +70,14 @@ class Geometry(NamedTuple):
         canvas = Box(-back * across, -back * along, anchor.x1 + ahead * across, anchor.y1 + ahead * along)
         return next_window(canvas, self.direction, self.window_px, self.stride_px, anchor)[0]
 
+    def window_span(self, total: int, step: int) -> slice:
+        """Where the window after ``step`` steps lies along the growing axis of a canvas ``total`` px long."""
+        start = step * self.stride_px if self.forward else total - self.length(step)
+        return slice(start, start + self.window_px)
+
     def window_at(self, panorama: Pixels, step: int) -> Pixels:
         """The window after ``step`` steps (0 is the start window), a view into a panorama at least that long."""
-        total = panorama.shape[1] if self.horizontal else panorama.shape[0]
-        start = step * self.stride_px if self.forward else total - self.length(step)
-        piece = slice(start, start + self.window_px)
+        piece = self.window_span(panorama.shape[1] if self.horizontal else panorama.shape[0], step)
         return panorama[:, piece] if self.horizontal else panorama[piece]
 
     def start(self, panorama: Pixels, length: int) -> Pixels:

@@ -1,8 +1,27 @@
 """Metrics as torchmetrics classes; a YAML names them by ``class_path: eval.metrics.FID``."""
 
+from eval.metrics.clip_sim import ClipSim, MeanClipScore
+from eval.metrics.curve import Curve
+from eval.metrics.drift import Drift
 from eval.metrics.fid import FID
 from eval.metrics.inception_score import InceptionScore
+from eval.metrics.intra_lpips import IntraLpips
 from eval.metrics.kid import KID
 from eval.metrics.precision_recall import PrecisionRecall
+from eval.metrics.seam import Seam
+from eval.metrics.wide_fid import BlockFID, ScaleInvariantFID
 
-__all__ = ["FID", "KID", "InceptionScore", "PrecisionRecall"]
+__all__ = [
+    "FID",
+    "KID",
+    "BlockFID",
+    "ClipSim",
+    "Curve",
+    "Drift",
+    "InceptionScore",
+    "IntraLpips",
+    "MeanClipScore",
+    "PrecisionRecall",
+    "ScaleInvariantFID",
+    "Seam",
+]

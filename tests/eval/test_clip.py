@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from eval.clip import EvaluationClip
+from eval.clip import EvaluationClip, find_clip
 
 
 @pytest.fixture(scope="module")
@@ -14,8 +15,8 @@ def clip(family: Path) -> EvaluationClip:
     return EvaluationClip(family / "eval_clip", batch_size=2)
 
 
-def _images(count: int, side: int = 32) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+def _images(count: int, height: int = 32, width: int = 32) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
 def _reference_features(directory: Path, images: np.ndarray, captions: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -28,25 +29,81 @@ def _reference_features(directory: Path, images: np.ndarray, captions: list[str]
         return model.encode_image(pixels, normalize=True), texts
 
 
-def test_features_agree_with_plain_open_clip(clip: EvaluationClip, family: Path) -> None:
+@pytest.mark.parametrize("side", [32, 64])
+def test_features_agree_with_plain_open_clip(clip: EvaluationClip, family: Path, side: int) -> None:
     captions = ["a meadow with a red barn", "a lake", "a meadow with a red barn"]
-    images, texts = _reference_features(family / "eval_clip", _images(3), captions)
-    torch.testing.assert_close(clip.encode_images(_images(3)), images, atol=1e-5, rtol=0)
+    levels = _images(3, side, side)
+    images, texts = _reference_features(family / "eval_clip", levels, captions)
+    torch.testing.assert_close(clip.encode_images(levels), images, atol=1e-5, rtol=0)
     torch.testing.assert_close(clip.encode_texts(captions), texts, atol=1e-5, rtol=0)
 
 
-def test_long_captions_are_counted_and_keep_their_end_token(clip: EvaluationClip) -> None:
-    short, long = "a lake", "a meadow with a red barn " * 30
-    assert clip.count_truncated([short, long, ""]) == 1
-    fitting = [caption for caption in ("x " * count for count in range(20, 40)) if not clip.count_truncated([caption])]
-    length = clip.tokenizer.context_length
-    assert len(fitting) == length - 2 - 20 + 1
-    end = clip.tokenizer([short]).max()
-    assert clip.tokenizer([long])[0, length - 1] == end
+def test_pixel_values_give_the_features_of_their_levels(clip: EvaluationClip) -> None:
+    levels = _images(2)
+    pixel_values = torch.from_numpy(levels).permute(0, 3, 1, 2) / 127.5 - 1
+    features = clip.encode_pixel_values(pixel_values)
+    assert torch.equal(features, clip.encode_images(levels))
+    assert clip.encode_pixel_values(pixel_values) is features
 
 
-def test_larger_images_are_resized(clip: EvaluationClip) -> None:
-    assert clip.encode_images(_images(1, side=64)).shape == (1, 16)
+def test_long_captions_are_read_in_chunks_that_fit_and_counted(family: Path) -> None:
+    clip = EvaluationClip(family / "eval_clip")
+    long = "a meadow with a red barn " * 30
+    chunks = clip.chunks(long)
+    assert clip.num_chunks(["a lake", long, "", long]) == [1, len(chunks), 1, len(chunks)]
+    assert clip.num_chunked == 1
+    assert " ".join(chunks).split() == long.split()
+    lengths = [len(chunk.split()) for chunk in chunks]
+    assert max(lengths) - min(lengths) <= 1
+    # Every chunk ends with the end token, which the plain tokeniser would put over the middle of a sentence.
+    tokens = clip.tokenizer(chunks, context_length=4 * clip.tokenizer.context_length)
+    assert (tokens.argmax(dim=1) < clip.tokenizer.context_length).all()
+    expected = torch.nn.functional.normalize(clip.encode_texts(chunks).mean(dim=0), dim=0)
+    torch.testing.assert_close(clip.encode_texts([long])[0], expected)
+
+
+def test_captions_that_just_fit_stay_whole(clip: EvaluationClip) -> None:
+    fitting = [count for count in range(20, 40) if len(clip.chunks("x " * count)) == 1]
+    # Start and end token take two places.
+    assert fitting == list(range(20, clip.tokenizer.context_length - 1))
+
+
+def test_a_word_beyond_the_context_is_cut_by_the_tokeniser(clip: EvaluationClip) -> None:
+    assert clip.chunks("x" * 300) == ["x" * 300]
+    assert clip.encode_texts(["x" * 300]).shape == (1, 16)
+
+
+def test_whole_images_are_squashed(clip: EvaluationClip, family: Path) -> None:
+    levels = _images(1, 32, 96)
+    squashed = np.array(Image.fromarray(levels[0]).resize((32, 32), Image.BICUBIC))[None]
+    torch.testing.assert_close(clip.encode_images(levels), clip.encode_images(squashed), atol=1e-6, rtol=0)
+
+
+def test_models_are_found_by_name_with_a_file_of_weights(family: Path, tmp_path: Path) -> None:
+    config = json.loads((family / "eval_clip" / "open_clip_config.json").read_text())["model_cfg"]
+    config["text_cfg"] = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
+    (tmp_path / "toy-named.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path / "toy-named.json")
+    torch.save(open_clip.create_model("toy-named").state_dict(), tmp_path / "weights.pt")
+    clip = find_clip(f"toy-named/{tmp_path / 'weights.pt'}")
+    assert clip.name == "toy-named-weights"
+    assert clip is find_clip(f"toy-named/{tmp_path / 'weights.pt'}")
+    long = "a meadow with a red barn " * 20
+    assert [len(clip.tokenizer.encode(chunk)) for chunk in clip.chunks(long)] == [60, 60]
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("absent", "is neither"),
+        ("ViT-B-32", "is neither"),
+        ("ViT-S-32/absent-tag", "not to be had"),
+    ],
+)
+def test_models_that_are_not_there_get_one_line(model: str, message: str) -> None:
+    with pytest.raises(FileNotFoundError, match=message) as caught:
+        EvaluationClip(model)
+    assert "\n" not in str(caught.value)
 
 
 def test_directory_without_a_model_is_refused(tmp_path: Path) -> None:

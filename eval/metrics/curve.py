@@ -1,0 +1,99 @@
+"""Any metric of windows as a curve over steps."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eval.functional.slope import line_interval
+from eval.metrics.base import metric_name
+from lit_outpaint.protocols import CaptionOf, ImageMetric, NotComputable, SampleId, View
+
+DEFAULT_STEPS = (0, 1, 5, 10, 20)
+
+
+class Curve:
+    """A metric of windows or strips, once for each of some steps, and the slope of each of its numbers.
+
+    The start window is real, so that step 0 says where a curve begins. Steps that nothing was drawn for are left out.
+    The interval of a slope is that of least squares through the points of the one curve; where the same panoramas are
+    looked at one by one, as in ``Drift``, intervals are over panoramas instead and narrower.
+
+    Args:
+        metric: of windows or strips; a fresh copy is made for every step.
+        steps: which ones.
+    """
+
+    def __init__(self, metric: ImageMetric, steps: Sequence[int] = DEFAULT_STEPS) -> None:
+        if metric.view == "panorama":
+            raise ValueError(f"a curve over steps needs a metric of windows or strips, got {type(metric).__name__}")
+        if len(set(steps)) != len(steps) or any(step < 0 for step in steps) or not steps:
+            raise ValueError(f"steps must be different and not negative, got {list(steps)}")
+        self.view: View = metric.view
+        self.caption: CaptionOf = metric.caption
+        # A start window was not added by a step, so that there is no strip of step 0.
+        self.from_step = 0 if min(steps) == 0 and metric.view == "window" else 1
+        self._metrics = {step: deepcopy(metric) for step in sorted(steps)}
+
+    def update(
+        self, generated: Tensor, reference: Tensor, captions: Sequence[str], samples: Sequence[SampleId]
+    ) -> None:
+        """See ``ImageMetric``."""
+        for step, metric in self._metrics.items():
+            rows = [row for row, sample in enumerate(samples) if sample.step == step]
+            if rows:
+                drawn = generated[rows] if len(generated) else generated
+                real = reference[rows] if len(reference) else reference
+                metric.update(drawn, real, [captions[row] for row in rows], [samples[row] for row in rows])
+
+    def compute(self) -> dict[str, float]:
+        """See ``ImageMetric``."""
+        points: dict[int, dict[str, float]] = {}
+        problem = "there are no pictures"
+        for step, metric in self._metrics.items():
+            try:
+                points[step] = metric.compute()
+            except NotComputable as error:
+                problem = str(error)
+        if not points:
+            raise NotComputable(f"no point of the curve can be computed: {problem}")
+        scores = {
+            metric_name(name, f"step{step}"): value for step, row in points.items() for name, value in row.items()
+        }
+        return scores | _slopes(points)
+
+    def reset(self) -> None:
+        """See ``ImageMetric``."""
+        for metric in self._metrics.values():
+            metric.reset()
+
+    def to(self, device: Any) -> "Curve":
+        """Move the states to a device."""
+        self._metrics = {step: metric.to(device) for step, metric in self._metrics.items()}  # type: ignore[attr-defined]
+        return self
+
+    @property
+    def definition(self) -> str:
+        """What the points and slopes are."""
+        inner = getattr(next(iter(self._metrics.values())), "definition", "")
+        steps = ", ".join(map(str, self._metrics))
+        return (
+            f"{inner} At steps {steps} alone; slope: least squares over the steps, per step, with its 95 % t interval."
+        )
+
+
+def _slopes(points: dict[int, dict[str, float]]) -> dict[str, float]:
+    if len(points) < 3:
+        return {}
+    steps = torch.tensor(list(points), dtype=torch.float64)
+    rows = list(points.values())
+    slopes = {}
+    # Names hold counts, which may differ between steps; the order of a metric's numbers does not.
+    for names in zip(*rows, strict=False):
+        values = torch.tensor([row[name] for row, name in zip(rows, names, strict=True)], dtype=torch.float64)
+        interval = line_interval(values, steps)
+        for what, value in interval._asdict().items():
+            slopes[metric_name(names[-1], "slope" if what == "value" else f"slope_{what}")] = value
+    return slopes
