@@ -16,7 +16,7 @@ QUICKSTART := runs/quickstart
 QUICKSTART_WINDOWS ?= 1200
 QUICKSTART_PANORAMAS ?= 8
 
-.PHONY: help setup quickstart test test-slow check format lock bench clean
+.PHONY: help setup quickstart test test-slow test-slurm check format lock bench clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
@@ -56,6 +56,9 @@ test: setup  ## Run the fast test suite.
 
 test-slow: setup  ## Run the slow tests alone.
 	$(PY) -m pytest -q -m slow
+
+test-slurm: setup  ## Submit, sweep, pre-empt and collect on a real SLURM of one node, started and stopped for it.
+	$(PY) -m pytest -q -m slurm tests/slurm
 
 check: setup  ## Check format, lint, types and the direction of imports.
 	$(PY) -m ruff format --check .

@@ -98,6 +98,8 @@ class RunWandbLogger(WandbLogger):
             settings={"quiet": True},
             **options,
         )
+        # Lightning still passes it, and W&B warns of it in every run.
+        self._wandb_init.pop("anonymous", None)
 
     def finalize(self, status: str) -> None:
         """Write everything out when training ends or is interrupted, not only when the process ends."""
