@@ -30,6 +30,7 @@ _THING = re.compile(rf"\b({_NUMBER}) ((?:(?:{'|'.join(COLOURS)}) )?)({'|'.join(s
 _PLACE = re.compile(
     r"\b(meadow|desert|forest|snowfield|lake|town|(?:open|high|in the) sky|underground|layers of earth)\b"
 )
+_NOUNS = tuple(wording[0] for wordings in PLACES.values() for wording in wordings)
 _PLACE_NAMES = {"open sky": SKY, "high sky": SKY, "in the sky": SKY, "layers of earth": UNDERGROUND}
 _LEAD_IN = re.compile(r"^(?:a (?:quiet )?view of|there is|just) ")
 _POSITION = re.compile(r" (?:on the left|on the right|in the middle)\b")
@@ -86,6 +87,7 @@ class Places:
     Attributes:
         every: all the captions.
         single: those of one place, by the place.
+        opening: the same, by whether the place comes before the things in it.
     """
 
     def __init__(self, windows: Iterable[Iterable[str]]) -> None:
@@ -98,9 +100,11 @@ class Places:
             and len(set(local.things)) == len(local.things)
         ]
         self.single: dict[str, list[Local]] = defaultdict(list)
+        self.opening: dict[bool, list[Local]] = defaultdict(list)
         for local in self.every:
             if len(local.places) == 1:
                 self.single[local.places[0]].append(local)
+                self.opening[local.text.startswith(_NOUNS)].append(local)
 
 
 def _homes(locals_: Iterable[Local]) -> dict[str, str]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
-from tokenizers import Tokenizer, decoders, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lit_outpaint.captions.chat import Message
+from lit_outpaint.captions.prompts import load_prompt
 
-VOCABULARY, MAX_LENGTH = 1280, 2048
+MERGED, MAX_LENGTH = 896, 2048
+"""Tokens learnt from captions, and the longest conversation in tokens."""
 PAD, END = "<|pad|>", "<|end|>"
 ROLES = {role: f"<|{role}|>" for role in ("system", "user", "assistant")}
 
@@ -24,19 +27,35 @@ CHAT_TEMPLATE = (
 """A mark of the role, the text, a mark of the end; servers may send a text as a list of parts."""
 
 
-def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Learn byte-pair merges from texts; deterministic for equal texts, and any text can be encoded."""
+def fixed_phrases(prompts: Iterable[str]) -> list[str]:
+    """What conversations over these prompts repeat word for word: the instructions, and the frames of answers."""
+    phrases = ['{"captions": ["', '{"caption": "', '", "', '"]}', '"}']
+    for name in prompts:
+        prompt = load_prompt(name)
+        phrases += [prompt.system, *re.split(r"\{[a-z_]+\}", prompt.user)]
+    return [phrase for phrase in dict.fromkeys(phrases) if phrase]
+
+
+def build_tokenizer(texts: Iterable[str], phrases: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+    """Learn byte-pair merges from texts; deterministic for equal texts, and any text can be encoded.
+
+    Args:
+        texts: what the merges are learnt from.
+        phrases: each becomes one token; a small model need not read instructions that never change word by word.
+    """
     learner = Tokenizer(BPE())
     learner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     learner.decoder = decoders.ByteLevel()
     marks = [PAD, END, *ROLES.values()]
     trainer = BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=MERGED,
         special_tokens=marks,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    learner.train_from_iterator(texts, trainer)
+    between = re.compile("|".join(map(re.escape, sorted(phrases, key=len, reverse=True))) or "$^")
+    learner.train_from_iterator((part for text in texts for part in between.split(text)), trainer)
+    learner.add_tokens([AddedToken(phrase, normalized=False) for phrase in phrases])
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=learner,
         pad_token=PAD,
@@ -54,7 +73,7 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     """The untrained model."""
     marks = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     config = LlamaConfig(
-        vocab_size=VOCABULARY,
+        vocab_size=len(tokenizer),
         hidden_size=160,
         intermediate_size=432,
         num_hidden_layers=4,

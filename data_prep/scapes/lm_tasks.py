@@ -31,7 +31,8 @@ MAX_PREVIOUS = 8
 STAY = (0.85, 0.25, 0.05)
 """Probability that a place goes on after it has been captioned once, twice and so on."""
 
-_FEW = (1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 6)
+_MANY = (1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, MAX_IMAGINED)
+_STEPS = (0, 1, 1, 2, 2, 3, 4, 5, 6, 8, 10, 12)
 _TRIES = 24
 _STAR = "pair of stars"
 
@@ -57,17 +58,27 @@ class Teacher:
         self.windows = windows
         self.places = Places(windows)
 
-    def example(self, task: Task, rng: random.Random) -> Example:
-        """One example; equal generators make equal examples."""
+    def example(self, task: Task, rng: random.Random, *, short: bool = False) -> Example:
+        """One example; equal generators make equal examples.
+
+        Args:
+            task: which prompt.
+            rng: source of choice.
+            short: few captions only, one of which names the weather: a small model learns to find and count in these.
+        """
         makers = {"imagine": self._imagine, "summarise": self._summarise, "next_local": self._next_local}
-        return makers[task](rng)
+        return makers[task](rng, short)
 
     def imagined(self, rng: random.Random, caption: str, n: int) -> list[str]:
-        """Captions of ``n`` places, new ones as long as there are any, none like another and none with attributes."""
+        """Captions of ``n`` places, new ones as long as there are any, none like another and none with attributes.
+
+        In turns the place comes first and the things in it do: a small model counts badly, but tells odd from even by
+        the caption before.
+        """
         named, texts = set(read_local(caption).places), {read_local(caption).text}
         found: list[str] = []
         while len(found) < n:
-            tries = [rng.choice(self.places.every) for _ in range(_TRIES)]
+            tries = [rng.choice(self.places.opening[len(found) % 2 == 0]) for _ in range(_TRIES)]
             fresh = [local for local in tries if local.text not in texts]
             local = next((local for local in fresh if not named & set(local.places)), (fresh or tries)[0])
             named |= set(local.places)
@@ -128,33 +139,44 @@ class Teacher:
         wanted = [local for local in choices if whole.things.intersection(local.things)]
         return rng.choice(wanted if wanted and rng.random() < 0.4 else choices).text
 
-    def _imagine(self, rng: random.Random) -> Example:
+    def _imagine(self, rng: random.Random, short: bool) -> Example:
         caption = elsewhere(rng) if rng.random() < 0.06 else rng.choice(rng.choice(self.windows))
-        n = rng.choice((*_FEW, 7, MAX_IMAGINED)) if rng.random() < 0.3 else rng.choice(_FEW)
+        n = rng.randint(1, 3) if short else rng.choice(_MANY)
         answer = {"captions": self.imagined(rng, caption, n)}
         return _example("imagine", answer, caption=caption, n=n)
 
-    def _summarise(self, rng: random.Random) -> Example:
-        captions = self.captions(rng)
+    def _summarise(self, rng: random.Random, short: bool) -> Example:
+        captions = self._few_captions(rng) if short else self.captions(rng)
         return _example("summarise", {"caption": summary(captions)}, captions=captions)
 
-    def _next_local(self, rng: random.Random) -> Example:
+    def _few_captions(self, rng: random.Random) -> list[str]:
+        """One to three captions of a window, among them the one that names weather, if any does."""
+        own = rng.choice(self.windows)
+        telling = [caption for caption in own if read_scene(caption).weather] or own
+        first = rng.choice(telling)
+        captions = [first, *rng.sample([caption for caption in own if caption != first], rng.randint(0, 2))]
+        if rng.random() < 0.3:
+            captions[0] = f"{read_local(captions[0]).text} {attributes(rng, 0.8)}".strip()
+        rng.shuffle(captions)
+        return captions
+
+    def _next_local(self, rng: random.Random, short: bool) -> Example:
         text = self.whole(rng)
         whole = read_whole(text)
         direction = rng.choices(("right", "left", "up", "down"), (5, 3, 2, 2))[0]
-        history = self._walk(rng, direction, whole)
+        history = self._walk(rng, direction, whole, rng.choice((0, 1, 2) if short else _STEPS))
         previous = history[-rng.choice((4, MAX_PREVIOUS, MAX_PREVIOUS, MAX_PREVIOUS)) :]
         seen = things_seen(history) if rng.random() < 0.85 else []
         answer = self.next_caption(rng, direction, whole, previous, things_in([*previous, *seen]))
         arguments = {"global_caption": text, "direction": direction, "previous": previous, "seen": seen}
         return _example("next_local", {"caption": answer}, **arguments)
 
-    def _walk(self, rng: random.Random, direction: str, whole: Whole) -> list[str]:
+    def _walk(self, rng: random.Random, direction: str, whole: Whole, steps: int) -> list[str]:
         """Captions of the steps before, by this teacher or by others."""
         history: list[str] = []
         turns = rng.random() < 0.2
         others = rng.choice((0.0, 0.0, 0.3, 1.0))
-        for _ in range(rng.choice((0, 1, 1, 2, 2, 3, 4, 5, 6, 8, 10, 12))):
+        for _ in range(steps):
             side = rng.choice(("right", "left", "up", "down")) if turns else direction
             if rng.random() < others:
                 history.append(rng.choice((rng.choice(rng.choice(self.windows)), rng.choice(self.places.every).text)))

@@ -12,8 +12,8 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterator
-from functools import lru_cache, partial
-from itertools import islice
+from functools import lru_cache
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -25,97 +25,100 @@ from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFas
 
 from data_prep.scapes.command import arguments, record
 from data_prep.scapes.lm_corpus import annotated
-from data_prep.scapes.lm_model import build_tokenizer, chat_text, new_model
-from data_prep.scapes.lm_tasks import Example, Task, Teacher
+from data_prep.scapes.lm_model import build_tokenizer, chat_text, fixed_phrases, new_model
+from data_prep.scapes.lm_tasks import TASKS, Example, Task, Teacher
 from data_prep.scapes.training import Budget, train
 
 logger = logging.getLogger(__name__)
 
-EXAMPLES: dict[Task, int] = {"imagine": 26_000, "summarise": 20_000, "next_local": 18_000}
-"""How many examples of each task are made; those of imagine are short, and counting to n takes many."""
-TOKENS_PER_BATCH = 4096
-PROMPT_WEIGHT, PROMPT_STRIDE = 0.5, 8
-"""Weight of predicting every eighth token of a prompt (1 for an answer): prompts repeat words, and so teach to copy."""
+SHARES: dict[Task, float] = {"imagine": 0.4, "summarise": 0.35, "next_local": 0.25}
+"""How often each task is drawn."""
+SHORT_STEPS, SHORT_SHARE = 600, 0.3
+"""For so many steps all examples are short ones, later this share: finding a word among few captions and counting to
+three are learnt in minutes, and what has been learnt there carries over to long ones."""
+TOKENS_PER_BATCH, POOL = 3072, 16
+"""Tokens of a batch on average, and batches drawn at once, so that the examples of one are of similar length."""
+LENGTH_JITTER = 32
+"""By how many tokens the lengths in a batch may differ more than sorting makes them, so that it mixes tasks."""
+PROMPT_WEIGHT, PROMPT_STRIDE = 0.5, 4
+"""Weight of predicting every fourth token of a prompt (1 for an answer): prompts repeat words, and so teach to copy."""
 HEAD_WEIGHT, MARK_WEIGHT = 16.0, 4.0
 """Weights of the few tokens of an answer that must not be guessed: the opening of a summary, which names the global
 attributes, and quotation marks, which end captions and, after the last one that was asked for, the list."""
 TOKENIZER_EXAMPLES = 4000
 
 
-def examples(windows: int, seed: int) -> Iterator[Example]:
-    """All training examples, in an order that mixes the tasks."""
-    teacher = Teacher(annotated(windows, seed=seed))
-    order = np.random.default_rng((seed, 6)).permutation(np.repeat(list(EXAMPLES), list(EXAMPLES.values())))
-    for index, task in enumerate(order.tolist()):
-        yield teacher.example(task, random.Random(f"{seed} {index}"))
+def examples(teacher: Teacher, seed: int) -> Iterator[Example]:
+    """Training examples without end, tasks and lengths mixed."""
+    for index in count():
+        yield drawn(teacher, random.Random(f"{seed} {index}"), SHORT_SHARE)
 
 
-class TokenArrays:
-    """Examples as token numbers, made once and kept in a file.
+def drawn(teacher: Teacher, rng: random.Random, short: float) -> Example:
+    """An example of any task, a short one with a probability of ``short``."""
+    task = rng.choices(list(SHARES), list(SHARES.values()))[0]
+    return teacher.example(task, rng, short=rng.random() < short)
 
-    Attributes:
-        tokens: of all examples, one after the other, int16.
-        starts: where each begins, and the end of the last.
-        colon: number of the token that ends the opening of a summary.
-        marks: numbers of the tokens with a quotation mark.
-        prompts: how many tokens of each are the prompt.
+
+class Batches:
+    """Padded batches without end; each follows from the seed and the step alone.
+
+    Args:
+        teacher: makes the examples.
+        tokenizer: with the marks of the chat.
+        seed: of the examples.
+        tokens_per_batch: mean number of tokens in a batch, padding not counted.
     """
 
-    def __init__(self, path: Path, tokenizer: PreTrainedTokenizerFast, made: Iterator[Example]) -> None:
-        if not path.exists():
-            _write_arrays(path, tokenizer, made)
-        with np.load(path) as file:
-            self.tokens, self.starts, self.prompts = file["tokens"], file["starts"], file["prompts"]
+    def __init__(
+        self, teacher: Teacher, tokenizer: PreTrainedTokenizerFast, seed: int, tokens_per_batch: int = TOKENS_PER_BATCH
+    ) -> None:
+        self.teacher, self.tokenizer, self.seed = teacher, tokenizer, seed
+        self.tokens_per_batch = tokens_per_batch
         vocabulary = tokenizer.get_vocab()
         self.colon = vocabulary[":"]
         self.marks = np.array([number for token, number in vocabulary.items() if '"' in token])
+        self._pool = lru_cache(maxsize=1)(self._new_pool)
 
-    def batches(self, epoch: int, seed: int) -> list[np.ndarray]:
-        """Numbers of examples of similar length, each batch at most ``TOKENS_PER_BATCH`` tokens with its padding."""
-        rng = np.random.default_rng((seed, 7, epoch))
-        lengths = np.diff(self.starts)
-        batches, batch = [], list[int]()
-        for index in np.argsort(lengths + rng.uniform(0, 8, len(lengths))):
-            if batch and (len(batch) + 1) * max(lengths[index], lengths[batch].max()) > TOKENS_PER_BATCH:
-                batches.append(np.array(batch))
-                batch = []
-            batch.append(int(index))
-        batches.append(np.array(batch))
-        return [batches[i] for i in rng.permutation(len(batches))]
-
-    def padded(self, batch: np.ndarray) -> tuple[Tensor, Tensor]:
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Token numbers ``(B, L)`` and the weight of predicting each from those before it ``(B, L)``."""
-        lengths = np.diff(self.starts)[batch]
-        tokens, weights = (
-            np.zeros((len(batch), lengths.max()), np.int64),
-            np.zeros((len(batch), lengths.max()), np.float32),
-        )
-        for row, (index, length) in enumerate(zip(batch, lengths, strict=True)):
-            tokens[row, :length] = self.tokens[self.starts[index] : self.starts[index + 1]]
-            weights[row, index % PROMPT_STRIDE : length : PROMPT_STRIDE] = PROMPT_WEIGHT
-            weights[row, self.prompts[index] : length] = self._answer_weights(tokens[row, self.prompts[index] : length])
-        return torch.from_numpy(tokens), torch.from_numpy(weights)
+        number, index = divmod(step, POOL)
+        return self._pool(number)[index]
 
-    def _answer_weights(self, answer: np.ndarray) -> np.ndarray:
-        weights = np.where(np.isin(answer, self.marks), MARK_WEIGHT, 1.0)
+    def encoded(self, example: Example) -> tuple[np.ndarray, np.ndarray]:
+        """Token numbers and weights of one example."""
+        encode = self.tokenizer.backend_tokenizer.encode
+        tokens = np.array(encode(chat_text(example.messages, example.answer)).ids)
+        start = len(encode(chat_text(example.messages)).ids)
+        answer = tokens[start:]
+        weights = np.zeros(len(tokens), np.float32)
+        weights[len(tokens) % PROMPT_STRIDE : start : PROMPT_STRIDE] = PROMPT_WEIGHT
+        weights[start:] = np.where(np.isin(answer, self.marks), MARK_WEIGHT, 1.0)
         colons = np.flatnonzero(answer == self.colon)
-        weights[: colons[0] if len(colons) else 0] = HEAD_WEIGHT
-        return weights
+        weights[start : start + (colons[0] if len(colons) else 0)] = HEAD_WEIGHT
+        return tokens, weights
+
+    def _new_pool(self, number: int) -> list[tuple[Tensor, Tensor]]:
+        rng = random.Random(f"{self.seed} pool {number}")
+        short = 1.0 if number * POOL < SHORT_STEPS else SHORT_SHARE
+        rows, size = list[tuple[np.ndarray, np.ndarray]](), 0
+        while size < POOL * self.tokens_per_batch:
+            rows.append(self.encoded(drawn(self.teacher, rng, short)))
+            size += len(rows[-1][0])
+        rows.sort(key=lambda row: len(row[0]) + rng.uniform(0, LENGTH_JITTER))
+        ends = np.cumsum([len(tokens) for tokens, _ in rows])
+        batch_of = np.minimum(ends * POOL // ends[-1], POOL - 1)
+        batches = [_padded([row for row, of in zip(rows, batch_of, strict=True) if of == i]) for i in range(POOL)]
+        rng.shuffle(batches)
+        return batches
 
 
-def _write_arrays(path: Path, tokenizer: PreTrainedTokenizerFast, made: Iterator[Example]) -> None:
-    tokens, starts, prompts = list[np.ndarray](), [0], list[int]()
-    for example in made:
-        prompt = tokenizer.backend_tokenizer.encode(chat_text(example.messages)).ids
-        both = tokenizer.backend_tokenizer.encode(chat_text(example.messages, example.answer)).ids
-        tokens.append(np.array(both, np.int16))
-        starts.append(starts[-1] + len(both))
-        prompts.append(len(prompt))
-        if len(prompts) % 10_000 == 0:
-            logger.info("%d examples, %.0f tokens each", len(prompts), starts[-1] / len(prompts))
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, tokens=np.concatenate(tokens), starts=np.array(starts), prompts=np.array(prompts))
-    partial.rename(path)
+def _padded(rows: list[tuple[np.ndarray, np.ndarray]]) -> tuple[Tensor, Tensor]:
+    length = max(len(tokens) for tokens, _ in rows)
+    tokens, weights = np.zeros((len(rows), length), np.int64), np.zeros((len(rows), length), np.float32)
+    for i, (row_tokens, row_weights) in enumerate(rows):
+        tokens[i, : len(row_tokens)], weights[i, : len(row_weights)] = row_tokens, row_weights
+    return torch.from_numpy(tokens), torch.from_numpy(weights)
 
 
 def answer_loss(model: LlamaForCausalLM, tokens: Tensor, weights: Tensor) -> dict[str, Tensor]:
@@ -140,30 +143,29 @@ def answer_loss(model: LlamaForCausalLM, tokens: Tensor, weights: Tensor) -> dic
     return {"loss": (losses * weight).sum() / weight.sum(), "answer": losses.detach()[answer].mean(), "right": right}
 
 
-def load_tokenizer(folder: Path, windows: int, seed: int) -> PreTrainedTokenizerFast:
+def load_tokenizer(folder: Path, teacher: Teacher, seed: int) -> PreTrainedTokenizerFast:
     """The tokenizer of the work folder, made if it is missing."""
     if not (folder / "tokenizer.json").exists():
-        made = islice(examples(windows, seed), TOKENIZER_EXAMPLES)
+        made = islice(examples(teacher, seed), TOKENIZER_EXAMPLES)
         texts = (text for example in made for text in (*(m.text for m in example.messages), example.answer))
-        build_tokenizer(texts).save_pretrained(folder)
+        build_tokenizer(texts, fixed_phrases(f"{task}.v1" for task in TASKS)).save_pretrained(folder)
     return AutoTokenizer.from_pretrained(folder)
 
 
 def main() -> None:
     """Command line."""
-    args = arguments(__doc__, minutes=28, lr=3e-3, windows=12_000)
+    args = arguments(__doc__, minutes=60, lr=3e-3, windows=12_000)
     work = args.work / "lm"
     work.mkdir(parents=True, exist_ok=True)
-    tokenizer = load_tokenizer(work / "tokenizer", args.windows, args.seed)
-    arrays = TokenArrays(work / "examples.npz", tokenizer, examples(args.windows, args.seed))
+    teacher = Teacher(annotated(args.windows, seed=args.seed))
+    tokenizer = load_tokenizer(work / "tokenizer", teacher, args.seed)
+    batches = Batches(teacher, tokenizer, args.seed)
     model: LlamaForCausalLM = new_model(tokenizer)
-    batches = lru_cache(maxsize=2)(partial(arrays.batches, seed=args.seed))
+    # On short rows the plain form of attention is the faster one on a CPU.
+    model.set_attn_implementation("eager")
 
     def loss(step: int) -> dict[str, Tensor]:
-        # All epochs have nearly as many batches; the first one's count tells which epoch a step belongs to.
-        epoch, index = divmod(step, len(batches(0)))
-        shuffled = batches(epoch)
-        return answer_loss(model, *arrays.padded(shuffled[index % len(shuffled)]))
+        return answer_loss(model, *batches(step))
 
     spent = train(model, loss, Budget(minutes=args.minutes, lr=args.lr), work)
     model.half().save_pretrained(args.out / "lm")

@@ -116,7 +116,12 @@ def _clock(spent: float, budget_s: float) -> Iterator[float]:
 
 
 def _log(path: Path, step: int, spent: float, rate: float, losses: dict[str, Tensor]) -> None:
-    row = {"step": step, "seconds": round(spent, 1), "lr": rate, **{k: round(float(v), 5) for k, v in losses.items()}}
+    row = {
+        "step": step,
+        "seconds": round(spent, 1),
+        "lr": rate,
+        **{k: round(float(v.detach()), 5) for k, v in losses.items()},
+    }
     new = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, list(row))

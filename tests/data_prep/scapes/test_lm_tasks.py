@@ -1,8 +1,10 @@
+import json
 import random
 from collections.abc import Sequence
 
 import pytest
 
+from data_prep.scapes.captions import PLACES
 from data_prep.scapes.lm_corpus import Places, annotated, read_local, things_in
 from data_prep.scapes.lm_tasks import MAX_IMAGINED, SUMMARY_WORDS, TASKS, Task, Teacher, next_place, read_whole, summary
 from data_prep.scapes.lm_wordings import elsewhere, listed, places_named, typed
@@ -10,6 +12,7 @@ from lit_outpaint.captions.answers import CaptionAnswer, CaptionsAnswer
 from lit_outpaint.captions.scene import read_scene
 
 WINDOWS = annotated(1500)
+NOUNS = tuple(noun for wordings in PLACES.values() for noun, _ in wordings)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +74,23 @@ def test_answers_are_as_the_schema_wants_and_equal_for_equal_generators(teacher:
         assert all(len(caption.split()) <= (SUMMARY_WORDS if task == "summarise" else 20) for caption in captions)
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_short_examples_hold_few_captions_and_name_the_weather(teacher: Teacher, task: Task) -> None:
+    for seed in range(40):
+        example = teacher.example(task, random.Random(seed), short=True)
+        user = example.messages[1].text
+        if task == "imagine":
+            assert len(CaptionsAnswer.model_validate_json(example.answer).captions) <= 3
+        elif task == "summarise":
+            captions = json.loads(user[user.index("[") : user.index("]") + 1])
+            assert len(captions) <= 3
+        else:
+            assert user.count('", "') < 20
+    windows = [[*WINDOWS[0][:1], "a lake at night under a cloudy sky", "a lake", "a lake", "a lake"]]
+    short = [Teacher(windows).example("summarise", random.Random(seed), short=True).answer for seed in range(30)]
+    assert sum("under a cloudy sky" in answer for answer in short) > 15
+
+
 def test_imagined_places_differ_and_name_no_attributes(teacher: Teacher) -> None:
     for seed in range(50):
         rng = random.Random(seed)
@@ -79,6 +99,8 @@ def test_imagined_places_differ_and_name_no_attributes(teacher: Teacher) -> None
         places = [set(read_local(caption).places) for caption in (given, *found)]
         assert all(not one & other for i, one in enumerate(places) for other in places[:i])
         assert all(read_scene(caption).time is None for caption in found)
+        place_first = [caption.startswith(NOUNS) for caption in found]
+        assert place_first == [True, False, True]
     assert len(set(teacher.imagined(rng, given, MAX_IMAGINED))) == MAX_IMAGINED
 
 

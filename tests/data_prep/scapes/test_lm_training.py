@@ -1,36 +1,39 @@
 import random
 from itertools import islice
 
-import numpy as np
 import pytest
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from data_prep.scapes import train_lm
 from data_prep.scapes.lm_corpus import annotated
-from data_prep.scapes.lm_model import build_tokenizer, chat_text, new_model
+from data_prep.scapes.lm_model import build_tokenizer, chat_text, fixed_phrases, new_model
 from data_prep.scapes.lm_tasks import TASKS, Example, Teacher
+from lit_outpaint.captions.prompts import load_prompt
 from lit_outpaint.muon import hidden_and_other
 
 
 @pytest.fixture(scope="module")
-def made() -> list[Example]:
-    teacher = Teacher(annotated(300))
+def teacher() -> Teacher:
+    return Teacher(annotated(300))
+
+
+@pytest.fixture(scope="module")
+def made(teacher: Teacher) -> list[Example]:
     return [teacher.example(TASKS[i % 3], random.Random(i)) for i in range(90)]
 
 
 @pytest.fixture(scope="module")
 def tokenizer(made: list[Example], tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerFast:
     folder = tmp_path_factory.mktemp("tokenizer")
-    build_tokenizer(message.text for example in made for message in example.messages).save_pretrained(folder)
+    texts = (message.text for example in made for message in example.messages)
+    build_tokenizer(texts, fixed_phrases(f"{task}.v1" for task in TASKS)).save_pretrained(folder)
     return AutoTokenizer.from_pretrained(folder)
 
 
 @pytest.fixture(scope="module")
-def arrays(
-    made: list[Example], tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory
-) -> train_lm.TokenArrays:
-    return train_lm.TokenArrays(tmp_path_factory.mktemp("arrays") / "examples.npz", tokenizer, iter(made))
+def batches(teacher: Teacher, tokenizer: PreTrainedTokenizerFast) -> train_lm.Batches:
+    return train_lm.Batches(teacher, tokenizer, seed=0, tokens_per_batch=500)
 
 
 def test_any_text_survives_the_tokenizer(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -51,30 +54,49 @@ def test_training_reads_conversations_as_the_chat_template_writes_them(
     assert tokenizer.apply_chat_template(answered, tokenize=False) == chat_text(made[0].messages, made[0].answer)
 
 
-def test_batches_hold_every_example_once_within_the_bound(
-    arrays: train_lm.TokenArrays, made: list[Example], monkeypatch: pytest.MonkeyPatch
+def test_instructions_are_one_token_and_captions_are_not(
+    tokenizer: PreTrainedTokenizerFast, made: list[Example]
 ) -> None:
-    monkeypatch.setattr(train_lm, "TOKENS_PER_BATCH", 1500)
-    batches = arrays.batches(0, seed=0)
-    assert sorted(np.concatenate(batches)) == list(range(len(made)))
-    assert all(arrays.padded(batch)[0].numel() <= 1500 for batch in batches)
+    system, user = load_prompt("imagine.v1").fill(caption="a barn", n=3)
+    assert len(tokenizer.tokenize(system.text)) == 1
+    pieces = tokenizer.tokenize(user.text)
+    assert [tokenizer.convert_tokens_to_string([piece]) for piece in pieces[1:-3]] == ['"', "a", " barn", '"']
+    assert pieces[-2] == "3"
+    assert tokenizer.tokenize('{"captions": ["a", "a"]}') == ['{"captions": ["', "a", '", "', "a", '"]}']
+
+
+def test_batches_are_full_the_same_in_every_run_and_short_at_first(
+    batches: train_lm.Batches, teacher: Teacher, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    again = train_lm.Batches(teacher, tokenizer, seed=0, tokens_per_batch=500)
+    first = [batches(step) for step in range(train_lm.POOL)]
+    assert all(torch.equal(again(step)[0], tokens) for step, (tokens, _) in enumerate(first))
+    later = [batches(100 * train_lm.POOL + step) for step in range(train_lm.POOL)]
+    for pool in (first, later):
+        assert sum((weights > 0).any(1).sum().item() for _, weights in pool) == sum(len(tokens) for tokens, _ in pool)
+        assert 500 <= sum((tokens != tokenizer.pad_token_id).sum().item() for tokens, _ in pool) / len(pool) < 530
+    assert len(torch.cat([tokens[:, 0] for tokens, _ in first])) > len(torch.cat([tokens[:, 0] for tokens, _ in later]))
 
 
 def test_answers_weigh_most_and_padding_nothing(
-    arrays: train_lm.TokenArrays, made: list[Example], tokenizer: PreTrainedTokenizerFast
+    batches: train_lm.Batches, made: list[Example], tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    tokens, weights = arrays.padded(np.array([0, 1]))
-    for row in (0, 1):
-        assert tokenizer.decode(tokens[row][weights[row] >= 1]) == made[row].answer + tokenizer.eos_token
+    for example in made[:6]:
+        tokens, weights = batches.encoded(example)
+        assert tokenizer.decode(tokens[weights >= 1]) == example.answer + tokenizer.eos_token
+        heavy = tokenizer.decode(tokens[weights == train_lm.HEAD_WEIGHT])
+        head = example.answer.removeprefix('{"caption": ').partition(":")[0]
+        assert heavy == ('{"caption": ' + head if example.task == "summarise" else "")
+    tokens, weights = batches(0)
     assert not weights[tokens == tokenizer.pad_token_id].any()
 
 
 def test_one_batch_is_learnt_and_padding_does_not_change_its_loss(
-    arrays: train_lm.TokenArrays, tokenizer: PreTrainedTokenizerFast
+    batches: train_lm.Batches, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     torch.manual_seed(0)
     model = new_model(tokenizer)
-    tokens, weights = arrays.padded(np.array([1, 4]))
+    tokens, weights = (part[:2] for part in batches(0))
     optimiser = torch.optim.AdamW(model.parameters(), 2e-3)
     losses = []
     for _ in range(12):
@@ -97,7 +119,7 @@ def test_the_tied_embedding_is_left_to_adamw(tokenizer: PreTrainedTokenizerFast)
     assert len(hidden) == 7 * model.config.num_hidden_layers
 
 
-def test_examples_are_the_same_in_every_run() -> None:
-    one, other = (list(islice(train_lm.examples(200, 0), 12)) for _ in range(2))
+def test_examples_are_the_same_in_every_run(teacher: Teacher) -> None:
+    one, other = (list(islice(train_lm.examples(teacher, 0), 12)) for _ in range(2))
     assert one == other
     assert {example.task for example in one} == set(TASKS)
