@@ -13,6 +13,7 @@ from eval.report.loss_curve import read_loss_curve
 from eval.report.page import Note, Page, PanoramaCard
 from lit_outpaint.canvas.geometry import Direction
 from lit_outpaint.data.evalset import EvalPanorama, WindowFacts
+from lit_outpaint.heldout import load_panoramas, view_px, walk_of
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.rollout import Geometry, Pixels, Rollout, Walk, roll_out
 
@@ -68,19 +69,19 @@ def run(config: RunConfig, yaml: str = "") -> Page:
         ValueError: something given does not fit (the message says what and how to mend it).
         FileNotFoundError: something given is not there.
     """
-    truths, real, geometry = sources.load_panoramas(config.data, config.direction, config.panoramas, config.steps)
+    truths, real, geometry = load_panoramas(config.data, config.direction, config.panoramas, config.steps)
     loss = None if config.loss_csv is None else read_loss_curve(config.loss_csv)
     judge, clip = sources.load_judge(config.models, config.judge), sources.load_clip(config.models)
     pipeline = sources.load_outpaint_pipeline(config.checkpoint)
     outpainter = Outpainter(pipeline, config=_sampling(config, geometry, pipeline.window_px))
     check_out(config.out)
     started = time.monotonic()
-    walks = [_walk(truth, picture, geometry) for truth, picture in zip(truths, real, strict=True)]
+    walks = [walk_of(truth, picture, geometry) for truth, picture in zip(truths, real, strict=True)]
     rollout = roll_out(
         outpainter,
         walks,
         geometry,
-        view_px=_view_px(outpainter.config, geometry),
+        view_px=view_px(outpainter.config, geometry),
         seed=config.sampling.seed,
         batch_size=config.batch_size,
         report=_progress,
@@ -131,20 +132,8 @@ def _sampling(config: RunConfig, geometry: Geometry, trained_px: int) -> Outpain
     return replace(config.sampling, window_px=geometry.window_px, overlap_px=overlap_px)
 
 
-def _view_px(sampling: OutpainterConfig, geometry: Geometry) -> int:
-    """How far back the vision encoder sees, as in ``Outpainter``."""
-    if sampling.visual_source == "canvas_so_far":
-        return sampling.visual_span_px or geometry.window_px
-    return geometry.window_px - geometry.stride_px
-
-
 def _captions(walks: list[Walk]) -> set[str]:
     return {caption for walk in walks for caption in (walk.global_caption, *walk.local_captions)}
-
-
-def _walk(truth: EvalPanorama, picture: Pixels, geometry: Geometry) -> Walk:
-    captions = tuple(step.local_caption for step in truth.steps)
-    return Walk(truth.key, geometry.window_at(picture, 0), truth.global_caption, captions)
 
 
 def _cards(

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 
 from eval.clip import EvaluationClip
 from eval.judge import Judge, JudgeConfig
-from lit_outpaint.data.evalset import EvalPanorama, EvalWindow, evalset_dir, read_panoramas, read_windows
+from lit_outpaint.data.evalset import EvalWindow, evalset_dir, read_windows
 from lit_outpaint.export import load_checkpoint_pipeline
+from lit_outpaint.heldout import load_picture
 from lit_outpaint.models.probe import ScapesProbe
 from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
-from lit_outpaint.rollout import Geometry, Pixels
+from lit_outpaint.rollout import Pixels
 
 PROBE, EVAL_CLIP = "probe", "eval_clip"
 
@@ -69,42 +69,6 @@ def load_base_pipeline(models: Path) -> Any:
     return pipeline
 
 
-def load_panoramas(
-    data: Path, direction: str, count: int, steps: int
-) -> tuple[list[EvalPanorama], list[Pixels], Geometry]:
-    """The first panoramas of a direction by key, cut to the steps that are drawn, with their real pictures.
-
-    Raises:
-        ValueError: too few panoramas or steps, several geometries, or a picture of the wrong size.
-    """
-    directory = evalset_dir(data)
-    every = sorted((row for row in read_panoramas(directory) if row.direction == direction), key=lambda row: row.key)
-    if len(every) < count:
-        raise ValueError(
-            f"--panoramas must be at most {len(every)}, the panoramas towards {direction} in {data}; got {count}"
-        )
-    chosen = every[:count]
-    shortest = min(len(row.steps) for row in chosen)
-    if steps > shortest:
-        raise ValueError(f"--steps must be at most {shortest}, the true steps of {data}; got {steps}")
-    geometries = {Geometry(row.direction, row.window_px, row.stride_px) for row in chosen}
-    if len(geometries) > 1:
-        raise ValueError(f"all panoramas of a run must share window and stride, got {sorted(geometries)}")
-    (geometry,) = geometries
-    pictures = []
-    for row in chosen:
-        picture = load_picture(directory / row.image)
-        length, side = geometry.length(len(row.steps)), geometry.window_px
-        expected = (side, length) if geometry.horizontal else (length, side)
-        if picture.shape[:2] != expected:
-            raise ValueError(
-                f"{directory / row.image} must be {expected[1]} x {expected[0]} px, got {picture.shape[1]} x "
-                f"{picture.shape[0]}"
-            )
-        pictures.append(geometry.start(picture, geometry.length(steps)))
-    return [row.model_copy(update={"steps": row.steps[:steps]}) for row in chosen], pictures, geometry
-
-
 def load_windows(data: Path, count: int) -> tuple[list[EvalWindow], Pixels]:
     """The first held-out windows by key and their pictures ``(n, H, W, 3)``; fewer when the set has fewer.
 
@@ -118,21 +82,6 @@ def load_windows(data: Path, count: int) -> tuple[list[EvalWindow], Pixels]:
     if len(shapes) != 1:
         raise ValueError(f"all windows of {directory} must have one size, got {sorted(shapes)}")
     return rows, np.stack(pictures)
-
-
-def load_picture(path: Path) -> Pixels:
-    """An RGB picture ``(H, W, 3)``.
-
-    Raises:
-        ValueError: the file is missing or no picture.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except FileNotFoundError as error:
-        raise ValueError(f"the evaluation set names {path}, which is missing; write the set anew") from error
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path} must be a readable picture ({error}); write the set anew") from error
 
 
 def picks(count: int, total: int) -> Sequence[int]:

@@ -5,6 +5,7 @@ overlay that ``lit_outpaint.pipeline.load_pipeline`` reads); ``--full`` writes e
 """
 
 import argparse
+import io
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from lit_outpaint.assembly import to_pipeline
 from lit_outpaint.callbacks.averaged_weights import CHECKPOINT_KEY
 from lit_outpaint.checkpoint import check_shapes, read_checkpoint
 from lit_outpaint.module import OutpaintModule
@@ -34,29 +36,18 @@ def load_module(path: str | Path, averaged: bool = True) -> OutpaintModule:
         ValueError: it is no checkpoint of this project, or its weights do not fit its configuration.
     """
     checkpoint = read_checkpoint(path)
-    module = OutpaintModule.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+    source: Path | io.BytesIO = Path(path)
+    if source.is_dir():
+        # Lightning rebuilds a module from one file alone.
+        source = io.BytesIO()
+        torch.save(checkpoint, source)
+        source.seek(0)
+    module = OutpaintModule.load_from_checkpoint(source, map_location="cpu", weights_only=True)  # type: ignore[arg-type]
     check_shapes(checkpoint["state_dict"], module.state_dict())
     if averaged and module.ema is not None and CHECKPOINT_KEY in checkpoint:
         module.ema.load_state_dict(checkpoint[CHECKPOINT_KEY])
         module.ema.swap(module.trained())
     return module.eval()
-
-
-def to_pipeline(module: OutpaintModule) -> OutpaintPipeline:
-    """Put a training system's parts and its family's frozen ones together."""
-    encoders = module.encoders
-    pipeline = OutpaintPipeline(
-        vae=encoders.vae,
-        text_encoder=encoders.text_encoder,
-        tokenizer=encoders.tokenizer,
-        image_encoder=encoders.image_encoder,
-        image_processor=encoders.image_processor,
-        unet=module.unet,
-        context=module.context,
-        scheduler=module.scheduler,
-    )
-    pipeline.set_attention_rule(module.attention)
-    return pipeline
 
 
 def load_checkpoint_pipeline(path: str | Path, averaged: bool = True) -> OutpaintPipeline:
