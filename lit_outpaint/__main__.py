@@ -17,6 +17,7 @@ TRAINING_VERBS = {
 OWN_VERBS = {
     "outpaint": "widen an image by any number of steps",
     "export": "write a checkpoint as a model directory in diffusers layout",
+    "consolidate": "make one file of the checkpoint of a sharded run",
 }
 
 
@@ -72,6 +73,10 @@ def _program(verb: str) -> Callable[[Sequence[str]], int]:
         from lit_outpaint.export import main as export
 
         return lambda arguments: export(arguments[1:])
+    if verb == "consolidate":
+        from lit_outpaint.consolidate import main as consolidate
+
+        return lambda arguments: consolidate(arguments[1:])
     from lit_outpaint.cli import main as train
 
     return train

@@ -12,12 +12,13 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from lit_outpaint.sharded_checkpoint import META, rank_files, read_shards
+
 log = logging.getLogger(__name__)
 
 LAST: Final = "last.ckpt"
 PREVIOUS: Final = "previous.ckpt"
 """Beside it: the ``last.ckpt`` before."""
-_SHARDED_FILES: Final = ("meta.pt", ".metadata")
 
 
 def publish(draft: Path, path: Path) -> None:
@@ -64,13 +65,13 @@ def remove(path: Path) -> None:
 def checkpoint_step(path: str | Path) -> int:
     """Optimiser steps that a checkpoint has behind it; its weights stay on the disk."""
     path = Path(path)
-    return int(torch.load(path / "meta.pt" if path.is_dir() else path, weights_only=True, mmap=True)["global_step"])
+    return int(torch.load(path / META if path.is_dir() else path, weights_only=True, mmap=True)["global_step"])
 
 
 def is_whole(path: Path) -> bool:
     """Whether every byte of a checkpoint is as it was written: a file by its checksums, a directory by its files."""
     if path.is_dir():
-        return all(is_whole(path / name) if name == "meta.pt" else (path / name).is_file() for name in _SHARDED_FILES)
+        return is_whole(path / META) and all(is_whole(path / name) for name in rank_files(path))
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
@@ -86,10 +87,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         ValueError: it is no checkpoint of this project, or would need code to load.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"checkpoint {path} does not exist; give the .ckpt file that fit wrote")
+    if not path.exists():
+        raise FileNotFoundError(f"checkpoint {path} does not exist; give the .ckpt that fit wrote")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = read_shards(path) if path.is_dir() else torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         raise ValueError(
             f"{path} must be a checkpoint that fit wrote, but it cannot be read; it may be cut short"

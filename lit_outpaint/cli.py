@@ -20,11 +20,13 @@ from transformers.utils import logging as transformers_logging
 from lit_outpaint.callbacks.prediction_writer import PredictionWriter
 from lit_outpaint.callbacks.preemption import Preempted
 from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
+from lit_outpaint.callbacks.throughput import Throughput
 from lit_outpaint.checkpoint import LAST, PREVIOUS, checkpoint_step, newest_checkpoint, read_checkpoint, remove
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.models.context import ContextConfig
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.run_logger import WandbConfig, drop_rows
+from lit_outpaint.sharded_checkpoint import AnyCheckpointIO
 
 # The docstring under each field of a configuration becomes its help; conditioning parts are chosen by class_path.
 set_parsing_settings(docstring_parse_attribute_docstrings=True, subclasses_enabled=[ContextConfig])
@@ -83,6 +85,7 @@ class OutpaintCLI(LightningCLI):
             "--overwrite", type=bool, default=False, help="Replace a run of the same name instead of refusing to start."
         )
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(Throughput, "throughput")
         parser.add_class_arguments(WandbConfig, "wandb")
         parser.set_defaults(
             {
@@ -143,6 +146,7 @@ class OutpaintCLI(LightningCLI):
 
     def after_instantiate_classes(self) -> None:
         """Refuse shards that do not fit, before anything is written; then make the logs fit what comes."""
+        self.trainer.strategy.checkpoint_io = AnyCheckpointIO()
         self.datamodule.setup(self.verb)
         self.model.check_features(self.datamodule.card)
         if self.verb != "fit" or self.trainer.fast_dev_run or not self.trainer.is_global_zero:  # type: ignore[attr-defined]

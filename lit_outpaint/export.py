@@ -37,7 +37,7 @@ def load_module(path: str | Path, averaged: bool = True) -> OutpaintModule:
     """
     checkpoint = read_checkpoint(path)
     source: Path | io.BytesIO = Path(path)
-    if source.is_dir():
+    if Path(path).is_dir():
         # Lightning rebuilds a module from one file alone.
         source = io.BytesIO()
         torch.save(checkpoint, source)

@@ -39,6 +39,7 @@ from lit_outpaint.models.ema import Ema, EmaConfig
 from lit_outpaint.models.encoders import FrozenEncoders, check_parts, family_dims, family_scaling_factor, sample_latents
 from lit_outpaint.models.unet import ModelConfig, load_unet, unet_input
 from lit_outpaint.optim import OptimConfig, build_lr_schedule, build_optimizer
+from lit_outpaint.sharding import clip_gradients, is_sharded, shard_module
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +92,16 @@ class OutpaintModule(LightningModule):
         weights = min_snr_weights(alphas_cumprod, objective.snr_gamma, self.prediction_type)
         self.register_buffer("alphas_cumprod", alphas_cumprod, persistent=False)
         self.register_buffer("timestep_weights", weights, persistent=False)
+
+    def configure_model(self) -> None:
+        """Shard the weights, under a strategy that asks for it."""
+        if self.device_mesh is None or is_sharded(self):
+            return
+        if self.optim.name == "muon":
+            raise ValueError("optim.name muon works on whole matrices, which sharded weights are not; use adamw")
+        blocks = [*self.unet.down_blocks, self.unet.mid_block, *self.unet.up_blocks]
+        shard_module(self, blocks, self.device_mesh["data_parallel"])
+        self.ema = Ema(self.ema.config, self.trained()) if self.ema is not None else None
 
     def setup(self, stage: str) -> None:
         """Refuse shards whose features another family's encoders made."""
@@ -169,11 +180,12 @@ class OutpaintModule(LightningModule):
 
     def validation_step(self, batch: OutpaintBatch, batch_idx: int) -> None:
         """Log the error of the averaged weights."""
-        self.log("val/loss", self.held_out_loss(batch, batch_idx), prog_bar=True, batch_size=len(batch.mask))
+        loss = self.held_out_loss(batch, batch_idx)
+        self.log("val/loss", loss, prog_bar=True, batch_size=len(batch.mask), sync_dist=True)
 
     def test_step(self, batch: OutpaintBatch, batch_idx: int) -> None:
         """Log the error of the averaged weights."""
-        self.log("test/loss", self.held_out_loss(batch, batch_idx), batch_size=len(batch.mask))
+        self.log("test/loss", self.held_out_loss(batch, batch_idx), batch_size=len(batch.mask), sync_dist=True)
 
     def predict_step(self, batch: OutpaintBatch, batch_idx: int) -> Tensor:
         """Draw the windows of a batch, as pixels in [-1, 1]."""
@@ -195,6 +207,19 @@ class OutpaintModule(LightningModule):
         optimizer = build_optimizer(self.optim, self.trained())
         schedule = build_lr_schedule(self.optim, optimizer, self.trainer.estimated_stepping_batches)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clip the joint norm; of sharded gradients over all ranks."""
+        if self.device_mesh is None or not gradient_clip_val:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_algorithm not in (None, "norm"):
+            raise ValueError(
+                f"sharded gradients are clipped by norm, got gradient_clip_algorithm {gradient_clip_algorithm}"
+            )
+        else:
+            clip_gradients(self.trained().values(), gradient_clip_val, self.device_mesh["data_parallel"])
 
     def configure_callbacks(self) -> list[Callback]:
         """What every checkpoint of a run needs: the random states, and the moving average, which drives itself."""

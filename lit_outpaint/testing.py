@@ -1,15 +1,12 @@
 """Doubles for tests: toy models of real classes with random weights; captioners and chat models with a script."""
 
 import json
-import multiprocessing
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL.Image import Image
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
@@ -262,39 +259,3 @@ class ScriptedChat:
         if isinstance(reply, ChatError):
             raise reply
         return ChatReply(text=reply, prompt_tokens=10, completion_tokens=5)
-
-
-class BatchLog(Callback):
-    """Appends the number and the samples of every training batch to a file, which a killed process leaves behind."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Add a line; the semicolon marks its end."""
-        with self.path.open("a") as file:
-            file.write(f"{trainer.fit_loop.total_batch_idx} {','.join(batch.keys)};\n")
-
-
-def interruptible_fit(arguments: Sequence[str], run_dir: Path) -> None:
-    """``fit`` in a process of its own: float32 on one CPU thread, two loader workers, validation within epochs.
-
-    Args:
-        arguments: of the command line, behind which come those that such a run takes.
-        run_dir: its directory; ``run_dir.batches`` beside it gets a line a batch.
-    """
-    from lit_outpaint import cli
-
-    torch.set_num_threads(1)
-    # Loader workers are children of this process then, as they are of a process that was started from a shell.
-    multiprocessing.set_start_method("fork", force=True)
-    common = (
-        "--data.batch_size=2 --data.num_workers=2 --model.optim.lr=1e-3 --model.optim.schedule=cosine"
-        " --model.ema.decay=0.9 --trainer.accelerator=cpu --trainer.deterministic=true --trainer.log_every_n_steps=1"
-        " --trainer.enable_progress_bar=false --trainer.enable_model_summary=false --trainer.val_check_interval=6"
-        " --trainer.check_val_every_n_epoch=null --trainer.num_sanity_val_steps=0 --checkpoint.every_n_train_steps=4"
-        " --trainer.callbacks+=lit_outpaint.callbacks.preemption.Preemption"
-        " --trainer.callbacks+=lit_outpaint.testing.BatchLog"
-    )
-    log = f"--trainer.callbacks.path={run_dir.parent / run_dir.name}.batches"
-    sys.exit(cli.main([*arguments, *common.split(), log]))

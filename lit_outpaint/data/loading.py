@@ -4,6 +4,7 @@ Batch ``g`` of an epoch is a slice of one permutation of all samples that depend
 its share *inside* that slice, so one rank with batch 2B and two ranks with batch B see the same global batches.
 """
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -95,6 +96,8 @@ class ShardLoader(DataLoader[OutpaintBatch]):
             **options,
         )
         self.epoch_sampler = sampler
+        self.waited_s = 0.0
+        """How long users of this loader have waited for batches so far."""
         self._delivered = 0
         self._resume: dict[str, int] | None = None
 
@@ -106,9 +109,12 @@ class ShardLoader(DataLoader[OutpaintBatch]):
             first = state["batches"]
         self.epoch_sampler.first_batch = self._delivered = first
         try:
+            since = time.perf_counter()
             for batch in super().__iter__():
+                self.waited_s += time.perf_counter() - since
                 self._delivered += 1
                 yield batch
+                since = time.perf_counter()
         finally:
             self.epoch_sampler.first_batch = 0
 

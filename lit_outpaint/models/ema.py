@@ -1,7 +1,8 @@
 """Exponential moving average of the trained parameters.
 
 Lightning's ``EMAWeightAveraging`` copies the whole LightningModule and cannot follow sharded ones; this one keeps one
-tensor per trained parameter, of that parameter's own kind, and nothing of what is frozen.
+tensor per trained parameter, of that parameter's own kind, and nothing of what is frozen. Of sharded parameters each
+rank averages what it holds.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import Parameter
+
+from lit_outpaint.sharding import local, placed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +69,9 @@ class Ema:
                 "the checkpoint's moving average is of other parameters; it was trained with another model"
             )
         self.step = state["step"]
-        self.averages = {name: average.clone() for name, average in state["averages"].items()}
+        self.averages = {
+            name: placed(average, self.averages[name]).clone() for name, average in state["averages"].items()
+        }
 
     def reset(self, parameters: Mapping[str, Parameter], step: int) -> None:
         """Start anew from the parameters as they are."""
@@ -77,7 +82,8 @@ class Ema:
         """Averages and parameters in one order, on one device."""
         for name, parameter in parameters.items():
             self.averages[name] = self.averages[name].to(parameter.device)
-        return [self.averages[name] for name in parameters], [parameter.data for parameter in parameters.values()]
+        averages = [local(self.averages[name]) for name in parameters]
+        return averages, [local(parameter.data) for parameter in parameters.values()]
 
 
 def ema_decay(decay: float, step: int, warmup: bool) -> float:
