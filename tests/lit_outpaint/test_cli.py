@@ -43,7 +43,6 @@ trainer:
   callbacks:
     - class_path: lit_outpaint.callbacks.sample_grid.SampleGrid
       init_args: {num_windows: 2, num_inference_steps: 2}
-    - class_path: lit_outpaint.callbacks.throughput.Throughput
 """
     )
     argv = arguments(toy_family, toy_shards, runs, "--name=toy", "--trainer.max_epochs=1", "--model.optim.lr=1e-3")

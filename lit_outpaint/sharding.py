@@ -1,0 +1,110 @@
+"""Weights spread over ranks (FSDP2): what is sharded, and how tensors come and go between whole and sharded.
+
+Every sharded tensor is cut along its first axis over all ranks, as ``torch.chunk`` cuts it, so that a rank's part
+follows from shape, rank and number of ranks alone.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.distributed import all_reduce
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
+
+
+def shard_module(module: LightningModule, blocks: Iterable[nn.Module], mesh: DeviceMesh) -> None:
+    """Shard a training system in place: each block by itself, everything else together.
+
+    Single numbers stay whole, since they have no axis to cut along; their gradients are averaged as they come.
+
+    Args:
+        module: the system, called through its ``forward``.
+        blocks: parts that are gathered when they compute and given back afterwards.
+        mesh: one-dimensional, over all ranks.
+    """
+    whole = {parameter for parameter in module.parameters() if parameter.ndim == 0}
+    for block in blocks:
+        # Given back after a forward pass without a backward one, too: the moving average is swapped in between.
+        fully_shard(block, mesh=mesh, reshard_after_forward=True, ignored_params=whole)
+    fully_shard(module, mesh=mesh, reshard_after_forward=True, ignored_params=whole)
+    for parameter in whole:
+        parameter.data = parameter.data.to(mesh.device_type)
+        if parameter.requires_grad:
+            parameter.register_post_accumulate_grad_hook(_averager(mesh))
+
+
+def is_sharded(module: nn.Module) -> bool:
+    """Whether any weight is spread over ranks."""
+    return any(isinstance(parameter, DTensor) for parameter in module.parameters())
+
+
+def local(tensor: Tensor) -> Tensor:
+    """What this rank holds of a tensor: a view of its part, or the whole of it."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """All of a tensor, on the CPU; every rank must ask."""
+    return tensor.full_tensor().cpu() if isinstance(tensor, DTensor) else tensor
+
+
+def placed(tensor: Tensor, like: Tensor) -> Tensor:
+    """Cut a whole tensor as ``like`` is cut, without talking to other ranks; a tensor that is cut stays as it is."""
+    if not isinstance(like, DTensor) or isinstance(tensor, DTensor) or tensor.shape != like.shape:
+        return tensor
+    mesh = like.device_mesh
+    rows = rows_of(len(tensor), mesh.get_local_rank(), mesh.size())
+    part = tensor[rows].to(local(like).device, copy=True).contiguous()
+    return DTensor.from_local(part, mesh, like.placements, run_check=False, shape=like.shape, stride=like.stride())
+
+
+def rows_of(count: int, rank: int, world_size: int) -> slice:
+    """Which of ``count`` rows a rank holds.
+
+    >>> [rows_of(5, rank, 4) for rank in range(4)]
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None), slice(5, 5, None)]
+    """
+    share = -(-count // world_size)
+    return slice(min(rank * share, count), min((rank + 1) * share, count))
+
+
+@torch.no_grad()
+def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float, mesh: DeviceMesh) -> None:
+    """Scale gradients down to a joint norm of ``max_norm``, counting what all ranks hold.
+
+    ``torch.nn.utils.clip_grad_norm_`` does not take whole and sharded ones together.
+    """
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    cut = [local(gradient) for gradient in gradients if isinstance(gradient, DTensor)]
+    uncut = [gradient for gradient in gradients if not isinstance(gradient, DTensor)]
+    square = torch.stack([part.float().square().sum() for part in cut]).sum()
+    all_reduce(square, group=mesh.get_group())
+    for gradient in uncut:
+        square += gradient.float().square()
+    factor = (max_norm / (square.sqrt() + 1e-6)).clamp(max=1.0)
+    for part in [*cut, *uncut]:
+        part.mul_(factor.to(part.dtype))
+
+
+def map_tensors(tree: Any, change: Any) -> Any:
+    """Rebuild nested dictionaries, lists and tuples with every tensor put through ``change``."""
+    if isinstance(tree, Tensor):
+        return change(tree)
+    if isinstance(tree, dict):
+        return {key: map_tensors(value, change) for key, value in tree.items()}
+    if type(tree) in (list, tuple):
+        return type(tree)(map_tensors(value, change) for value in tree)
+    return tree
+
+
+def _averager(mesh: DeviceMesh) -> Any:
+    def average(parameter: nn.Parameter) -> None:
+        assert parameter.grad is not None
+        all_reduce(parameter.grad, group=mesh.get_group())
+        parameter.grad /= mesh.size()
+
+    return average

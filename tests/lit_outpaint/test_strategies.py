@@ -1,0 +1,128 @@
+"""One rank, two ranks with DDP, two ranks with sharded weights: the same run, under real process groups."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lit_outpaint.callbacks.averaged_weights import CHECKPOINT_KEY
+from lit_outpaint.checkpoint import checkpoint_step, is_whole, read_checkpoint
+from lit_outpaint.consolidate import consolidate
+from lit_outpaint.export import load_module
+from lit_outpaint.testing_runs import fit_on_ranks
+
+SHARDED: dict[str, Any] = {}
+ONE_FILE = {"sharded_checkpoints": False}
+
+
+def trained(path: Path) -> dict[str, torch.Tensor]:
+    """Weights, average and optimiser state of a checkpoint of either kind, by name."""
+    checkpoint = read_checkpoint(path)
+    found = {f"weight {name}": value for name, value in checkpoint["state_dict"].items()}
+    found |= {f"average {name}": value for name, value in checkpoint[CHECKPOINT_KEY]["averages"].items()}
+    for number, values in checkpoint["optimizer_states"][0]["state"].items():
+        found |= {f"moment {number} {name}": value for name, value in values.items()}
+    return found
+
+
+def assert_close(path: Path, reference: Path, tolerance: float = 1e-4) -> None:
+    ours, other = trained(path), trained(reference)
+    assert ours.keys() == other.keys()
+    for name, value in ours.items():
+        torch.testing.assert_close(value, other[name], atol=tolerance, rtol=tolerance, msg=name)
+
+
+@pytest.fixture(scope="module")
+def run(toy_family: Path, toy_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Train under a strategy and return the directory and the losses."""
+
+    def train(world_size: int, strategy: Any, **options: Any) -> tuple[Path, list[float]]:
+        out = tmp_path_factory.mktemp("ranks")
+        return out, fit_on_ranks(world_size, strategy, toy_family, toy_shards, out, **options)
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def one(run: Any) -> tuple[Path, list[float]]:
+    return run(1, "auto", steps=6)
+
+
+@pytest.fixture(scope="module")
+def sharded(run: Any) -> tuple[Path, list[float]]:
+    return run(2, SHARDED, steps=6)
+
+
+def test_two_ranks_with_ddp_train_as_one(run: Any, one: tuple[Path, list[float]]) -> None:
+    out, losses = run(2, "ddp", steps=6)
+    assert losses == pytest.approx(one[1], abs=1e-4)
+    assert_close(out / "last.ckpt", one[0] / "last.ckpt")
+
+
+def test_two_ranks_with_sharded_weights_train_as_one(
+    one: tuple[Path, list[float]], sharded: tuple[Path, list[float]]
+) -> None:
+    assert (sharded[0] / "last.ckpt").is_dir()
+    assert sharded[1] == pytest.approx(one[1], abs=1e-4)
+    assert_close(sharded[0] / "last.ckpt", one[0] / "last.ckpt")
+
+
+def test_ranks_leave_after_the_same_batch_and_the_run_goes_on_without_shards(
+    run: Any, one: tuple[Path, list[float]]
+) -> None:
+    out, losses = run(2, SHARDED, steps=6, send=1)
+    assert len(losses) == 3
+    assert checkpoint_step(out / "last.ckpt") == 3
+    whole = consolidate(out / "last.ckpt", out / "whole.ckpt")
+    for checkpoint in (out / "last.ckpt", whole):
+        rest, later = run(1, "auto", steps=6, resume=str(checkpoint))
+        assert losses + later == pytest.approx(one[1], abs=1e-4)
+        assert_close(rest / "last.ckpt", one[0] / "last.ckpt")
+
+
+def test_a_run_on_one_device_goes_on_sharded_and_back(run: Any, one: tuple[Path, list[float]]) -> None:
+    begun, first = run(1, "auto", steps=2)
+    middle, second = run(2, ONE_FILE, steps=4, resume=str(begun / "last.ckpt"))
+    assert (middle / "last.ckpt").is_file()
+    end, third = run(2, SHARDED, steps=6, resume=str(middle / "last.ckpt"))
+    assert first + second + third == pytest.approx(one[1], abs=1e-4)
+    assert_close(end / "last.ckpt", one[0] / "last.ckpt")
+
+
+def test_a_sharded_checkpoint_is_loaded_as_a_module(sharded: tuple[Path, list[float]]) -> None:
+    module = load_module(sharded[0] / "last.ckpt")
+    averages = read_checkpoint(sharded[0] / "last.ckpt")[CHECKPOINT_KEY]["averages"]
+    assert torch.equal(module.unet.conv_out.weight, averages["unet.conv_out.weight"])
+
+
+def test_a_sharded_checkpoint_with_a_damaged_part_is_not_whole(sharded: tuple[Path, list[float]]) -> None:
+    path = sharded[0] / "last.ckpt"
+    assert is_whole(path)
+    part = path / "rank-001.pt"
+    data = part.read_bytes()
+    try:
+        part.write_bytes(data[: len(data) // 2])
+        assert not is_whole(path)
+        part.unlink()
+        assert not is_whole(path)
+    finally:
+        part.write_bytes(data)
+
+
+@pytest.mark.slow
+def test_fifty_steps_agree_between_strategies(run: Any) -> None:
+    reference, losses = run(1, "auto", steps=50)
+    for strategy in ("ddp", SHARDED):
+        out, ours = run(2, strategy, steps=50)
+        assert max(abs(a - b) for a, b in zip(ours, losses, strict=True)) < 1e-4
+        assert_close(out / "last.ckpt", reference / "last.ckpt")
+
+
+@pytest.mark.slow
+def test_activation_checkpointing_changes_nothing_but_memory(run: Any, sharded: tuple[Path, list[float]]) -> None:
+    out, losses = run(2, SHARDED, steps=6, gradient_checkpointing=True)
+    assert losses == pytest.approx(sharded[1], abs=1e-5)
+    assert all(math.isfinite(loss) for loss in losses)
+    assert_close(out / "last.ckpt", sharded[0] / "last.ckpt")
