@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, cast
@@ -75,7 +76,7 @@ class RunWandbLogger(WandbLogger):
         mode: Literal["offline", "online"] = "offline",
         entity: str | None = None,
         group: str | None = None,
-        tags: tuple[str, ...] = (),
+        tags: Sequence[str] = (),
     ) -> None:
         """Configure; see `WandbConfig`.
 

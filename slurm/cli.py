@@ -17,7 +17,7 @@ from lit_outpaint.one_line import one_line
 from slurm import record as records
 from slurm.batch import Resources, render
 from slurm.record import Record, Stage
-from slurm.site import read_site
+from slurm.site import Site, read_site
 from slurm.sweep_file import DEFAULT_WORLD, load_sweep, with_seeds
 
 
@@ -109,6 +109,7 @@ def _sweep(options: Namespace, rest: list[str]) -> int:
 
     if options.jobs < 1 or (options.throttle is not None and options.throttle < 1):
         raise ValueError(f"jobs and throttle must be at least 1, got {options.jobs} and {options.throttle}")
+    resources, site = _resources(options), read_site(os.environ)
     sweep = load_sweep(Path(options.file), options.world)
     if options.wandb is not None:
         rest = [f"--wandb.project={options.wandb}", f"--wandb.group={sweep.name}", *rest]
@@ -120,7 +121,9 @@ def _sweep(options: Namespace, rest: list[str]) -> int:
     if not options.dry_run:
         check_shards(made)
         records.save_record(record)
-    return (_sweep_here if options.local else _sweep_there)(options, record, asked)
+    if options.local:
+        return _sweep_here(options, record, asked)
+    return _sweep_there(options, record, asked, resources, site)
 
 
 def _sweep_here(options: Namespace, record: Record, asked: set[str]) -> int:
@@ -142,11 +145,10 @@ def _sweep_here(options: Namespace, record: Record, asked: set[str]) -> int:
     return 1 if failed else 0
 
 
-def _sweep_there(options: Namespace, record: Record, asked: set[str]) -> int:
+def _sweep_there(options: Namespace, record: Record, asked: set[str], resources: Resources, site: Site) -> int:
     from slurm.launch import submit_sweep, sweep_jobs
     from slurm.status import queued
 
-    site = read_site(os.environ)
     stages: tuple[Stage, ...] = ("train", "evaluate")
     known = {stage: set() if options.dry_run else queued(record, stage) for stage in stages}
     missing: dict[Stage, list[int]] = {
@@ -155,7 +157,7 @@ def _sweep_there(options: Namespace, record: Record, asked: set[str]) -> int:
     }
     # Scoring waits for a training of this submission; one that an earlier submission still trains comes next time.
     missing["evaluate"] = [n for n in missing["evaluate"] if n not in known["train"]]
-    jobs = sweep_jobs(record, missing, _resources(options), site, options.throttle)
+    jobs = sweep_jobs(record, missing, resources, site, options.throttle)
     if options.dry_run:
         print("\n".join(render(job, site) for _, job in jobs), end="")
         return 0

@@ -132,7 +132,8 @@ report: [train/loss, val/loss, seam]
     record = load_record(out)
     run_dir = record.run_dir(record.cells[PREEMPTED])
     cluster.wait("a first checkpoint", (run_dir / "last.ckpt").exists)
-    cluster.run("scancel", "--signal=USR1", f"{train}_{PREEMPTED}")
+    # It says that the job cannot be altered when the job was requeued before it looked again.
+    cluster.run("scancel", "--signal=USR1", f"{train}_{PREEMPTED}", check=False)
     status = cluster.slurm("status", str(out))
     cluster.wait("the end of all jobs", cluster.idle)
     return Swept(out, file, said, status)
