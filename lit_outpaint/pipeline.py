@@ -12,7 +12,7 @@ diffusers scheduler does, it does here too; known pixels come back as the VAE se
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +26,7 @@ from lit_outpaint.data.views import blank_masked, extend_visible, visible_crop
 from lit_outpaint.diffusion.guidance import guide
 from lit_outpaint.diffusion.known_latents import KnownSide, blend_known, keep_weights
 from lit_outpaint.diffusion.sampling import denoise
-from lit_outpaint.models.attention import AttentionRule, FullAttention
+from lit_outpaint.models.attention import AttentionRule, FullAttention, one_context
 from lit_outpaint.models.context import Context, ContextEncoder
 from lit_outpaint.models.encoders import FrozenEncoders
 from lit_outpaint.models.unet import INPAINT_CHANNELS, one_timestep, unet_input
@@ -147,29 +147,19 @@ class OutpaintPipeline(DiffusionPipeline):
             visual_features = encoders.encode_visual(seen)
         guided = guidance_scale > 1
         context = self.condition(text_local, text_global, visual_features, uncond if guided else None)
-        if not guided and len(image) == 1:
-            context = context._replace(hidden_states=context.hidden_states.repeat(2, 1, 1))
-        kwargs = self.attention_rule.cross_attention_kwargs(context)
 
         masked_image_latents = encoders.encode_mode(blank_masked(image, mask)).to(dtype)
         shape = masked_image_latents.shape[1:]
         noise = torch.stack([torch.randn(shape, generator=each) for each in generators]).to(device, dtype)
         known = _known_side(encoders, image, mask, feather_cells)
-        # One row alone takes another path through CPU convolutions than the same row among others, hence two at least.
-        copies = 2 if guided or len(image) == 1 else 1
-        mask, masked_image_latents = mask.repeat(copies, 1, 1, 1), masked_image_latents.repeat(copies, 1, 1, 1)
+        predict_windows = self.predictor(context, mask, masked_image_latents, guidance_scale, guidance_rescale)
 
         def predict(latents: Tensor, timestep: Tensor) -> Tensor:
             if known is not None:
                 latents = blend_known(latents, known, noise, self.scheduler, timestep)
-            stacked = unet_input(latents.repeat(copies, 1, 1, 1), mask, masked_image_latents)
-            model_pred = self.unet(stacked, timestep, context.hidden_states, cross_attention_kwargs=kwargs).sample
-            if not guided:
-                return model_pred[: len(latents)]
-            unconditional, conditional = model_pred.chunk(2)
-            return guide(unconditional, conditional, guidance_scale, guidance_rescale)
+            return predict_windows(latents, timestep)
 
-        with one_timestep(self.unet):
+        with one_timestep(self.unet), one_context(self.unet):
             latents = denoise(predict, noise, self.scheduler, num_inference_steps, generators)
         if known is not None:
             latents = torch.lerp(latents, known.latents.to(dtype), known.weights.to(dtype))
@@ -187,6 +177,41 @@ class OutpaintPipeline(DiffusionPipeline):
         dtype = self.context.dtype
         hidden_states, key_bias = self.context(text_local.to(dtype), text_global.to(dtype), visual_features.to(dtype))
         return Context(hidden_states.to(self.unet.dtype), key_bias)
+
+    def predictor(
+        self,
+        context: Context,
+        mask: Float[Tensor, "b 1 mh mw"],
+        masked_image_latents: Float[Tensor, "b c h w"],
+        guidance_scale: float,
+        guidance_rescale: float,
+    ) -> Callable[[Tensor, Tensor], Tensor]:
+        """What maps noisy latents of a batch of windows and one timestep to the guided prediction.
+
+        Args:
+            context: of `condition`, with the unconditional rows first when ``guidance_scale`` is above 1.
+            mask: 1 = generate, 0 = keep, at pixel or latent size.
+            masked_image_latents: scaled latents of the windows with the 1s of the mask blanked.
+            guidance_scale: 1 is no guidance.
+            guidance_rescale: see `lit_outpaint.diffusion.guidance.guide`.
+        """
+        guided = guidance_scale > 1
+        # One row alone takes another path through CPU convolutions than the same row among others, hence two at least.
+        copies = 2 if guided or len(mask) == 1 else 1
+        if copies > 1 and not guided:
+            context = context._replace(hidden_states=context.hidden_states.repeat(copies, 1, 1))
+        kwargs = self.attention_rule.cross_attention_kwargs(context)
+        mask, masked_image_latents = mask.repeat(copies, 1, 1, 1), masked_image_latents.repeat(copies, 1, 1, 1)
+
+        def predict(latents: Tensor, timestep: Tensor) -> Tensor:
+            stacked = unet_input(latents.repeat(copies, 1, 1, 1), mask, masked_image_latents)
+            model_pred = self.unet(stacked, timestep, context.hidden_states, cross_attention_kwargs=kwargs).sample
+            if not guided:
+                return model_pred[: len(latents)]
+            unconditional, conditional = model_pred.chunk(2)
+            return guide(unconditional, conditional, guidance_scale, guidance_rescale)
+
+        return predict
 
     def _text(
         self, encoders: FrozenEncoders, features: Tensor | None, captions: Sequence[str] | None, batch: int, which: str

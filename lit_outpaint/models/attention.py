@@ -5,15 +5,15 @@ A rule installs its processor on every attention layer once, and turns a context
 conditioning that produces the context knows nothing of it.
 """
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol, runtime_checkable
 
-import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
-from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import pad, scaled_dot_product_attention
 
+from lit_outpaint.models.attend import attend
 from lit_outpaint.models.context import Context
 
 
@@ -49,6 +49,21 @@ class BiasedAttentionProcessor:
     states, no attention mask, no normalised queries or keys. After diffusers ``AttnProcessor2_0`` (Apache-2.0).
     """
 
+    def __init__(self) -> None:
+        self._kept: dict[Attention, tuple[Tensor, Tensor, Tensor]] | None = None
+
+    @contextmanager
+    def keep_context(self) -> Iterator[None]:
+        """Project a context to keys and values once, and use them as long as the very same context comes again.
+
+        A denoising loop reads one context in every step. For inference: what is kept is kept with its gradient.
+        """
+        self._kept = {}
+        try:
+            yield
+        finally:
+            self._kept = None
+
     def __call__(
         self,
         attn: Attention,
@@ -73,52 +88,36 @@ class BiasedAttentionProcessor:
         """
         if attention_mask is not None:
             raise ValueError("attention_mask must be None: context rows are weighted by key_bias instead")
-        source = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        query, key, value = (
-            _split_heads(projected, attn.heads)
-            for projected in (attn.to_q(hidden_states), attn.to_k(source), attn.to_v(source))
-        )
-        if encoder_hidden_states is None or key_bias is None:
-            attended = scaled_dot_product_attention(query, key, value)
+        query = _split_heads(attn.to_q(hidden_states), attn.heads)
+        if encoder_hidden_states is None:
+            attended = attend(query, *_project(attn, hidden_states))
         else:
-            attended = biased_attention(query, key, value, key_bias)
+            attended = attend(query, *self._project_context(attn, encoder_hidden_states), key_bias)
         hidden_states = attn.to_out[0](attended.transpose(1, 2).flatten(2))
         return attn.to_out[1](hidden_states)
 
+    def _project_context(self, attn: Attention, encoder_hidden_states: Tensor) -> tuple[Tensor, Tensor]:
+        if self._kept is None:
+            return _project(attn, encoder_hidden_states)
+        kept = self._kept.get(attn)
+        if kept is None or kept[0] is not encoder_hidden_states:
+            kept = self._kept[attn] = (encoder_hidden_states, *_project(attn, encoder_hidden_states))
+        return kept[1:]
 
-def biased_attention(
-    query: Float[Tensor, "b heads n c"],
-    key: Float[Tensor, "b heads l c"],
-    value: Float[Tensor, "b heads l c"],
-    key_bias: Float[Tensor, "*b rows"],
-) -> Float[Tensor, "b heads n c"]:
-    """Softmax attention with a bias on the logits of each key, ``softmax(q k / sqrt(c) + key_bias) v``.
 
-    The bias goes in as one more channel, 1 in the queries and ``key_bias * sqrt(c)`` in the keys. As a mask that learns
-    it would shut out PyTorch's fused kernels.
+@contextmanager
+def one_context(unet: UNet2DConditionModel) -> Iterator[None]:
+    """Within it, every call of ``unet`` reads the same context, whose keys and values are computed once."""
+    with ExitStack() as stack:
+        for processor in set(unet.attn_processors.values()):
+            if isinstance(processor, BiasedAttentionProcessor):
+                stack.enter_context(processor.keep_context())
+        yield
 
-    Args:
-        query: of every position.
-        key: of every context row.
-        value: of every context row.
-        key_bias: one value per context row, for all samples or for each.
 
-    Raises:
-        ValueError: the bias does not have one value per context row.
-    """
-    rows, channels = key.shape[2:]
-    if key_bias.shape[-1] != rows:
-        raise ValueError(f"key_bias must have one value per context row ({rows}), got shape {tuple(key_bias.shape)}")
-    column = torch.atleast_2d(key_bias)[:, None, :, None] * channels**0.5
-    column = column.to(key.dtype).expand(*key.shape[:3], 1)
-    unused = -(channels + 1) % 8  # fused kernels on GPUs want channels in multiples of 8
-    attended = scaled_dot_product_attention(
-        pad(pad(query, (0, 1), value=1.0), (0, unused)),
-        pad(torch.cat([key, column], dim=-1), (0, unused)),
-        pad(value, (0, 1 + unused)),
-        scale=channels**-0.5,
-    )
-    return attended[..., :channels]
+def _project(attn: Attention, source: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values of ``source`` (B, L, D)."""
+    return _split_heads(attn.to_k(source), attn.heads), _split_heads(attn.to_v(source), attn.heads)
 
 
 def _split_heads(projected: Tensor, heads: int) -> Tensor:

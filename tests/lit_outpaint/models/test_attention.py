@@ -1,9 +1,8 @@
 import pytest
 import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
-from torch.nn.functional import scaled_dot_product_attention
 
-from lit_outpaint.models.attention import AttentionRule, BiasedAttentionProcessor, FullAttention, biased_attention
+from lit_outpaint.models.attention import AttentionRule, BiasedAttentionProcessor, FullAttention
 from lit_outpaint.models.context import Context
 
 
@@ -51,15 +50,21 @@ def test_the_bias_learns(layer: Attention) -> None:
     assert bias.grad.any()
 
 
-def test_the_bias_acts_as_a_mask_added_to_the_logits() -> None:
-    torch.manual_seed(0)
-    query, key, value = (torch.randn(2, 3, rows, 5, dtype=torch.float64) for rows in (7, 6, 6))
-    bias = torch.randn(2, 6, dtype=torch.float64, requires_grad=True)
-    ours = biased_attention(query, key, value, bias)
-    reference = scaled_dot_product_attention(query, key, value, attn_mask=bias[:, None, None, :])
-    torch.testing.assert_close(ours, reference)
-    (of_ours,), (of_reference,) = (torch.autograd.grad(out.square().sum(), bias) for out in (ours, reference))
-    torch.testing.assert_close(of_ours, of_reference)
+def test_a_context_that_is_kept_is_projected_once(layer: Attention) -> None:
+    processor = BiasedAttentionProcessor()
+    layer.set_processor(processor)
+    queries, rows, others = torch.randn(2, 10, 16), torch.randn(2, 6, 8), torch.randn(2, 6, 8)
+    calls: list[object] = []
+    layer.to_k.register_forward_hook(lambda *args: calls.append(args))
+    expected, of_others = layer(queries, rows), layer(queries, others)
+    calls.clear()
+    with torch.no_grad(), processor.keep_context():
+        for _ in range(3):
+            torch.testing.assert_close(layer(queries, rows), expected)
+        assert len(calls) == 1
+        torch.testing.assert_close(layer(queries, others), of_others)
+    layer(queries, rows)
+    assert len(calls) == 3
 
 
 def test_a_bias_of_another_length_is_refused(layer: Attention) -> None:
