@@ -4,9 +4,10 @@
 
 Both train the same 9-channel U-Net on the same batches of precomputed features at the same precision: draw latents
 from moments, add noise, predict, regress, clip, AdamW, learning-rate schedule, moving average. The plain side is the
-loop of diffusers' ``train_text_to_image`` example (Apache-2.0) fed 154 ready context rows. Ours does more: it builds
-these rows (trained too), drops conditions, weights the loss by region, and pays for the Trainer and its hooks. Its time
-runs from one batch's end to the next, so nothing of that is left out. Reading data from disk is in neither.
+loop of diffusers' ``train_text_to_image`` example (Apache-2.0), with the two linear maps that make the paper's context
+rows trained beside the stock U-Net. Ours does more: the rows have a learned gate, conditions are dropped, the loss is
+weighted by region, and there are the Trainer and its hooks. Its time runs from one batch's end to the next, so nothing
+of that is left out. Reading data from disk is in neither.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from diffusers.optimization import get_scheduler
 from diffusers.training_utils import EMAModel
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
@@ -115,11 +117,15 @@ def plain_loop(
     """The body of diffusers' training loop as a function of no arguments, one step a call."""
     unet = UNet2DConditionModel.from_pretrained(pretrained, subfolder="unet", torch_dtype=torch.float32)
     unet = extend_conv_in(unet).to(device).train()
+    dims = family_dims(pretrained, None)
+    text_rows, visual_rows = dims.text_length, dims.visual_length
+    fuse, match = nn.Linear(2 * text_rows, text_rows).to(device), nn.Linear(visual_rows, text_rows).to(device)
+    trained = [*unet.parameters(), *fuse.parameters(), *match.parameters()]
     scheduler = DDPMScheduler.from_pretrained(pretrained, subfolder="scheduler")
     scaling_factor = family_scaling_factor(pretrained)
-    optimizer = torch.optim.AdamW(unet.parameters(), lr=LR)
+    optimizer = torch.optim.AdamW(trained, lr=LR)
     lr_scheduler = get_scheduler("constant_with_warmup", optimizer, num_warmup_steps=10)
-    ema = EMAModel(unet.parameters(), decay=EMA_DECAY)
+    ema = EMAModel(trained, decay=EMA_DECAY)
     ema.to(device)
     position = 0
 
@@ -137,17 +143,21 @@ def plain_loop(
         assert batch.visual_features is not None
         mask = functional.interpolate(batch.mask.to(device), size=latents.shape[-2:])
         model_input = torch.cat([noisy_latents, mask, batch.masked_image_latents.to(device)], dim=1)
-        encoder_hidden_states = torch.cat([batch.text_local, batch.text_global], dim=1).to(device)
+        captions = torch.cat([batch.text_global, batch.text_local], dim=1).to(device)
+        assert batch.visual_features is not None
+        visual_features = batch.visual_features.to(device)
         context = torch.autocast(device.type, torch.bfloat16) if autocast else contextlib.nullcontext()
         with context:
+            rows = [fuse(captions.transpose(1, 2)), match(visual_features.transpose(1, 2))]
+            encoder_hidden_states = torch.cat(rows, dim=2).transpose(1, 2)
             model_pred = unet(model_input, timesteps, encoder_hidden_states, return_dict=False)[0]
         loss = functional.mse_loss(model_pred.float(), target.float(), reduction="mean")
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(unet.parameters(), CLIP)
+        torch.nn.utils.clip_grad_norm_(trained, CLIP)
         optimizer.step()
         lr_scheduler.step()
         optimizer.zero_grad()
-        ema.step(unet.parameters())
+        ema.step(trained)
         loss.item()  # the example gathers the loss of each step for its log
 
     return step
