@@ -29,6 +29,9 @@ class ScapesConfig:
     """Held-out single windows of the evaluation set."""
     eval_steps: int = 8
     """Expansion steps that a panorama has ground truth for."""
+    surface_share: float = 0.7
+    """Share of training windows that sit exactly on the surface; the rest lie above or below it, and teach to grow up
+    and down."""
     seed: int = 0
     """Decides which windows; the same seed gives the same bytes."""
     samples_per_shard: int = 500
@@ -37,6 +40,8 @@ class ScapesConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "windows", "samples_per_shard", "eval_steps")
         at_least(self, 0, "val_windows", "panoramas", "eval_windows", "seed")
+        if not 0 <= self.surface_share <= 1:
+            raise ValueError(f"surface_share must lie in [0, 1], got {self.surface_share}")
 
     def count(self, split: str) -> int:
         """Windows of a split."""

@@ -155,7 +155,7 @@ def _step(direction: str, whole: str, walk: Sequence[str]) -> dict[str, object]:
 
 def _panorama(number: int) -> tuple[str, str, list[str]]:
     """Global caption, first local caption and the true local captions of the steps to the right."""
-    place = random_place(number, seed=HELD_OUT_SEED, held_out=True, surface_only=True)
+    place = random_place(number, seed=HELD_OUT_SEED, held_out=True, surface_share=1)
     world = World(place.world)
     steps = [local_caption(world.facts(place.x + step * STRIDE)) for step in range(STEPS + 1)]
     return global_caption(world.facts(place.x, 0, WINDOW + STRIDE * STEPS, WINDOW)), steps[0], steps[1:]

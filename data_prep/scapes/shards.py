@@ -16,7 +16,7 @@ from data_prep.config import ScapesConfig, settings_of
 from data_prep.progress import progress
 from data_prep.raw import RawRecord
 from data_prep.scapes.captions import annotate, dense, global_caption, local_caption
-from data_prep.scapes.windows import Place, random_place
+from data_prep.scapes.windows import SURFACE_SHARE, Place, random_place
 from data_prep.scapes.world import WINDOW, Facts, World
 from data_prep.tars import TarWriter
 from data_prep.work import shard_plan
@@ -50,6 +50,7 @@ class Job:
     number: int
     seed: int
     steps: int = 0
+    surface_share: float = SURFACE_SHARE
 
 
 class ScapesSource:
@@ -74,7 +75,10 @@ class ScapesSource:
 
     def write_shard(self, directory: Path, stem: str) -> None:
         """Render the windows of one shard."""
-        jobs = [Job(stem.split("-")[0], number, self.config.seed) for number in self._plan()[stem]]  # type: ignore[arg-type]
+        split = stem.split("-")[0]
+        # The validation loss stays comparable: its windows lie where they lie by default.
+        share = self.config.surface_share if split == "train" else SURFACE_SHARE
+        jobs = [Job(split, number, self.config.seed, surface_share=share) for number in self._plan()[stem]]  # type: ignore[arg-type]
         with TarWriter(directory / f"{stem}.tar") as tar:
             for key, image, record in progress(map(_window, jobs), len(jobs), f"render {stem}"):
                 tar.add(key, {IMAGE_SUFFIX: image, RECORD_SUFFIX: record.model_dump_json().encode()})
@@ -115,8 +119,8 @@ def place_of(job: Job) -> Place:
     """Where a picture is cut from; panoramas start at any x, so that joints cut objects as they come."""
     held_out = job.kind != "train"
     # Single windows of the evaluation set show the surface: biome, time and weather can be judged in all of them.
-    surface = job.kind in ("eval", "panorama")
-    return random_place(job.number, seed=job.seed * 8 + _STREAMS[job.kind], held_out=held_out, surface_only=surface)
+    share = 1 if job.kind in ("eval", "panorama") else job.surface_share
+    return random_place(job.number, seed=job.seed * 8 + _STREAMS[job.kind], held_out=held_out, surface_share=share)
 
 
 def _key(job: Job) -> str:

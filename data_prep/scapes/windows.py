@@ -10,7 +10,7 @@ import numpy as np
 from data_prep.scapes.world import WINDOW, Facts, World
 
 SURFACE_SHARE = 0.7
-"""Share of windows that sit exactly on the surface band; the rest lie at a random height above or below it."""
+"""Share of windows that sit exactly on the surface band, unless told; the rest lie somewhere above or below it."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Place:
         return World(self.world).facts(self.x, self.y)
 
 
-def random_place(index: int, *, seed: int, held_out: bool = False, surface_only: bool = False) -> Place:
+def random_place(index: int, *, seed: int, held_out: bool = False, surface_share: float = SURFACE_SHARE) -> Place:
     """Place of window ``index`` of the sample ``seed``.
 
     Training worlds have even seeds and held-out worlds odd ones, so the two can never share a world.
@@ -38,7 +38,7 @@ def random_place(index: int, *, seed: int, held_out: bool = False, surface_only:
     rng = np.random.default_rng((seed, index, held_out))
     world = 2 * int(rng.integers(0, 1 << 30)) + held_out
     x, above, height = int(rng.integers(-(1 << 20), 1 << 20)), rng.random() < 0.5, int(rng.integers(1, 257))
-    on_surface = surface_only or rng.random() < SURFACE_SHARE
+    on_surface = rng.random() < surface_share
     return Place(world, x, 0 if on_surface else -height if above else height)
 
 

@@ -15,7 +15,7 @@ GLOBAL_WORDS = re.compile(r"dawn|sunrise|by day|daylight|dusk|sunset|night|clear
 
 @pytest.mark.parametrize("index", range(0, 40))
 def test_exactly_one_of_five_captions_names_the_global_attributes(index: int) -> None:
-    place = random_place(index, seed=3, surface_only=True)
+    place = random_place(index, seed=3, surface_share=1)
     captions = annotate(place.facts(), index)
     assert len(captions) == 5
     assert len(set(captions)) >= 4

@@ -79,6 +79,13 @@ def test_training_windows_reach_sky_and_ground() -> None:
     assert 0.6 < sum(y == 0 for y in rows) / len(rows) < 0.8
 
 
+def test_the_share_of_surface_windows_is_a_setting_of_training_windows_alone() -> None:
+    places = {share: [place_of(Job("train", i, 0, surface_share=share)) for i in range(200)] for share in (0.7, 0.2)}
+    assert sum(place.y == 0 for place in places[0.2]) < 60
+    assert [(p.world, p.x) for p in places[0.2]] == [(p.world, p.x) for p in places[0.7]]
+    assert all(place_of(Job("eval", i, 0, surface_share=0.2)).y == 0 for i in range(50))
+
+
 def test_more_windows_leave_the_first_ones_as_they_are(raw: Path, tmp_path: Path) -> None:
     more = ScapesConfig(windows=9, val_windows=0, samples_per_shard=10, seed=4)
     write_windows(tmp_path, more)
