@@ -26,7 +26,6 @@ from data_prep.config import EncodeConfig, MachineConfig
 from data_prep.engines import make_engine
 from data_prep.prefetch import prefetched
 from data_prep.progress import progress
-from data_prep.ranks import ALONE, Share, local_rank
 from data_prep.tars import TarWriter, read_samples
 from data_prep.text import text_card
 from data_prep.work import SHAPES_NAME, TEXT_SUFFIX, Work
@@ -49,6 +48,7 @@ from lit_outpaint.data.schema import (
 from lit_outpaint.data.tensors import pack_tensors
 from lit_outpaint.data.views import blank_masked, visible_crop
 from lit_outpaint.models.encoders import FrozenEncoders
+from lit_outpaint.ranks import ALONE, Share, local_rank
 
 
 def write_features(

@@ -10,8 +10,8 @@ from typing import Any, Final, Protocol
 from data_prep.atomic import write_atomic
 from data_prep.config import MachineConfig
 from data_prep.progress import say
-from data_prep.ranks import ALONE, Share
 from data_prep.work import COUNTS_SUFFIX, Work
+from lit_outpaint.ranks import ALONE, Share
 
 USED: Final = "used"
 LEFT_OUT: Final = "left_out."

@@ -8,13 +8,13 @@ from data_prep.coco.config import CocoConfig
 from data_prep.config import CallConfig, CaptionConfig, EncodeConfig, MachineConfig, ScapesConfig, settings_of
 from data_prep.engines import make_engine
 from data_prep.progress import say
-from data_prep.ranks import ALONE, Share
 from data_prep.source import Source, rank_words, read_counts, run_source
 from data_prep.work import Work
 from lit_outpaint.captions.ledger import Ledger
 from lit_outpaint.data.fingerprint import encoder_fingerprints, family_window_px
 from lit_outpaint.data.integrity import load_card
 from lit_outpaint.data.schema import CARD_NAME, Card, ShardError
+from lit_outpaint.ranks import ALONE, Share
 
 
 def run_all(

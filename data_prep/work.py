@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from data_prep.atomic import remove_partials, write_atomic
-from data_prep.ranks import ALONE, Share
 from lit_outpaint.data.schema import SPLITS, shard_name
+from lit_outpaint.ranks import ALONE, Share
 
 SHAPES_NAME: Final = "shapes.json"
 """Written by ``encode`` for ``pack``: sizes of windows, latents and features."""

@@ -1,18 +1,20 @@
-"""Which part of the shards this process makes, when many share the work.
+"""Which part of the work is this process's, when many share it: shards to make, pictures to widen.
 
-Shards are dealt by *global* rank: the number of a process among all processes on all nodes. The local rank repeats on
-every node, so that dealing by it does some shards twice and others never.
+Items are dealt by *global* rank: the number of a process among all processes on all nodes. The local rank repeats on
+every node, so that dealing by it does some items twice and others never.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RankConfig:
-    """Which process this is among many that run the same stage; found from torchrun or SLURM when left out."""
+    """Which process this is among many that share the work; found from torchrun or SLURM when left out."""
 
     rank: int | None = None
     """Number of this process among all, from 0."""
@@ -30,9 +32,9 @@ class Share(NamedTuple):
     rank: int
     world_size: int
 
-    def of(self, stems: Sequence[str]) -> list[str]:
-        """The shards of this process; every shard belongs to exactly one rank."""
-        return list(stems[self.rank :: self.world_size])
+    def of(self, items: Sequence[_Item]) -> list[_Item]:
+        """The items of this process; every item belongs to exactly one rank."""
+        return list(items[self.rank :: self.world_size])
 
 
 ALONE = Share(0, 1)
@@ -83,7 +85,7 @@ def _array(environment: Mapping[str, str]) -> tuple[int, int]:
     if last - first + 1 != count:
         raise ValueError(
             f"the job array must have consecutive numbers, got {count} tasks from {first} to {last};"
-            " give --rank and --world_size, or submit one task: it makes every shard that is missing"
+            " give --rank and --world_size, or submit one task: it does all that is missing"
         )
     return task - first, count
 
