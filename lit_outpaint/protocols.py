@@ -118,7 +118,11 @@ CaptionOf = Literal["local", "global"]
 
 @runtime_checkable
 class ImageMetric(Protocol):
-    """A score over pictures, accumulated in batches and over ranks."""
+    """A score over pictures, accumulated in batches and over ranks.
+
+    ``update`` and ``reset`` return nothing. They are not annotated so, because the command line, which compares
+    annotations, reads None in this file and in others as two things.
+    """
 
     view: View
     """Which pictures it wants to be fed."""
@@ -129,7 +133,7 @@ class ImageMetric(Protocol):
 
     def update(
         self, generated: Tensor, reference: Tensor, captions: Sequence[str], samples: Sequence[SampleId]
-    ) -> None:
+    ) -> Any:
         """Take in a batch.
 
         Args:
@@ -149,6 +153,6 @@ class ImageMetric(Protocol):
         """
         ...
 
-    def reset(self) -> None:
+    def reset(self) -> Any:
         """Forget everything taken in."""
         ...
