@@ -1,4 +1,4 @@
-"""The verbs of ``python -m eval``: ``run`` scores a checkpoint, ``family`` the frozen parts of a model family.
+"""The verbs of ``python -m eval``: ``run`` scores a checkpoint, ``family`` a model family, ``score`` any pictures.
 
 Each verb is a frozen config and a function; flags and help come from the config. A further verb is one more row of
 ``_VERBS``.
@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from eval.family import FamilyConfig, family
 from eval.run import RunConfig, run
+from eval.score import ScoreConfig, score
 
 # The docstring under each field of a configuration becomes its help.
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -31,6 +32,7 @@ _VERBS = {
     "family": _Verb(
         FamilyConfig, family, "score autoencoder, probe, evaluation CLIP and base model on held-out windows"
     ),
+    "score": _Verb(ScoreConfig, score, "score a folder of pictures made by anybody, with captions and real pictures"),
 }
 
 

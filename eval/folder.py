@@ -1,0 +1,151 @@
+"""Folders of pictures by anybody, and their captions."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from lit_outpaint.canvas.compositing import to_pixel_values
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureFolder:
+    """Pictures of one size, in the order of their names."""
+
+    directory: Path
+    paths: tuple[Path, ...]
+    width: int
+    height: int
+
+    @property
+    def keys(self) -> list[str]:
+        """Names of the files without their endings."""
+        return [path.stem for path in self.paths]
+
+    def load(self, paths: Sequence[Path]) -> list[Tensor]:
+        """Pictures ``(3, H, W)`` in [-1, 1].
+
+        Raises:
+            ValueError: a file cannot be read to its end.
+        """
+        return [_pixel_values(path) for path in paths]
+
+    def content(self) -> str:
+        """A checksum of all files, whatever they are called."""
+        digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in self.paths)
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def read_folder(directory: Path, flag: str) -> PictureFolder:
+    """Look at the pictures of a folder, not at what lies in folders inside it.
+
+    Args:
+        directory: of PNG, JPEG, WebP, BMP or TIFF files; others are passed over.
+        flag: names the folder in messages.
+
+    Raises:
+        ValueError: there is none, a file is no picture, or sizes or names clash.
+    """
+    if not directory.is_dir():
+        raise ValueError(f"{flag} must be a folder of pictures, found no folder {directory}")
+    paths = sorted(path for path in directory.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise ValueError(f"{flag} must hold pictures ({', '.join(SUFFIXES)}), found none in {directory}")
+    sizes: dict[tuple[int, int], Path] = {}
+    seen: dict[str, Path] = {}
+    for path in paths:
+        sizes.setdefault(_size(path), path)
+        if path.stem in seen:
+            raise ValueError(f"{flag}: pictures must differ in name, got {seen[path.stem].name} and {path.name}")
+        seen[path.stem] = path
+    if len(sizes) > 1:
+        (one, first), (other, second) = list(sizes.items())[:2]
+        raise ValueError(
+            f"{flag}: all pictures must have one size, got {one[0]} x {one[1]} px ({first.name}) and {other[0]} x "
+            f"{other[1]} px ({second.name}); crop or resize them first"
+        )
+    width, height = next(iter(sizes))
+    return PictureFolder(directory=directory, paths=tuple(paths), width=width, height=height)
+
+
+class Captions(NamedTuple):
+    """Of one picture."""
+
+    whole: str
+    local: tuple[str, ...] = ()
+    """Of the start window and of each step; empty where there are none."""
+
+
+def read_captions(file: Path, keys: Iterable[str]) -> dict[str, Captions]:
+    """The captions of pictures.
+
+    Args:
+        file: ``.json``, an object from the picture's name to its caption, or to ``{"caption", "local_captions"}``;
+            ``.jsonl``, a line ``{"image", "caption", "local_captions"}`` each; or ``.csv`` with columns ``image`` and
+            ``caption``. Names may end like the file or not.
+        keys: the pictures that need captions.
+
+    Raises:
+        ValueError: the file is of another kind, a row is incomplete, or a picture has no caption.
+    """
+    if not file.is_file():
+        raise ValueError(f"--captions must be a .json, .jsonl or .csv file, found no {file}")
+    try:
+        rows = dict(_rows(file))
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError) as error:
+        raise ValueError(f"--captions: {file} cannot be read ({error}); see python -m eval score --help") from error
+    wanted = list(keys)
+    missing = [key for key in wanted if not rows.get(key, Captions("")).whole.strip()]
+    if missing:
+        raise ValueError(
+            f"--captions must have a caption for every picture; {len(missing)} of {len(wanted)} have none, such as "
+            f"{missing[0]}"
+        )
+    return {key: rows[key] for key in wanted}
+
+
+def _rows(file: Path) -> Iterable[tuple[str, Captions]]:
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".json":
+        for name, value in json.loads(text).items():
+            yield Path(name).stem, _captions({"caption": value} if isinstance(value, str) else value)
+    elif file.suffix == ".jsonl":
+        for line in filter(str.strip, text.splitlines()):
+            row = json.loads(line)
+            yield Path(row["image"]).stem, _captions(row)
+    elif file.suffix == ".csv":
+        for row in csv.DictReader(text.splitlines()):
+            yield Path(row["image"]).stem, _captions(row)
+    else:
+        raise ValueError(f"--captions must be a .json, .jsonl or .csv file, got {file.name}")
+
+
+def _captions(row: Mapping[str, Any]) -> Captions:
+    return Captions(str(row["caption"]), tuple(str(text) for text in row.get("local_captions") or ()))
+
+
+def _size(path: Path) -> tuple[int, int]:
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"{path} must be a readable picture ({error}); mend or remove it") from error
+
+
+def _pixel_values(path: Path) -> Tensor:
+    try:
+        with Image.open(path) as image:
+            levels = np.array(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"{path} must be a readable picture ({error}); mend or remove it") from error
+    return torch.as_tensor(to_pixel_values(levels[None])[0])

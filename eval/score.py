@@ -1,0 +1,393 @@
+"""``python -m eval score``: score pictures made by anybody, from a folder, with captions and real pictures beside."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from eval.extractors import find_extractor
+from eval.folder import Captions, PictureFolder, read_captions, read_folder
+from eval.functional.crops import crop_grid, cut
+from eval.metrics import (
+    FID,
+    KID,
+    BlockFID,
+    ClipSim,
+    Curve,
+    Drift,
+    InceptionScore,
+    IntraLpips,
+    MeanClipScore,
+    PrecisionRecall,
+    Seam,
+)
+from eval.metrics.base import TwoSetMetric
+from eval.outputs import METRICS_VERSION, check_out, provenance
+from eval.perceptual import Lpips, PerceptualDistance, ScapesLpips
+from eval.reference_cache import ReferenceCache, default_directory
+from lit_outpaint.canvas.geometry import Direction
+from lit_outpaint.metric_feed import Compared, PanoramaBatch, named_by_geometry
+from lit_outpaint.protocols import ImageMetric, NotComputable, SampleId
+from lit_outpaint.rollout import Geometry
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreConfig:
+    """Which pictures are scored with what."""
+
+    images: Path
+    """Folder of pictures of one size."""
+    out: Path
+    """Directory for metrics.json and metrics.md."""
+    captions: Path | None = None
+    """Captions: .json (name to caption, or to {caption, local_captions}), .jsonl ({image, caption, local_captions} a
+    line) or .csv (image, caption). local_captions: of the start window and of each step."""
+    reference: Path | None = None
+    """Folder of real pictures; where it holds the same names, each is set beside its namesake."""
+    window_px: int | None = None
+    """Score square windows of this side; whole pictures when absent. Pictures that are this high and longer (wide, for
+    up and down) are taken as panoramas, whose first window is the start."""
+    stride_px: int | None = None
+    """Distance of windows, the new pixels of a step; the window's side when absent."""
+    direction: Direction = "right"
+    """Side to which panoramas grew."""
+    steps: tuple[int, ...] = (0, 1, 5, 10, 20)
+    """Steps of curves; those beyond the end are left out."""
+    extractor: str = "inception"
+    """Features of IS, FID, KID, precision and recall: inception, scapes, or NAME:PATH with the path of its weights."""
+    clip: str = "ViT-B-32/laion2b_s34b_b79k"
+    """Evaluation CLIP: MODEL/PRETRAINED of open_clip, or a directory with open_clip_config.json."""
+    lpips: Literal["vgg", "alex", "squeeze", "scapes"] = "vgg"
+    """Backbone of Intra-LPIPS."""
+    splits: int = 10
+    """Parts of the Inception Score."""
+    kid_subsets: int = 100
+    """Pairs of subsets of KID."""
+    kid_subset_size: int = 1000
+    """Pictures in each."""
+    max_samples: int = 10_000
+    """KID, precision and recall look at most at so many pictures of each set."""
+    metrics: list[ImageMetric] | None = None
+    """Metrics by class_path in the place of those that fit what is given."""
+    cache: Path | None = None
+    """Where statistics of real pictures are kept; ~/.cache/lit_outpaint/reference when absent."""
+    batch_size: int = 32
+    """Pictures read at once."""
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"--batch_size must be at least 1, got {self.batch_size}")
+        if self.window_px is None and self.stride_px is not None:
+            raise ValueError("--stride_px needs --window_px")
+        if self.window_px is not None and not 1 <= self.stride < self.window_px + 1:
+            raise ValueError(f"--stride_px must lie in [1, {self.window_px}], got {self.stride_px}")
+
+    @property
+    def stride(self) -> int:
+        """Distance of windows."""
+        return self.stride_px or self.window_px or 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One line of the result."""
+
+    name: str
+    value: float | None
+    definition: str
+    reason: str = ""
+    """Why there is no value."""
+
+
+def score(config: ScoreConfig, yaml: str = "") -> list[Score]:
+    """Do it all; see the module docstring.
+
+    Args:
+        config: what to do.
+        yaml: the configuration as text; kept beside the scores.
+
+    Raises:
+        ValueError: something given does not fit (the message says what and how to mend it).
+        FileNotFoundError: the weights of a network are not there.
+    """
+    images = read_folder(config.images, "--images")
+    reference = None if config.reference is None else read_folder(config.reference, "--reference")
+    captions = None if config.captions is None else read_captions(config.captions, images.keys)
+    cutter = _Cutter(config, images)
+    if captions is not None:
+        cutter.check_captions(captions)
+    metrics = config.metrics or default_metrics(config, cutter, captions, reference)
+    check_out(config.out)
+    _feed(config, cutter, metrics, images, reference, captions or {})
+    scores = [row for metric in metrics for row in _scores(metric, cutter)]
+    made = provenance(images=config.images, reference=config.reference, captions=config.captions, config=yaml)
+    _write(config.out, scores, made, len(images.paths))
+    print(_table(scores))
+    print(f"all values and definitions: {config.out / 'metrics.json'}")
+    return scores
+
+
+class _Cutter:
+    """How the pictures of a folder are looked at: as panoramas, cut into windows, or whole."""
+
+    def __init__(self, config: ScoreConfig, images: PictureFolder) -> None:
+        self.window_px, self.stride_px = config.window_px, config.stride
+        horizontal = config.direction in ("left", "right")
+        across, along = (images.height, images.width) if horizontal else (images.width, images.height)
+        self.geometry: Geometry | None = None
+        self.num_steps = 0
+        if self.window_px is not None:
+            if self.window_px > min(across, along):
+                raise ValueError(
+                    f"--window_px must fit into pictures of {images.width} x {images.height} px, got {self.window_px}"
+                )
+            if self.window_px == across and along >= self.window_px + self.stride_px:
+                self.geometry = Geometry(config.direction, self.window_px, self.stride_px)
+                self.num_steps = (along - self.window_px) // self.stride_px
+        per_picture = self.num_steps or (
+            len(crop_grid(images.height, images.width, self.window_px, self.stride_px)) if self.window_px else 1
+        )
+        self.num_samples = per_picture * len(images.paths)
+
+    def check_captions(self, captions: dict[str, Captions]) -> None:
+        """Refuse local captions that do not go with the steps."""
+        for key, row in captions.items():
+            if row.local and self.geometry is None:
+                raise ValueError(
+                    f"--captions: local_captions ({key}) are of panoramas; give --window_px and --stride_px"
+                )
+            if row.local and len(row.local) <= self.num_steps:
+                raise ValueError(
+                    f"--captions: {key} needs {self.num_steps + 1} local_captions, of the start window and of each "
+                    f"step; got {len(row.local)}"
+                )
+
+    def batch(self, rows: list[Compared]) -> "PanoramaBatch | _FlatBatch":
+        """Pictures, ready for metrics."""
+        if self.geometry is not None:
+            return PanoramaBatch(rows, self.geometry, self.num_steps)
+        return _FlatBatch(rows, self.window_px, self.stride_px)
+
+    def name(self, name: str, metric: ImageMetric) -> str:
+        """The name of a score with what was looked at."""
+        if self.geometry is not None:
+            return named_by_geometry(name, metric.view, self.geometry)
+        if self.window_px is not None and metric.view == "window":
+            return f"{name}.window{self.window_px}-stride{self.stride_px}"
+        return name.replace(".window", ".whole", 1) if metric.view == "window" else name
+
+
+class _FlatBatch:
+    """Pictures that are no panoramas: whole, or cut into a grid of windows."""
+
+    def __init__(self, rows: Sequence[Compared], window_px: int | None, stride_px: int) -> None:
+        self._rows, self._window_px, self._stride_px = rows, window_px, stride_px
+        self._cut: dict[bool, tuple[Tensor, Tensor, list[str], list[SampleId]]] = {}
+
+    def feed(self, metric: ImageMetric) -> None:
+        """Hand a metric what it wants to see."""
+        if metric.view == "strip":
+            raise ValueError(
+                "a metric of strips needs panoramas; give --window_px and --stride_px that fit the pictures"
+            )
+        whole = metric.view == "panorama"
+        if whole not in self._cut:
+            self._cut[whole] = self._batch(whole)
+        metric.update(*self._cut[whole])
+
+    def _batch(self, whole: bool) -> tuple[Tensor, Tensor, list[str], list[SampleId]]:
+        sides = [[row.generated for row in self._rows], [row.reference for row in self._rows]]
+        pieces = [[self._pieces(picture, whole) for picture in side if picture is not None] for side in sides]
+        some = (pieces[0] or pieces[1])[0]
+        generated, reference = (torch.cat(side) if side else some[:0] for side in pieces)
+        captions = [row.global_caption for row in self._rows for _ in some]
+        return generated, reference, captions, [SampleId(row.key, n) for row in self._rows for n in range(len(some))]
+
+    def _pieces(self, picture: Tensor, whole: bool) -> Tensor:
+        if whole or self._window_px is None:
+            return picture[None]
+        places = crop_grid(picture.shape[-2], picture.shape[-1], self._window_px, self._stride_px)
+        return cut(picture, places, self._window_px)
+
+
+def default_metrics(
+    config: ScoreConfig, cutter: _Cutter, captions: dict[str, Captions] | None, reference: PictureFolder | None
+) -> list[ImageMetric]:
+    """Every metric that what was given allows.
+
+    Raises:
+        ValueError: there are fewer pictures than splits.
+        FileNotFoundError: the weights of a network are not there.
+    """
+    extractor = find_extractor(config.extractor)
+    metrics: list[ImageMetric] = []
+    if extractor.num_classes is not None:
+        if config.splits > cutter.num_samples:
+            raise ValueError(
+                f"--splits must be at most {cutter.num_samples}, the number of pictures or windows; got {config.splits}"
+            )
+        metrics.append(InceptionScore(extractor, config.splits))
+    if reference is not None:
+        metrics += [
+            FID(extractor),
+            KID(extractor, config.kid_subsets, config.kid_subset_size, max_samples=config.max_samples),
+            PrecisionRecall(extractor, max_samples=config.max_samples),
+        ]
+    if captions is not None:
+        metrics.append(ClipSim(config.clip, "window", "global"))
+    return metrics + (_panorama_metrics(config, cutter, captions, reference) if cutter.geometry is not None else [])
+
+
+def _panorama_metrics(
+    config: ScoreConfig, cutter: _Cutter, captions: dict[str, Captions] | None, reference: PictureFolder | None
+) -> list[ImageMetric]:
+    assert config.window_px is not None
+    assert cutter.geometry is not None
+    window_px, geometry = config.window_px, cutter.geometry
+    distance: PerceptualDistance = ScapesLpips() if config.lpips == "scapes" else Lpips(config.lpips)
+    clip = None if captions is None else config.clip
+    metrics: list[ImageMetric] = [Seam(config.direction, geometry.stride_px)] if geometry.stride_px < window_px else []
+    blocks = cutter.num_steps * geometry.stride_px // window_px
+    if blocks:
+        metrics.append(IntraLpips(distance, window_px))
+        if reference is not None:
+            metrics.append(BlockFID(blocks, window_px, config.direction, config.extractor))
+    steps = [step for step in config.steps if step <= cutter.num_steps]
+    if len(steps) > 1:
+        metrics.append(Drift(window_px, geometry.stride_px, config.direction, steps, clip))
+    if captions is not None:
+        local = all(row.local for row in captions.values())
+        metrics += [ClipSim(config.clip, "panorama", "global"), MeanClipScore(config.clip, window_px)]
+        if local:
+            metrics += [ClipSim(config.clip, "window", "local"), ClipSim(config.clip, "strip", "local")]
+        curve = ClipSim(config.clip, "window", "local" if local else "global")
+        metrics += [Curve(curve, steps)] if len(steps) > 1 else []
+    return metrics
+
+
+def _feed(
+    config: ScoreConfig,
+    cutter: _Cutter,
+    metrics: Sequence[ImageMetric],
+    images: PictureFolder,
+    reference: PictureFolder | None,
+    captions: dict[str, Captions],
+) -> None:
+    two_set = [metric for metric in metrics if isinstance(metric, TwoSetMetric)]
+    others = [metric for metric in metrics if not isinstance(metric, TwoSetMetric)]
+    beside = _beside(images, reference)
+    nothing = Captions("")
+    done = 0
+    for paths in _batches(images.paths, config.batch_size):
+        drawn = images.load(paths)
+        real = (
+            [None] * len(paths)
+            if reference is None or beside is None
+            else reference.load([beside[p.stem] for p in paths])
+        )
+        alone, paired = [], []
+        for path, picture, other in zip(paths, drawn, real, strict=True):
+            texts = captions.get(path.stem, nothing)
+            alone.append(Compared(path.stem, picture, None, texts.whole, texts.local))
+            paired.append(Compared(path.stem, picture, other, texts.whole, texts.local))
+        _hand(cutter, alone, two_set)
+        _hand(cutter, paired, others)
+        done += len(paths)
+        print(f"{done}/{len(images.paths)} pictures", flush=True)
+    if reference is None:
+        return
+    cache = ReferenceCache(
+        config.cache or default_directory(), f"{reference.content()}/{config.window_px}/{config.stride}"
+    )
+    missing = [metric for metric in two_set if not cache.load(metric)]
+    if len(missing) < len(two_set):
+        print(f"statistics of {len(two_set) - len(missing)} metrics over {config.reference} are taken from the cache")
+    # Captions are those of the drawn pictures, so that real ones of other names are not compared with any.
+    unpaired = (
+        [] if beside is not None else [metric for metric in others if not isinstance(metric, ClipSim | MeanClipScore)]
+    )
+    real_cutter = cutter if beside is not None else _Cutter(config, reference)
+    if missing or unpaired:
+        for paths in _batches(reference.paths, config.batch_size):
+            rows = [
+                Compared(p.stem, None, picture, "", ()) for p, picture in zip(paths, reference.load(paths), strict=True)
+            ]
+            _hand(real_cutter, rows, [*missing, *unpaired])
+    for metric in missing:
+        cache.store(metric)
+
+
+def _hand(cutter: _Cutter, rows: list[Compared], metrics: Sequence[ImageMetric]) -> None:
+    batch = cutter.batch(rows)
+    for metric in metrics:
+        batch.feed(metric)
+
+
+def _beside(images: PictureFolder, reference: PictureFolder | None) -> dict[str, Path] | None:
+    """The real picture of every name; None where the folders do not pair up."""
+    if reference is None or images.keys != reference.keys:
+        return None
+    same = (images.width, images.height) == (reference.width, reference.height)
+    return {path.stem: path for path in reference.paths} if same else None
+
+
+def _batches(paths: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
+    for start in range(0, len(paths), size):
+        yield paths[start : start + size]
+
+
+def _scores(metric: ImageMetric, cutter: _Cutter) -> list[Score]:
+    definition = getattr(metric, "definition", "")
+    try:
+        values = metric.compute()
+    except NotComputable as error:
+        return [
+            Score(name=cutter.name(_plain_name(metric), metric), value=None, definition=definition, reason=str(error))
+        ]
+    return [
+        Score(name=cutter.name(name, metric), value=value, definition=definition)
+        if math.isfinite(value)
+        else Score(name=cutter.name(name, metric), value=None, definition=definition, reason="the value is not finite")
+        for name, value in values.items()
+    ]
+
+
+def _plain_name(metric: ImageMetric) -> str:
+    return type(metric).__name__.lower()
+
+
+def _write(out: Path, scores: Sequence[Score], made: dict[str, str], count: int) -> None:
+    figures: dict[str, Any] = {
+        row.name: {"name": row.name, "definition": row.definition, "unit": "plain", "value": row.value}
+        | ({"not_computed": row.reason} if row.value is None else {})
+        for row in scores
+    }
+    content = {"schema": METRICS_VERSION, "title": f"{count} pictures", "figures": figures, "made": made}
+    lines = ["| metric | value |", "| --- | --- |", *(f"| {row.name} | {_shown(row)} |" for row in scores)]
+    definitions = dict.fromkeys(row.definition for row in scores if row.definition)
+    lines += ["", *(f"- {definition}" for definition in definitions)]
+    for name, text in (
+        ("metrics.json", json.dumps(content, indent=2, allow_nan=False) + "\n"),
+        ("metrics.md", "\n".join(lines) + "\n"),
+    ):
+        partial = out / f".{name}.partial"
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(out / name)
+
+
+def _shown(row: Score) -> str:
+    return f"not computed: {row.reason}" if row.value is None else f"{row.value:.5g}"
+
+
+def _table(scores: Sequence[Score]) -> str:
+    """Aligned lines; the points of curves are in the file alone."""
+    shown = [
+        row for row in scores if not any(part.startswith("step") and part[4:].isdigit() for part in row.name.split("."))
+    ]
+    width = max((len(row.name) for row in shown), default=0)
+    return "\n".join(f"{row.name.ljust(width)}  {_shown(row)}" for row in shown)
