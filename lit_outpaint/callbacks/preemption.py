@@ -84,6 +84,11 @@ class Preemption(Callback):
             Preempted: always.
         """
         names = " and ".join(signal.Signals(number).name for number in sorted(self._received))
+        # Lightning logs a batch after this hook, and will not come to it.
+        trainer._logger_connector.on_batch_end()
+        trainer._logger_connector.update_train_step_metrics()
+        for logger in trainer.loggers:
+            logger.save()
         if trainer.is_global_zero:
             log.warning("%s: saved step %d and stop; --ckpt_path last goes on", names, trainer.global_step)
             for logger in trainer.loggers:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slurm
 
 ROOT = Path(__file__).resolve().parents[2]
 DEV = ROOT / "slurm" / "dev"
-STEPS, SAVED_EVERY, PREEMPTED = 120, 20, 1
+STEPS, SAVED_EVERY, PREEMPTED = 60, 10, 1
 PATIENCE_S = 900
 
 
@@ -113,12 +113,12 @@ checkpoint: {{every_n_train_steps: {SAVED_EVERY}}}
 
 @pytest.fixture(scope="module")
 def swept(cluster: Cluster, base: Path, shards: Path) -> Swept:
-    """Four cells, one at a time or two; a running one is told to leave, and comes back by itself."""
+    """Two cells, one of which is told to leave while it trains, and comes back by itself."""
     file = cluster.directory / "toy.yaml"
     file.write_text(
         f"""
 base: {base}
-grid: {{model.optim.lr: {{low: 1.0e-4, high: 1.0e-3}}}}
+grid: {{model.optim.lr: {{low: 1.0e-4}}}}
 seeds: [0, 1]
 evaluate: >-
   python -m eval run --checkpoint {{run}}/last.ckpt --data {shards} --out {{run}}/eval --panoramas 2 --steps 1 --shown 1
@@ -141,7 +141,7 @@ report: [train/loss, val/loss, seam]
 
 def test_every_cell_is_trained_and_scored(cluster: Cluster, swept: Swept) -> None:
     lines = cluster.slurm("status", str(swept.directory)).splitlines()
-    assert lines[-1] == "4 of 4 cells are done"
+    assert lines[-1] == "2 of 2 cells are done"
     assert "queued toy-train" in swept.said
     assert any(state in swept.status_between for state in ("pending", "running", "completing"))
 
@@ -182,7 +182,7 @@ def test_collect_sums_up_over_seeds(cluster: Cluster, swept: Swept) -> None:
     with (swept.directory / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {(row["model.optim.lr"], row["figure"]) for row in rows} == {
-        (label, figure) for label in ("low", "high") for figure in ("train/loss", "val/loss", "seam")
+        ("low", figure) for figure in ("train/loss", "val/loss", "seam")
     }
     assert {row["runs"] for row in rows} == {"2"}
 
@@ -191,10 +191,10 @@ def test_only_what_is_missing_is_queued_again(cluster: Cluster, swept: Swept) ->
     again = ["sweep", str(swept.file), "--out", str(swept.directory)]
     assert "nothing is missing" in cluster.slurm(*again)
     record = load_record(swept.directory)
-    lost = record.run_dir(record.cells[2]) / "eval" / "metrics.json"
+    lost = record.run_dir(record.cells[0]) / "eval" / "metrics.json"
     lost.unlink()
     assert "queued toy-evaluate" in cluster.slurm(*again)
-    assert json.loads((swept.directory / "jobs.json").read_text())[-1]["cells"] == [2]
+    assert json.loads((swept.directory / "jobs.json").read_text())[-1]["cells"] == [0]
     cluster.wait("the evaluation", cluster.idle)
     assert lost.exists()
 
