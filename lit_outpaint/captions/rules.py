@@ -192,7 +192,7 @@ def _vertical_places(direction: Direction, global_caption: str) -> list[str]:
     if listed:
         return listed
     if direction == "down":
-        return ["the ground below"]
+        return ["layers of earth underground"]
     scene = read_scene(global_caption)
     sky = {"under a clear sky": "a clear sky", "under a cloudy sky": "a cloudy sky"}.get(
         scene.weather or "", "the open sky"

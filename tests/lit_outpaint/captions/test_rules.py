@@ -108,7 +108,7 @@ def test_up_shows_the_sky_of_the_scene_and_down_the_ground() -> None:
         "birds over the water",
         "a hot air balloon",
     ]
-    assert _walk("down", GLOBAL, 1) == ["the ground below"]
+    assert _walk("down", GLOBAL, 1) == ["layers of earth underground"]
 
 
 def test_the_latest_place_is_not_asked_for_again() -> None:
