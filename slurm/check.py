@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from slurm.record import Cell, Record
+from slurm.record import Record
 
 
 def check_cells(record: Record) -> None:
@@ -20,14 +20,16 @@ def check_cells(record: Record) -> None:
     Raises:
         ValueError: one of them would be refused; the message names the cell and passes on what the parser says.
     """
-    combinations: dict[tuple[str, ...], Cell] = {}
+    asked: set[tuple[str, ...]] = set()
     for cell in record.cells:
-        combinations.setdefault(tuple(cell.labels.values()), cell)
-    for cell in combinations.values():
-        if cell.fit is not None:
+        labels = ("fit", *cell.labels.values())
+        if cell.fit is not None and labels not in asked:
             parse_fit(cell.fit, cell.name)
-        if cell.evaluate is not None:
+        # Most evaluations differ in nothing but the directory they read and write.
+        flags = tuple(word.replace(str(record.run_dir(cell)), "{run}") for word in cell.evaluate or [])
+        if cell.evaluate is not None and flags not in asked:
             _parse(cell.evaluate[1], cell.evaluate[2:], f"the evaluation of {cell.name}")
+        asked |= {labels, flags}
 
 
 def parse_fit(words: Sequence[str], name: str) -> dict[str, Any]:
