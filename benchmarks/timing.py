@@ -18,16 +18,22 @@ from typing import Any
 import torch
 
 REPORTS = Path(__file__).parent / "reports"
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
+"""What is counted: time that passes, or CPU time of all threads, which is the sturdier one beside other work on the
+machine and says nothing about a GPU."""
 _LIBRARIES = ("torch", "diffusers", "transformers", "lightning")
 
 
-def interleave(contenders: Mapping[str, Callable[[], object]], rounds: int, warmup: int = 1) -> dict[str, list[float]]:
+def interleave(
+    contenders: Mapping[str, Callable[[], object]], rounds: int, warmup: int = 1, clock: str = "wall"
+) -> dict[str, list[float]]:
     """Call every contender once a round, in an order that turns by one each round.
 
     Args:
         contenders: name to the work itself.
         rounds: timed rounds, positive.
         warmup: untimed rounds before them.
+        clock: one of ``CLOCKS``.
 
     Returns:
         Seconds of every timed call, by name.
@@ -39,19 +45,19 @@ def interleave(contenders: Mapping[str, Callable[[], object]], rounds: int, warm
     for round_index in range(-warmup, rounds):
         shift = round_index % len(names)
         for name in names[shift:] + names[:shift]:
-            elapsed = timed(contenders[name])
+            elapsed = timed(contenders[name], clock)
             if round_index >= 0:
                 seconds[name].append(elapsed)
     return seconds
 
 
-def timed(work: Callable[[], object]) -> float:
+def timed(work: Callable[[], object], clock: str = "wall") -> float:
     """Seconds that one call takes, the device's queue included."""
     synchronise()
-    start = time.perf_counter()
+    start = CLOCKS[clock]()
     work()
     synchronise()
-    return time.perf_counter() - start
+    return CLOCKS[clock]() - start
 
 
 def synchronise() -> None:
