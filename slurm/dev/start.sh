@@ -8,7 +8,8 @@
 # Afterwards:  . $SLURM_DEV_DIR/env.sh   lets sbatch, squeue and `python -m slurm` find it.  stop.sh ends it.
 set -euo pipefail
 state=${SLURM_DEV_DIR:-/tmp/lit-outpaint-slurm-$(id -u)}
-cpus=${SLURM_DEV_CPUS:-$(nproc)}
+# Not nproc: it answers OMP_NUM_THREADS where that is set.
+cpus=${SLURM_DEV_CPUS:-$(getconf _NPROCESSORS_ONLN)}
 port=${SLURM_DEV_PORT:-26817}
 me=$(id -un)
 node=$(hostname -s)
