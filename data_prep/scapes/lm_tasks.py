@@ -25,6 +25,8 @@ TASKS: tuple[Task, ...] = get_args(Task)
 
 SUMMARY_WORDS = 45
 """As the prompt asks."""
+STRANGE_SIZE = 2
+"""A word of another world counts as so many: the text encoder, which reads 77 tokens, spells it letter by letter."""
 MAX_IMAGINED = 8
 MAX_PREVIOUS = 8
 """Captions before that a prompt shows."""
@@ -230,7 +232,8 @@ def next_place(rng: random.Random, direction: str, whole: Whole, previous: Seque
 def summary(captions: Sequence[str]) -> str:
     """One caption of the whole: time, weather and mountains of the first caption to name each, then distinct places.
 
-    A place that was named is not named again, and what would make the text longer than ``SUMMARY_WORDS`` is left out.
+    A place that was named is not named again, and what would make the text longer than ``SUMMARY_WORDS``, words of
+    other worlds counted `STRANGE_SIZE` times, is left out.
     """
     scenes = [read_scene(caption) for caption in captions]
     time = next((scene.time for scene in scenes if scene.time), None)
@@ -243,7 +246,7 @@ def summary(captions: Sequence[str]) -> str:
         local = read_local(caption)
         known = set(local.places) <= named if local.places else any(map(scene.same_place, strange))
         text = local.text if local.places else scene.place
-        size = len(text.split()) + 1
+        size = (1 if local.places else STRANGE_SIZE) * len(text.split()) + 1
         if known or (texts and num_words + size > SUMMARY_WORDS):
             continue
         texts.append(text)

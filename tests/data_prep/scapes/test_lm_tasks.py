@@ -1,6 +1,7 @@
 import json
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -9,9 +10,11 @@ from data_prep.scapes.lm_corpus import Places, annotated, read_local, things_in
 from data_prep.scapes.lm_tasks import MAX_IMAGINED, SUMMARY_WORDS, TASKS, Task, Teacher, next_place, read_whole, summary
 from data_prep.scapes.lm_wordings import elsewhere, listed, places_named, typed
 from lit_outpaint.captions.answers import CaptionAnswer, CaptionsAnswer
+from lit_outpaint.captions.length import CaptionLimit
 from lit_outpaint.captions.scene import read_scene
 
 WINDOWS = annotated(1500)
+MODELS = Path(__file__).parents[3] / "models" / "scapes"
 NOUNS = tuple(noun for wordings in PLACES.values() for noun, _ in wordings)
 
 
@@ -59,6 +62,11 @@ def test_a_summary_carries_the_first_attributes_and_each_place_once() -> None:
 def test_a_summary_of_captions_without_attributes_names_none() -> None:
     scene = read_scene(summary(["two boulders underground", "a town", "a man on a horse without mountains"]))
     assert (scene.time, scene.weather, scene.mountains) == (None, None, None)
+
+
+def test_a_summary_of_another_world_stays_within_the_text_encoder() -> None:
+    limit, rng = CaptionLimit(str(MODELS / "tokenizer")), random.Random(0)
+    assert all(limit.fits(summary([elsewhere(rng) for _ in range(5)])) for _ in range(200))
 
 
 @pytest.mark.parametrize("task", TASKS)

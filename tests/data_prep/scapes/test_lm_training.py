@@ -87,8 +87,8 @@ def test_answers_weigh_most_and_padding_nothing(
         heavy = tokenizer.decode(tokens[weights == train_lm.HEAD_WEIGHT])
         head = example.answer.removeprefix('{"caption": ').partition(":")[0]
         assert heavy == ('{"caption": ' + head if example.task == "summarise" else "")
-    tokens, weights = batches(0)
-    assert not weights[tokens == tokenizer.pad_token_id].any()
+    padded, padded_weights = batches(0)
+    assert not padded_weights[padded == tokenizer.pad_token_id].any()
 
 
 def test_one_batch_is_learnt_and_padding_does_not_change_its_loss(
