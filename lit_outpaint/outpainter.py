@@ -8,10 +8,9 @@ windows are in memory; the canvas lies on disk.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,94 +18,34 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from lit_outpaint.canvas.compositing import composite, crop, to_pixel_values, to_uint8
-from lit_outpaint.canvas.edits import Edit, Revisions, set_aside, take_back
+from lit_outpaint.candidates import SeamScorer, Version, choose, record_of
+from lit_outpaint.canvas.compositing import composite, to_pixel_values, to_uint8
+from lit_outpaint.canvas.edits import Edit, Revisions, check_same_plan, keep_candidate, set_aside, take_back
 from lit_outpaint.canvas.geometry import Box, box_mask
 from lit_outpaint.canvas.graph import Graph, PlannedStep, build_graph
+from lit_outpaint.canvas.joint_pass import begin_pass, end_pass, undo_torn_pass
 from lit_outpaint.canvas.joints import treat_joints
 from lit_outpaint.canvas.journal import StepRecord
 from lit_outpaint.canvas.plan import Plan, stride_of
-from lit_outpaint.canvas.seams import SeamTreatment
-from lit_outpaint.canvas.seeding import window_generator, window_seed
-from lit_outpaint.canvas.store import Canvas, checksum
+from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.canvas.windows import read_window
 from lit_outpaint.caption_queue import CaptionQueue
 from lit_outpaint.captions.fallback import WithFallback
 from lit_outpaint.captions.length import cut_off
-from lit_outpaint.captions.objects import caption_similarity
 from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.captions.scene import clean
-from lit_outpaint.pipeline import OutpaintPipeline, Uncond, scheduler_class
-from lit_outpaint.protocols import Captioner, Written
+from lit_outpaint.joint import JointDrawing, Stopped, check_joint
+from lit_outpaint.outpainter_config import OutpainterConfig, windows_at_once
+from lit_outpaint.pipeline import OutpaintPipeline, scheduler_class
+from lit_outpaint.protocols import Candidate, CandidateScorer, Captioner, Written
 
 StepCallback = Callable[[StepRecord], None]
 """Called after each finished step."""
 
-VisualSource = Literal["canvas_so_far", "visible_part_of_window", "image_from_global_caption"]
 Pixels = UInt8[ndarray, "_ _ 3"]
 
 CAPTIONS_NAME = "captions.jsonl"
 """What ``captions_ahead`` has written, in the directory of the canvas."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutpainterConfig:
-    """How each step is drawn."""
-
-    seed: int = 0
-    """Same seed, same picture."""
-    window_px: int | None = None
-    """Side of the square window; the side the model was trained with when absent."""
-    overlap_px: int | None = None
-    """Known pixels of each window along the growing axis; half a window when absent."""
-    num_inference_steps: int = 25
-    """Denoising steps per window."""
-    guidance_scale: float = 3.0
-    """1 is no guidance, larger obeys the captions more."""
-    guidance_rescale: float = 0.0
-    """Share in [0, 1] by which guidance's over-exposure is taken back."""
-    uncond: Uncond = "text"
-    """What the unconditional branch of guidance drops."""
-    visual_source: VisualSource = "canvas_so_far"
-    """What the vision encoder looks at: the canvas behind the growing side, the known part of the window alone, or one
-    picture of the whole scene that the family's text-to-image model draws from the global caption."""
-    visual_span_px: int | None = None
-    """How far back canvas_so_far looks; one window when absent, so that memory stays constant."""
-    visual_refresh_every: int = 1
-    """The vision encoder looks at the canvas anew at every so many steps of a chain; between them it keeps the view."""
-    captions_ahead: bool = False
-    """Write all captions before the first window is drawn, from text alone; else a captioner that can see is shown the
-    newest pixels, and each is asked for as early as that allows."""
-    batch_size: int = 8
-    """At most so many windows are drawn together, where the plan has so many that do not need each other; does not
-    change the picture."""
-    seam: SeamTreatment = "poisson"
-    """How the new side is made to meet the known pixels: pasted as it is (none), its colours matched (colour), or the
-    error at the joint spread over it (poisson)."""
-    seam_reach_px: int = 8
-    """For poisson: over how many new pixels a thing fades out that is cut off at the joint."""
-    seam_feather_cells: int = 0
-    """Hold the latents of the known side in place while denoising, with a feather of so many cells; 0 is off."""
-    scheduler: str | None = None
-    """A diffusers scheduler class by name, such as DPMSolverMultistepScheduler; the model's own when absent."""
-
-    def __post_init__(self) -> None:
-        if self.num_inference_steps < 1:
-            raise ValueError(f"num_inference_steps must be at least 1, got {self.num_inference_steps}")
-        if self.guidance_scale < 1:
-            raise ValueError(f"guidance_scale must be at least 1 (no guidance), got {self.guidance_scale}")
-        if not 0 <= self.guidance_rescale <= 1:
-            raise ValueError(f"guidance_rescale must lie in [0, 1], got {self.guidance_rescale}")
-        if self.seam_reach_px < 0:
-            raise ValueError(f"seam_reach_px must not be negative, got {self.seam_reach_px}")
-        if self.seam_feather_cells < 0:
-            raise ValueError(f"seam_feather_cells must not be negative, got {self.seam_feather_cells}")
-        for name in ("visual_refresh_every", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.visual_span_px is not None and self.visual_span_px < 1:
-            raise ValueError(f"visual_span_px must be positive, got {self.visual_span_px}")
-        if self.scheduler is not None:
-            scheduler_class(self.scheduler)
 
 
 class Outpainter:
@@ -118,6 +57,7 @@ class Outpainter:
             step, and the record says so.
         config: how each step is drawn.
         global_view: gives the picture for ``visual_source: image_from_global_caption``; see `lit_outpaint.global_view`.
+        scorer: chooses among ``config.candidates`` versions of a window; the seam when absent.
 
     Raises:
         ValueError: window and overlap do not fit, or ``global_view`` is missing.
@@ -129,11 +69,13 @@ class Outpainter:
         captioner: Captioner | None = None,
         config: OutpainterConfig = OutpainterConfig(),
         global_view: Callable[[], Pixels] | None = None,
+        scorer: CandidateScorer | None = None,
     ) -> None:
         self.pipeline = pipeline
         captioner = captioner or RuleCaptioner()
         self.captioner = captioner if isinstance(captioner, WithFallback) else WithFallback(captioner)
         self.config = config
+        self.scorer = scorer or SeamScorer()
         self.window_px = config.window_px or pipeline.window_px
         self.stride_px = stride_of(self.window_px, config.overlap_px or self.window_px // 2)
         self._global_view = cache(global_view) if global_view is not None else None
@@ -189,31 +131,91 @@ class Outpainter:
         graph = self.lay_out(plan, canvas.image_box)
         check_same_plan(canvas, graph)
         revisions = Revisions(graph, edits)
+        undo_torn_pass(canvas)
         set_aside(canvas, revisions)
+        self.check_joint(graph, (step for step in range(len(graph)) if not canvas.is_done(step)))
         canvas.reserve(graph.box)
         given = {step: Written(text, "plan") for step, text in graph.captions.items()}
         given |= {edit.step: Written(edit.caption, edit.caption_source) for edit in edits if not edit.undone}
-        read_view = None if self.config.captions_ahead else lambda step: canvas.read(step.view)
+        ahead = self.config.captions_ahead or self.config.engine == "joint"
+        read_view = None if ahead else lambda step: canvas.read(step.view)
         with CaptionQueue(self.captioner, graph, canvas, global_caption, given, read_view) as captions:
-            if self.config.captions_ahead:
+            if ahead:
                 captions.write_all(canvas.directory / CAPTIONS_NAME, should_stop)
+            joint: JointDrawing | None = None
+            if self.config.engine == "joint":
+                try:
+                    joint = self._walk_jointly(canvas, graph, revisions, captions, global_caption, should_stop)
+                except Stopped:
+                    return canvas
             for batch in graph.batches(self.config.batch_size):
                 missing = [step for step in batch if not canvas.is_done(step)]
                 if not missing:
                     continue
-                if should_stop():
+                if joint is None and should_stop():
                     break
-                kept = {step: take_back(canvas, step, revisions.of(step)) for step in missing}
+                kept = {step: take_back(canvas, step, revisions) for step in missing}
                 done = [step for step in kept.values() if step is not None]
                 missing = [step for step in missing if kept[step] is None]
                 if missing:
-                    done += self._draw_steps(canvas, graph, missing, captions.take(missing), global_caption, revisions)
+                    done += self._draw_steps(
+                        canvas, graph, missing, captions.take(missing), global_caption, revisions, joint
+                    )
                 done.sort(key=lambda step: step[0].step)
                 canvas.commit(done)
                 for record, _ in done:
                     for callback in callbacks:
                         callback(record)
+        end_pass(canvas)
         return canvas
+
+    def check_joint(self, graph: Graph, steps: Iterable[int]) -> None:
+        """Refuse steps that the engine cannot draw in one go; only engine joint has such limits.
+
+        Raises:
+            ValueError: see `lit_outpaint.joint.check_joint`.
+        """
+        planned = [graph[step] for step in steps]
+        if self.config.engine == "joint" and planned:
+            check_joint(self.pipeline, self.config, graph, planned)
+
+    def _walk_jointly(
+        self,
+        canvas: Canvas,
+        graph: Graph,
+        revisions: Revisions,
+        captions: CaptionQueue,
+        global_caption: str,
+        should_stop: Callable[[], bool],
+    ) -> JointDrawing | None:
+        """Denoise all steps that are missing; those that are kept from before are put back first, to be known.
+
+        Raises:
+            Stopped: before or while they were denoised; nothing is drawn then.
+        """
+        missing = [step for step in range(len(graph)) if not canvas.is_done(step)]
+        canvas.commit([kept for step in missing if (kept := take_back(canvas, step, revisions)) is not None])
+        missing = [step for step in missing if not canvas.is_done(step)]
+        if not missing:
+            return None
+        if should_stop():
+            raise Stopped
+        versions = [
+            version
+            for step, caption in zip(missing, captions.take(missing), strict=True)
+            for version in self._versions(graph[step], caption, revisions)
+        ]
+
+        def view(step: PlannedStep) -> Pixels:
+            while any(not canvas.is_done(needed) for needed in step.depends):
+                step = max((graph[needed] for needed in step.depends), key=lambda one: (one.level, one.index))
+            return self._visual(canvas, graph, step)
+
+        text = self._global_features([global_caption])
+        joint = JointDrawing(self.pipeline, self.config, canvas, graph, versions, text, view)
+        joint.walk(should_stop)
+        begin_pass(canvas, missing)
+        return joint
 
     def _draw_steps(
         self,
@@ -223,46 +225,69 @@ class Outpainter:
         captions: Sequence[Written],
         global_caption: str,
         revisions: Revisions,
+        joint: JointDrawing | None = None,
     ) -> list[tuple[StepRecord, Pixels]]:
-        """Draw steps that do not need each other; the canvas is read, not changed."""
+        """Draw steps that do not need each other and choose their versions; the canvas itself is not changed."""
         started = time.perf_counter()
-        steps = [graph[index] for index in batch]
-        edits = [revisions.edit_of(index) for index in batch]
-        seeds = [self.config.seed if edit is None else edit.seed for edit in edits]
-        drawn = self.draw(
-            np.stack([_read_window(canvas, graph, step) for step in steps]),
-            [step.new.shift(-step.window.x0, -step.window.y0) for step in steps],
-            [caption.text for caption in captions],
-            [global_caption] * len(steps),
-            views=[self._visual(canvas, graph, step) for step in steps],
-            generators=[
-                window_generator(seed, step.window, step.direction) for seed, step in zip(seeds, steps, strict=True)
-            ],
-        )
-        pixels = [crop(window, step.window, step.new) for window, step in zip(drawn, steps, strict=True)]
-        truncated = [self.truncated(local=caption.text, **{"global": global_caption}) for caption in captions]
-        before = [[canvas.record(other).local_caption for other in graph.before(index, 1)] for index in batch]
-        seconds = round((time.perf_counter() - started) / len(steps), 3)
-        records = [
-            StepRecord(
-                step=step.index,
-                revision=revisions.of(step.index),
-                direction=step.direction,
-                window=step.window.as_tuple(),
-                strip=step.new.as_tuple(),
-                local_caption=caption.text,
-                global_caption=global_caption,
-                caption_source=caption.writer,
-                caption_instead_of=caption.instead_of,
-                caption_similarity=round(caption_similarity(caption.text, before[i][0]), 4) if before[i] else None,
-                truncated=truncated[i],
-                seed=window_seed(seeds[i], step.window, step.direction),
-                seconds=seconds,
-                checksum=checksum(pixels[i]),
-            )
-            for i, (step, caption) in enumerate(zip(steps, captions, strict=True))
+        versions = [
+            version
+            for index, caption in zip(batch, captions, strict=True)
+            for version in self._versions(graph[index], caption, revisions)
         ]
-        return list(zip(records, pixels, strict=True))
+        known = {index: read_window(canvas, graph, graph[index].window) for index in batch}
+        drawn: dict[int, list[Candidate]] = {index: [] for index in batch}
+        for begin in range(0, len(versions), self.config.batch_size):
+            some = versions[begin : begin + self.config.batch_size]
+            windows = np.stack([known[version.step.index] for version in some])
+            new = [version.new for version in some]
+            if joint is not None:
+                decoded = joint.decode([version.step for version in some])
+            else:
+                decoded = self._decode(
+                    windows,
+                    new,
+                    [version.caption.text for version in some],
+                    [global_caption] * len(some),
+                    [self._visual(canvas, graph, version.step) for version in some],
+                    [version.generator() for version in some],
+                )
+            pasted = self._paste(decoded, windows, new)
+            for version, window, raw in zip(some, pasted, decoded, strict=True):
+                drawn[version.step.index].append(
+                    Candidate(window, raw, version.new, version.caption.text, global_caption)
+                )
+        chosen = {index: choose(self.scorer, candidates) for index, candidates in drawn.items()}
+        walked = 0.0 if joint is None else joint.seconds_per_step
+        seconds = round(walked + (time.perf_counter() - started) / len(batch), 3)
+        done: list[tuple[StepRecord, Pixels]] = []
+        for index in batch:
+            best, scores = chosen[index]
+            own = [version for version in versions if version.step.index == index]
+            for place, (version, candidate) in enumerate(zip(own, drawn[index], strict=True)):
+                before = [canvas.record(other).local_caption for other in graph.before(index, 1)]
+                truncated = self.truncated(local=version.caption.text, **{"global": global_caption})
+                record, pixels = record_of(
+                    version,
+                    candidate,
+                    scores,
+                    before=before[0] if before else None,
+                    revision=revisions.of(index),
+                    truncated=truncated,
+                    seconds=seconds,
+                )
+                if place == best:
+                    done.append((record, pixels))
+                else:
+                    keep_candidate(canvas, record, pixels)
+        return done
+
+    def _versions(self, step: PlannedStep, caption: Written, revisions: Revisions) -> list[Version]:
+        """What is drawn of a step: all versions to choose from, or the one that an edit names."""
+        edit = revisions.edit_of(step.index)
+        seed = self.config.seed if edit is None else edit.seed
+        named = None if edit is None else edit.candidate
+        numbers = range(self.config.candidates) if named is None else [named]
+        return [Version(step, caption, seed, number) for number in numbers]
 
     def draw(
         self,
@@ -282,13 +307,35 @@ class Outpainter:
             global_captions: one per window.
             views: what the vision encoder looks at, one per window, of any size.
             generators: one per window.
+
+        Raises:
+            ValueError: the engine draws no single windows.
         """
+        if self.config.engine == "joint":
+            raise ValueError("engine joint draws whole plans, not single windows; use engine steps")
+        decoded = self._decode(known, new, local_captions, global_captions, views, generators)
+        return self._paste(decoded, known, new)
+
+    def _decode(
+        self,
+        known: UInt8[ndarray, "b h w 3"],
+        new: Sequence[Box],
+        local_captions: Sequence[str],
+        global_captions: Sequence[str],
+        views: Sequence[UInt8[ndarray, "_ _ 3"]],
+        generators: Sequence[torch.Generator],
+    ) -> UInt8[ndarray, "b h w 3"]:
+        """Whole windows as the model draws them; see `draw`."""
         config = self.config
-        masks = torch.stack([box_mask(box, *known.shape[1:3]) for box in new])
-        generated = to_uint8(
+        at_once = windows_at_once(len(known), self.pipeline.device)
+        if len(known) > at_once:
+            given: tuple[Any, ...] = (known, new, local_captions, global_captions, views, generators)
+            parts = (slice(begin, begin + at_once) for begin in range(0, len(known), at_once))
+            return np.concatenate([self._decode(*(values[part] for values in given)) for part in parts])
+        return to_uint8(
             self.pipeline(
                 to_pixel_values(known),
-                masks,
+                torch.stack([box_mask(box, *known.shape[1:3]) for box in new]),
                 local_captions,
                 visual_image=[to_pixel_values(view[None])[0] for view in views],
                 num_inference_steps=config.num_inference_steps,
@@ -300,11 +347,18 @@ class Outpainter:
                 text_global=self._global_features(global_captions),
             )
         )
-        treated = [
-            treat_joints(window, old, box, config.seam, config.seam_reach_px)
-            for window, old, box in zip(generated, known, new, strict=True)
-        ]
-        return np.stack([composite(old, window, mask) for old, window, mask in zip(known, treated, masks, strict=True)])
+
+    def _paste(
+        self, decoded: UInt8[ndarray, "b h w 3"], known: UInt8[ndarray, "b h w 3"], new: Sequence[Box]
+    ) -> UInt8[ndarray, "b h w 3"]:
+        """Windows as they are to stand on the canvas: the new part after the seam treatment, beside the known one."""
+        seam, reach_px = self.config.seam, self.config.seam_reach_px
+        return np.stack(
+            [
+                composite(old, treat_joints(raw, old, box, seam, reach_px), box_mask(box, *old.shape[:2]))
+                for raw, old, box in zip(decoded, known, new, strict=True)
+            ]
+        )
 
     def truncated(self, **captions: str) -> dict[str, str]:
         """What the text encoder's length cuts off, by the caption's name; empty when it reads everything."""
@@ -329,23 +383,3 @@ class Outpainter:
         if self._text_of_global is None or self._text_of_global[0] != captions[0]:
             self._text_of_global = (captions[0], encode(captions[:1]))
         return self._text_of_global[1].expand(len(captions), -1, -1)
-
-
-def check_same_plan(canvas: Canvas, graph: Graph) -> None:
-    """Refuse a canvas whose steps lie elsewhere than the plan's.
-
-    Raises:
-        ValueError: another plan, window size or overlap drew the canvas.
-    """
-    for record in canvas.journal:
-        planned = graph[record.step] if record.step < len(graph) else None
-        if planned is None or (planned.window.as_tuple(), planned.new.as_tuple()) != (record.window, record.strip):
-            raise ValueError(
-                f"{canvas.directory} was drawn by another plan, window size or overlap: its step {record.step} lies at "
-                f"{list(record.strip)}; give the settings of that run"
-            )
-
-
-def _read_window(canvas: Canvas, graph: Graph, step: PlannedStep) -> Pixels:
-    """The window of a step as it stands; unknown pixels are 0."""
-    return np.concatenate([canvas.read(place) for _, place in graph.parts_of(step.window)], axis=1)

@@ -1,4 +1,4 @@
-"""The swappable parts: what the core asks of a captioner and of a metric, and nothing more.
+"""The swappable parts: what the core asks of a captioner, a scorer and a metric, and nothing more.
 
 Implementations need no base class; a YAML names them by ``class_path``.
 """
@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from jaxtyping import UInt8
+    from numpy import ndarray
     from PIL.Image import Image
     from torch import Tensor
 
     # Only for types: preparation on plain nodes has captioners without torch.
-    from lit_outpaint.canvas.geometry import Direction
+    from lit_outpaint.canvas.geometry import Box, Direction
 
 
 class CaptionError(RuntimeError):
@@ -92,6 +94,30 @@ class Captioner(Protocol):
 
     def describe(self, image: Image) -> Written:
         """Return one sentence that says what a picture shows."""
+        ...
+
+
+class Candidate(NamedTuple):
+    """One of several versions of a window, to choose from."""
+
+    window: UInt8[ndarray, "h w 3"]
+    """As it would stand on the canvas: known pixels, and the new ones after the seam treatment."""
+    decoded: UInt8[ndarray, "h w 3"]
+    """As the model drew it, the known side included."""
+    new: Box
+    """The new part, in window coordinates."""
+    local_caption: str
+    """What the window was asked to show."""
+    global_caption: str
+    """The whole scene."""
+
+
+@runtime_checkable
+class CandidateScorer(Protocol):
+    """Says which version of a window to keep."""
+
+    def score(self, candidates: Sequence[Candidate]) -> list[float]:
+        """Return a finite number per version of one window; the highest is kept, the first among equals."""
         ...
 
 

@@ -9,11 +9,11 @@ from typing import Final, Literal
 from jsonargparse import Namespace
 
 from lit_outpaint.canvas.plan import Plan, parse_plan, read_plan
-from lit_outpaint.protocols import Captioner
+from lit_outpaint.protocols import CandidateScorer, Captioner
 
 PLANS: Final = ("steps", "to", "loop", "plan")
 """Settings that give a plan."""
-EDITS: Final = ("edit_step", "edit_caption", "edit_seed", "undo")
+EDITS: Final = ("edit_step", "edit_caption", "edit_seed", "candidate", "undo")
 """Settings that change a run that is there."""
 ANYWHERE: Final = ("model", "device", "batch_size")
 """Settings that do not change the picture, or are checked by themselves."""
@@ -24,9 +24,13 @@ class RunConfig:
     """What to outpaint, and where to."""
 
     image: str | None = None
-    """The picture to widen, at least one window large."""
+    """The picture to widen, at least one window large; or a directory of pictures, a run for each."""
     caption: str | None = None
-    """Global caption: the whole scene, as wide as it will become."""
+    """Global caption: the whole scene, as wide as it will become. With a directory it may be left out: the captioner
+    then describes each picture and imagines what lies around it."""
+    captions_from: str | None = None
+    """With a directory: file of the global captions, jsonl or json with image and caption, or text with a tab between
+    them."""
     steps: str | None = None
     """Which side grows how often: right:8,left:4. With --resume: steps to add, as with the three that follow."""
     to: str | None = None
@@ -36,7 +40,8 @@ class RunConfig:
     plan: str | None = None
     """YAML file with a list of steps: texts such as right:8, or maps with direction, times, caption, window: [x, y]."""
     out: str | None = None
-    """Run directory to make: panorama.png, canvas.zarr, steps.jsonl, run.yaml."""
+    """Run directory to make: panorama.png, canvas.zarr, steps.jsonl, run.yaml. With a directory of pictures, where the
+    runs lie, one named after each picture."""
     resume: str | None = None
     """Run directory to go on with; only a plan, an edit, --export, --model, --device and --batch_size go with it."""
     edit_step: int | None = None
@@ -45,12 +50,17 @@ class RunConfig:
     """Local caption of the step that is drawn again."""
     edit_seed: int | None = None
     """Seed of the step that is drawn again."""
+    candidate: int | None = None
+    """With --edit_step, after a run with --candidates: take this version of the step instead (0 is the first)."""
     model: str = "models/scapes/outpaint"
     """Directory of an outpainting pipeline, as export writes it."""
     captions: str | None = None
     """File with one local caption per step (text or YAML); without it the captioner writes them."""
     captioner: Captioner | None = None
     """Who writes local captions, by class_path; rules when absent."""
+    scorer: CandidateScorer | None = None
+    """Who chooses where --candidates draws several versions, by class_path: lit_outpaint.candidates.SeamScorer (the
+    default), eval.candidates.ClipScorer, or lit_outpaint.candidates.WeightedScorer over several."""
     fit: Literal["shrink", "keep"] = "shrink"
     """A picture larger than a window: scale its shorter side to one window, or keep it and grow around its middle."""
     export: str | None = None

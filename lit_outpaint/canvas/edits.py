@@ -1,20 +1,22 @@
-"""Edits: one step drawn again with another caption or seed, everything that builds on it too, and the way back.
+"""Edits: one step drawn in another way or replaced by another version, everything that builds on it too; the way back.
 
 A step's *revision* is the number of the latest edit in force that reaches it. Whatever stands in the journal with
 another revision is out of date: it is set aside with its pixels in ``kept/`` and drawn again, or taken back from there
 when an undo asks for a revision that was drawn before. So a run that was killed in the middle of an edit or an undo
-goes on like any other.
+goes on like any other. Versions of a window that were not chosen lie in ``kept/`` from the start.
 """
 
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lit_outpaint.canvas.graph import Graph
 from lit_outpaint.canvas.journal import StepRecord
@@ -38,6 +40,10 @@ class Edit(BaseModel):
     """Who wrote the caption."""
     seed: int
     """Stands for the run's seed in this step."""
+    candidate: int | None = Field(default=None, ge=0)
+    """The number of the version that is taken; None draws new ones."""
+    drawn_as: int = Field(default=0, ge=0)
+    """The revision of the step to which that version belongs."""
     undone: bool = False
     """Whether it is no longer in force."""
 
@@ -75,6 +81,21 @@ class Revisions:
         return self._edits.get(step)
 
 
+def check_same_plan(canvas: Canvas, graph: Graph) -> None:
+    """Refuse a canvas whose steps lie elsewhere than the plan's.
+
+    Raises:
+        ValueError: another plan, window size or overlap drew the canvas.
+    """
+    for record in canvas.journal:
+        planned = graph[record.step] if record.step < len(graph) else None
+        if planned is None or (planned.window.as_tuple(), planned.new.as_tuple()) != (record.window, record.strip):
+            raise ValueError(
+                f"{canvas.directory} was drawn by another plan, window size or overlap: its step {record.step} lies at "
+                f"{list(record.strip)}; give the settings of that run"
+            )
+
+
 def set_aside(canvas: Canvas, revisions: Revisions) -> int:
     """Take every step out of the canvas that is out of date, keep it for undo, and return how many there were."""
     outdated = {record.step for record in canvas.journal if record.revision != revisions.of(record.step)}
@@ -86,26 +107,60 @@ def set_aside(canvas: Canvas, revisions: Revisions) -> int:
     return len(outdated)
 
 
-def take_back(canvas: Canvas, step: int, revision: int) -> tuple[StepRecord, UInt8[ndarray, "h w 3"]] | None:
-    """A step as it was drawn in that revision, None when it was not drawn or is not kept."""
-    path = canvas.directory / KEPT_NAME / _name(step, revision)
-    if not path.is_file():
-        return None
-    with np.load(path, allow_pickle=False) as kept:
-        return StepRecord.model_validate_json(kept["record"].tobytes()), kept["pixels"]
+def take_back(canvas: Canvas, step: int, revisions: Revisions) -> tuple[StepRecord, UInt8[ndarray, "h w 3"]] | None:
+    """A step as it was drawn in its revision, or the version of it that an edit takes; None when it is to be drawn.
+
+    Raises:
+        ValueError: the version that an edit takes is not kept any more.
+    """
+    revision, edit = revisions.of(step), revisions.edit_of(step)
+    kept = _load(canvas, _name(step, revision))
+    if kept is not None or edit is None or edit.candidate is None or edit.number != revision:
+        return kept
+    # The version that was chosen first was set aside like any step; the others have names of their own.
+    for name in (_name(step, edit.drawn_as, edit.candidate), _name(step, edit.drawn_as)):
+        kept = _load(canvas, name)
+        if kept is not None and kept[0].candidate == edit.candidate:
+            return kept[0].model_copy(update={"revision": revision}), kept[1]
+    raise ValueError(
+        f"version {edit.candidate} of step {step} must lie in {canvas.directory / KEPT_NAME}, and does not; take the "
+        f"edit back with --undo, or draw others with --edit_seed"
+    )
+
+
+def keep_candidate(canvas: Canvas, record: StepRecord, pixels: UInt8[ndarray, "h w 3"]) -> None:
+    """Keep a version of a step that was not chosen."""
+    _save(canvas, _name(record.step, record.revision, record.candidate), record, pixels)
 
 
 def _keep(canvas: Canvas, record: StepRecord) -> None:
+    _save(canvas, _name(record.step, record.revision), record, canvas.read(record.strip_box))
+
+
+def _save(canvas: Canvas, name: str, record: StepRecord, pixels: UInt8[ndarray, "h w 3"]) -> None:
     directory = canvas.directory / KEPT_NAME
     directory.mkdir(exist_ok=True)
     line = np.frombuffer(record.model_dump_json().encode(), np.uint8)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, pixels=canvas.read(record.strip_box), record=line)
-    path = directory / _name(record.step, record.revision)
+    np.savez_compressed(buffer, pixels=pixels, record=line)
+    path = directory / name
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(buffer.getvalue())
     partial.replace(path)
 
 
-def _name(step: int, revision: int) -> str:
-    return f"{step:06d}-{revision}.npz"
+def _load(canvas: Canvas, name: str) -> tuple[StepRecord, UInt8[ndarray, "h w 3"]] | None:
+    path: Path = canvas.directory / KEPT_NAME / name
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return StepRecord.model_validate_json(kept["record"].tobytes()), kept["pixels"]
+    except (ValidationError, ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is damaged ({type(error).__name__}); delete it, and the step is drawn again"
+        ) from error
+
+
+def _name(step: int, revision: int, candidate: int | None = None) -> str:
+    return f"{step:06d}-{revision}{'' if candidate is None else f'-c{candidate}'}.npz"

@@ -45,6 +45,10 @@ class StepRecord(BaseModel):
     """What the text encoder's length cut off, by ``local`` and ``global``; empty when nothing was."""
     seed: int
     """Seed of the window's own generator."""
+    candidate: int = 0
+    """Which of the versions that were drawn of the window this is."""
+    candidate_scores: tuple[float, ...] = ()
+    """The score of each of them, by number; empty when only one was drawn. The others lie in ``kept/``."""
     seconds: float
     """Wall time of the step; for windows that were drawn together, that of the batch divided by their number."""
     checksum: str

@@ -243,7 +243,6 @@ def _other_model(directory: Path, arguments: dict[str, str]) -> None:
 
 BAD_INPUT = {
     "missing image": (_set("--image", "absent.png"), "absent.png, which is missing"),
-    "image is a directory": (_set("--image", "."), "which is a directory"),
     "no picture": (_file("a.png", "--image", b"text"), "in no known format"),
     "broken picture": (_file("a.png", "--image", b"\x89PNG\r\n\x1a\n\0\0"), "a.png"),
     "small image": (_small_image, "at least one window, 64 x 64 px, got 64 x 63"),
@@ -273,7 +272,7 @@ BAD_INPUT = {
     "missing captions": (_set("--captions", "absent.txt"), "absent.txt"),
     "no captioner": (_set("--captioner", "builtins.dict"), "captioner"),
     "missing run": (_only_resume, "must hold run.yaml"),
-    "resume and more": (_set("--resume", "absent"), "with --resume only --batch_size, --device, --edit_caption"),
+    "resume and more": (_set("--resume", "absent"), "with --resume only --batch_size, --candidate, --device, "),
 }  # fmt: skip
 
 
@@ -368,10 +367,11 @@ def _run_in_a_process(processes: Any, argv: list[str], kill_after: Callable[[], 
     return process.exitcode
 
 
+@pytest.mark.parametrize("candidates", ["1", "2"])
 def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(
-    arguments: dict[str, str], tmp_path: Path, processes: Any
+    arguments: dict[str, str], tmp_path: Path, processes: Any, candidates: str
 ) -> None:
-    arguments |= {"--steps": "right:4,left:3,up:3,down:2", "--batch_size": "2"}
+    arguments |= {"--steps": "right:4,left:3,up:3,down:2", "--batch_size": "2", "--candidates": candidates}
     run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
     assert _run_in_a_process(processes, _argv({**arguments, "--out": str(undisturbed)})) == 0
 

@@ -121,7 +121,7 @@ def test_a_step_is_edited_and_the_edit_undone(
     [
         (["--edit_step", "9", "--edit_seed", "1"], "must be one that"),
         (["--edit_step", "0"], "--edit_step needs --edit_caption or --edit_seed"),
-        (["--edit_caption", "a lake"], "--edit_caption and --edit_seed need --edit_step"),
+        (["--edit_caption", "a lake"], "--edit_caption, --edit_seed and --candidate need --edit_step"),
         (["--undo", "--steps", "right:1"], "one at a time"),
         (["--steps", "right:1", "--to", "512x512"], "one of --steps, --to, --loop, --plan, got --steps and --to"),
         (["--to", "103x64"], "must be the size"),

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from lit_outpaint.canvas.geometry import DIRECTIONS, Box, Direction, new_box
 from lit_outpaint.canvas.journal import StepRecord
@@ -78,6 +79,31 @@ def test_a_run_in_two_parts_is_the_run_in_one(tmp_path: Path, pipeline: Outpaint
     Outpainter(pipeline, config=_config()).run(again, parse_plan("right:2,left:2"), GLOBAL)
     assert _by_step(again) == _by_step(whole)
     np.testing.assert_array_equal(again.read(whole.box), whole.read(whole.box))
+
+
+def test_a_large_batch_on_one_thread_draws_what_each_window_alone_would_be(pipeline: OutpaintPipeline) -> None:
+    outpainter = Outpainter(pipeline, config=_config(num_inference_steps=1))
+    known = np.random.default_rng(8).integers(0, 256, (9, TOY_WINDOW_PX, TOY_WINDOW_PX, 3), dtype=np.uint8)
+    box = Box(0, 0, TOY_WINDOW_PX, TOY_WINDOW_PX)
+
+    def draw(chosen: list[int]) -> np.ndarray:
+        return outpainter.draw(
+            known[chosen],
+            [new_box("right", 24, TOY_WINDOW_PX)] * len(chosen),
+            ["a lake"] * len(chosen),
+            [GLOBAL] * len(chosen),
+            views=list(known[chosen]),
+            generators=[window_generator(i, box, "right") for i in chosen],
+        )
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # More threads hide that convolutions of 16 rows round differently.
+    try:
+        together = draw(list(range(9)))
+        for i in (0, 8):
+            np.testing.assert_array_equal(draw([i])[0], together[i])
+    finally:
+        torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)

@@ -175,7 +175,7 @@ class _SlowCaptioner(ScriptedCaptioner):
 def test_the_latency_of_a_captioner_is_hidden_where_it_does_not_look(
     tmp_path: Path, pipeline: OutpaintPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain_take, plain_draw = CaptionQueue.take, Outpainter.draw
+    plain_take, plain_decode = CaptionQueue.take, Outpainter._decode
     waited = 0.0
 
     def take(self: CaptionQueue, batch: Sequence[int]) -> list[Written]:
@@ -185,12 +185,12 @@ def test_the_latency_of_a_captioner_is_hidden_where_it_does_not_look(
         waited += time.perf_counter() - started
         return captions
 
-    def draw(self: Outpainter, *given: Any, **named: Any) -> np.ndarray:
+    def decode(self: Outpainter, *given: Any) -> np.ndarray:
         time.sleep(0.15)
-        return plain_draw(self, *given, **named)
+        return plain_decode(self, *given)
 
     monkeypatch.setattr(CaptionQueue, "take", take)
-    monkeypatch.setattr(Outpainter, "draw", draw)
+    monkeypatch.setattr(Outpainter, "_decode", decode)
     waits = []
     for sees in (False, True):
         waited = 0.0
@@ -240,13 +240,13 @@ def test_the_view_is_kept_between_refreshes(
     tmp_path: Path, pipeline: OutpaintPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[np.ndarray] = []
-    plain = Outpainter.draw
+    plain = Outpainter._decode
 
-    def draw(self: Outpainter, *given: Any, **named: Any) -> np.ndarray:
-        seen.extend(named["views"])
-        return plain(self, *given, **named)
+    def decode(self: Outpainter, *given: Any) -> np.ndarray:
+        seen.extend(given[4])
+        return plain(self, *given)
 
-    monkeypatch.setattr(Outpainter, "draw", draw)
+    monkeypatch.setattr(Outpainter, "_decode", decode)
     _run(tmp_path / "run", pipeline, "right:5", visual_refresh_every=2)
     same = [np.array_equal(one, other) for one, other in pairwise(seen)]
     assert same == [True, False, True, False]

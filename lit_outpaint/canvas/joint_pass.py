@@ -1,0 +1,50 @@
+"""Steps that were denoised together reach the canvas all, or none of them counts.
+
+What is known when they are denoised decides their pixels. So before the first of them is committed their numbers are
+written down, and a run that finds such a list with steps missing takes the others back and denoises all of them again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+
+from lit_outpaint.canvas.store import Canvas
+
+PASS_NAME = "joint.json"
+
+
+def begin_pass(canvas: Canvas, steps: Sequence[int]) -> None:
+    """Say which steps are about to be committed together."""
+    path = canvas.directory / PASS_NAME
+    partial = path.with_name(f"{PASS_NAME}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(list(steps), file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def end_pass(canvas: Canvas) -> None:
+    """Say that all of them are done."""
+    (canvas.directory / PASS_NAME).unlink(missing_ok=True)
+
+
+def undo_torn_pass(canvas: Canvas) -> None:
+    """Take the steps of a pass back that was cut short.
+
+    Raises:
+        ValueError: the list is damaged.
+    """
+    path = canvas.directory / PASS_NAME
+    if not path.is_file():
+        return
+    try:
+        steps = [int(step) for step in json.loads(path.read_text(encoding="utf-8"))]
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} must be a list of steps, but is damaged; start a new run") from error
+    done = {step for step in steps if canvas.is_done(step)}
+    if done and len(done) < len(steps):
+        canvas.forget(done)
+    end_pass(canvas)

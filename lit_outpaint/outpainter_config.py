@@ -1,0 +1,96 @@
+"""How windows are drawn and put on the canvas: every setting of the drawing itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from lit_outpaint.canvas.seams import SeamTreatment
+from lit_outpaint.pipeline import Uncond, scheduler_class
+
+VisualSource = Literal["canvas_so_far", "visible_part_of_window", "image_from_global_caption"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutpainterConfig:
+    """How each step is drawn."""
+
+    seed: int = 0
+    """Same seed, same picture."""
+    window_px: int | None = None
+    """Side of the square window; the side the model was trained with when absent."""
+    overlap_px: int | None = None
+    """Known pixels of each window along the growing axis; half a window when absent."""
+    engine: Literal["steps", "joint"] = "steps"
+    """steps: window after window, each from what is known by then. joint: all windows of the plan are denoised together
+    and averaged where they overlap (MultiDiffusion, arXiv:2302.08113); memory grows with the plan."""
+    joint_halo_cells: int = 4
+    """For engine joint: each window is decoded with so many latent cells more around it."""
+    joint_memory_mib: int = 4096
+    """For engine joint: refuse plans whose windows would take more."""
+    num_inference_steps: int = 25
+    """Denoising steps per window."""
+    guidance_scale: float = 3.0
+    """1 is no guidance, larger obeys the captions more."""
+    guidance_rescale: float = 0.0
+    """Share in [0, 1] by which guidance's over-exposure is taken back."""
+    uncond: Uncond = "text"
+    """What the unconditional branch of guidance drops."""
+    visual_source: VisualSource = "canvas_so_far"
+    """What the vision encoder looks at: the canvas behind the growing side, the known part of the window alone, or one
+    picture of the whole scene that the family's text-to-image model draws from the global caption."""
+    visual_span_px: int | None = None
+    """How far back canvas_so_far looks; one window when absent, so that memory stays constant."""
+    visual_refresh_every: int = 1
+    """The vision encoder looks at the canvas anew at every so many steps of a chain; between them it keeps the view."""
+    captions_ahead: bool = False
+    """Write all captions before the first window is drawn, from text alone; else a captioner that can see is shown the
+    newest pixels, and each is asked for as early as that allows."""
+    batch_size: int = 8
+    """At most so many windows are drawn together, where the plan has so many that do not need each other; does not
+    change the picture."""
+    candidates: int = 1
+    """Draw so many versions of each window and keep the best; the others stay in kept/, see --candidate."""
+    seam: SeamTreatment = "poisson"
+    """How the new side is made to meet the known pixels: pasted as it is (none), its colours matched (colour), or the
+    error at the joint spread over it (poisson)."""
+    seam_reach_px: int = 8
+    """For poisson: over how many new pixels a thing fades out that is cut off at the joint."""
+    seam_feather_cells: int = 0
+    """Hold the latents of the known side in place while denoising, with a feather of so many cells; 0 is off."""
+    scheduler: str | None = None
+    """A diffusers scheduler class by name, such as DPMSolverMultistepScheduler; the model's own when absent."""
+
+    def __post_init__(self) -> None:
+        if self.num_inference_steps < 1:
+            raise ValueError(f"num_inference_steps must be at least 1, got {self.num_inference_steps}")
+        if self.guidance_scale < 1:
+            raise ValueError(f"guidance_scale must be at least 1 (no guidance), got {self.guidance_scale}")
+        if not 0 <= self.guidance_rescale <= 1:
+            raise ValueError(f"guidance_rescale must lie in [0, 1], got {self.guidance_rescale}")
+        if self.seam_reach_px < 0:
+            raise ValueError(f"seam_reach_px must not be negative, got {self.seam_reach_px}")
+        if self.seam_feather_cells < 0:
+            raise ValueError(f"seam_feather_cells must not be negative, got {self.seam_feather_cells}")
+        for name in ("visual_refresh_every", "batch_size", "candidates", "joint_memory_mib"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.visual_span_px is not None and self.visual_span_px < 1:
+            raise ValueError(f"visual_span_px must be positive, got {self.visual_span_px}")
+        if self.joint_halo_cells < 0:
+            raise ValueError(f"joint_halo_cells must not be negative, got {self.joint_halo_cells}")
+        if self.engine == "joint" and (self.candidates > 1 or self.seam_feather_cells):
+            raise ValueError("engine joint takes no candidates and no seam_feather_cells; leave them out, or use steps")
+        if self.scheduler is not None:
+            scheduler_class(self.scheduler)
+
+
+def windows_at_once(batch_size: int, device: torch.device) -> int:
+    """How many windows of a batch go through the model together.
+
+    On a CPU at most 7: two rows each make 14 under guidance, and from 16 rows on convolutions on one thread take
+    another path and round differently, so that pixels would depend on the batch size (seen with torch 2.15).
+    """
+    return min(batch_size, 7) if device.type == "cpu" else batch_size
