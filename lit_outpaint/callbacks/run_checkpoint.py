@@ -12,22 +12,37 @@ from lit_outpaint.checkpoint import publish
 
 
 class RunCheckpoint(ModelCheckpoint):
-    """Lightning's checkpoint callback with three changes.
+    """Lightning's checkpoint callback with four changes.
 
-    A checkpoint takes its name only when all of it is on the disk, and ``last.ckpt`` leaves its forerunner behind as
-    ``previous.ckpt``; ``last.ckpt`` is also saved when training ends between two saves, and when a `Preemption` says
-    that the run has to leave.
+    Whenever a checkpoint is written, it says that training stands behind the last batch: Lightning counts an epoch as
+    over once its end is near, so that a run that went on from there would leave batches out. A checkpoint takes its
+    name only when all of it is on the disk. ``last.ckpt`` leaves its forerunner behind as ``previous.ckpt``. It is also
+    saved when training ends between two saves, and when a `Preemption` says that the run has to leave.
     """
+
+    _place: dict[str, Any] | None = None
+    """Progress of the loops, the loader's included, behind the last batch."""
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save when it is time; then leave, if the run has to."""
+        self._place = trainer.fit_loop.state_dict()
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Preemption) and callback.due:
                 self._save_now(trainer)
                 callback.leave(trainer)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Put in where training stands."""
+        if self._place is not None and "loops" in checkpoint:
+            checkpoint["loops"]["fit_loop"] = self._place
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget where an earlier run stood."""
+        super().on_train_start(trainer, pl_module)
+        self._place = None
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the last step, unless it is saved already."""

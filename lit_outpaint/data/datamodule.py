@@ -8,11 +8,10 @@ import torch
 from lightning import LightningDataModule
 
 from lit_outpaint.canvas.geometry import DIRECTIONS, Direction, check_direction
-from lit_outpaint.data.index import IndexEntry
 from lit_outpaint.data.integrity import check_shard_set
 from lit_outpaint.data.loading import EpochSampler, ShardLoader
-from lit_outpaint.data.reader import Collate, ShardDataset, ViewChoice
-from lit_outpaint.data.schema import EMPTY_NAME, TEXT_EMPTY, Card, ShardError, Split
+from lit_outpaint.data.reader import ShardDataset, ViewChoice
+from lit_outpaint.data.schema import EMPTY_NAME, SPLITS, TEXT_EMPTY, Card, ShardError, Split
 from lit_outpaint.data.tensors import unpack_tensors
 
 
@@ -99,23 +98,25 @@ class OutpaintDataModule(LightningDataModule):
         return self.val_dataloader()
 
     def _load(self) -> None:
-        card, entries = check_shard_set(self.shards)
+        card, index = check_shard_set(self.shards)
         choice = ViewChoice(
             directions=self.directions,
             ratios=self.ratios,
             precomputed=tuple(card.views) if self.views == "precomputed" else None,
             masked_latents=card.masked_latents,
         )
-        by_split: dict[Split, list[IndexEntry]] = {"train": [], "val": []}
-        split_of = {shard.name: split for split, shards in card.shards.items() for shard in shards}
-        for entry in entries:
-            by_split[split_of[entry.shard]].append(entry)
+        text_empty = unpack_tensors(bytearray((self.shards / EMPTY_NAME).read_bytes()), [TEXT_EMPTY])[TEXT_EMPTY]
         self._datasets = {
-            split: ShardDataset(self.shards, rows, card.window_px, choice, self.seed)
-            for split, rows in by_split.items()
+            split: ShardDataset(
+                self.shards,
+                index.part({shard.name for shard in card.shards.get(split, [])}),
+                card.window_px,
+                choice,
+                self.seed,
+                text_empty,
+            )
+            for split in SPLITS
         }
-        empty = bytearray((self.shards / EMPTY_NAME).read_bytes())
-        self._collate = Collate(unpack_tensors(empty, [TEXT_EMPTY])[TEXT_EMPTY])
         self._card = card
 
     def _loader(self, split: Split) -> ShardLoader:
@@ -132,7 +133,6 @@ class OutpaintDataModule(LightningDataModule):
         return ShardLoader(
             dataset,
             sampler,
-            self._collate,
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,

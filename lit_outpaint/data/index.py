@@ -5,11 +5,20 @@ do. One JSON object a line, in the order of the shards.
 """
 
 import json
-from collections.abc import Iterable
+import os
+import zipfile
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final, overload
 
+import numpy as np
+
+from lit_outpaint.data.fingerprint import file_sha256
 from lit_outpaint.data.schema import SUFFIXES, ShardError, check_key
+
+CACHED_FROM_BYTES: Final = 4 << 20
+"""Smaller indices are parsed at every start."""
 
 
 @dataclass(frozen=True)
@@ -35,30 +44,121 @@ def write_index(path: Path, entries: Iterable[IndexEntry]) -> None:
     path.write_text("".join(entry.to_json() + "\n" for entry in entries), encoding="ascii")
 
 
-def read_index(path: Path, shard_sizes: dict[str, int]) -> list[IndexEntry]:
-    """Read an index and check that it points into the shards.
+class Index(Sequence[IndexEntry]):
+    """The samples of a set or of a part of it, as arrays: some 80 bytes a sample, shared with forked workers."""
 
-    Args:
-        path: the index file.
-        shard_sizes: bytes of every shard that the card names; no other file is ever opened.
+    def __init__(self, keys: Any, shards: Any, spans: Any, names: Sequence[str]) -> None:
+        """Put columns together.
+
+        Args:
+            keys: ASCII keys, one a sample.
+            shards: places in ``names``, one a sample.
+            spans: (samples, members, 2), offset and size of each member.
+            names: the shards.
+        """
+        self.keys, self.shards, self.spans, self.names = keys, shards, spans, tuple(names)
+
+    @classmethod
+    def read(cls, path: Path, shard_sizes: dict[str, int]) -> "Index":
+        """Read an index and check that it points into the shards.
+
+        What was parsed of a large one is kept in the user's cache under its checksum, so that the next start, such as
+        that of a run that goes on, takes a fraction of a second.
+
+        Args:
+            path: the index file.
+            shard_sizes: bytes of every shard that the card names; no other file is ever opened.
+
+        Raises:
+            ShardError: a line is damaged, a key comes twice, or a member lies outside its shard.
+        """
+        kept = _cache_path(path) if path.stat().st_size >= CACHED_FROM_BYTES else None
+        index = _load(kept) if kept is not None else None
+        if index is None:
+            index = _parse(path)
+            if kept is not None:
+                index._save(kept)
+        sizes = np.array([shard_sizes.get(name, -1) for name in index.names], np.int64)[index.shards][:, None]
+        offsets, lengths = index.spans[..., 0], index.spans[..., 1]
+        outside = ((offsets < 0) | (lengths <= 0) | (offsets + lengths > sizes)).any(axis=1)
+        if outside.any():
+            number = int(outside.argmax()) + 1
+            raise ShardError(f"{path}:{number} points outside the shards of the card; prepare the shard set anew")
+        return index
+
+    def part(self, names: Collection[str]) -> "Index":
+        """The samples of some shards, in the same order."""
+        wanted = np.array([name in names for name in self.names], bool)
+        rows = wanted[self.shards] if len(self) else np.zeros(0, bool)
+        return Index(self.keys[rows], self.shards[rows], self.spans[rows], self.names)
+
+    def samples_by_shard(self) -> dict[str, int]:
+        """How many samples each shard holds."""
+        counts = np.bincount(self.shards, minlength=len(self.names)).tolist()
+        return dict(zip(self.names, counts, strict=True))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, place: int) -> IndexEntry: ...
+    @overload
+    def __getitem__(self, place: slice) -> "list[IndexEntry]": ...
+    def __getitem__(self, place: int | slice) -> "IndexEntry | list[IndexEntry]":
+        """One sample, or a list of some."""
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(len(self)))]
+        spans = tuple((offset, size) for offset, size in self.spans[place].tolist())
+        return IndexEntry(self.keys[place].decode("ascii"), self.names[self.shards[place]], spans)
+
+    def _save(self, path: Path) -> None:
+        """Keep the columns; a cache that cannot be written is done without."""
+        draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with draft.open("wb") as file:
+                np.savez(file, keys=self.keys, shards=self.shards, spans=self.spans, names=np.array(self.names))
+            draft.replace(path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+
+
+def _parse(path: Path) -> Index:
+    """Read the lines.
 
     Raises:
-        ShardError: a line is damaged, a key comes twice, or a member lies outside its shard.
+        ShardError: a line is damaged, or a key comes twice.
     """
-    entries: list[IndexEntry] = []
+    keys: list[bytes] = []
+    shards: list[int] = []
+    spans: list[int] = []
+    names: dict[str, int] = {}
     with path.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, 1):
             try:
                 row = json.loads(line)
                 members = row["members"]
-                spans = tuple((int(members[s][0]), int(members[s][1])) for s in SUFFIXES)
-                entry = IndexEntry(check_key(row["key"]), row["shard"], spans)
+                keys.append(check_key(row["key"]).encode("ascii"))
+                shards.append(names.setdefault(str(row["shard"]), len(names)))
+                spans += [int(members[suffix][part]) for suffix in SUFFIXES for part in (0, 1)]
             except (ValueError, KeyError, TypeError, IndexError) as error:
                 raise ShardError(f"{path}:{number} is not an index line; prepare the shard set anew") from error
-            size = shard_sizes.get(entry.shard, -1)
-            if not all(offset >= 0 and length > 0 and offset + length <= size for offset, length in spans):
-                raise ShardError(f"{path}:{number} points outside the shards of the card; prepare the shard set anew")
-            entries.append(entry)
-    if len({entry.key for entry in entries}) != len(entries):
+    if len(set(keys)) != len(keys):
         raise ShardError(f"{path} names a sample twice; prepare the shard set anew")
-    return entries
+    columns = np.array(spans, np.int64).reshape(len(keys), len(SUFFIXES), 2)
+    return Index(np.array(keys, "S"), np.array(shards, np.int32), columns, list(names))
+
+
+def _cache_path(path: Path) -> Path:
+    """Where the columns of an index are kept: under the checksum of its bytes."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "lit_outpaint" / "index" / f"{file_sha256(path)}.npz"
+
+
+def _load(path: Path) -> Index | None:
+    """Columns that were kept; None where there are none, or not whole ones."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return Index(kept["keys"], kept["shards"], kept["spans"], kept["names"].tolist())
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None

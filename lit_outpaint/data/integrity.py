@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from lit_outpaint.data.fingerprint import file_sha256
-from lit_outpaint.data.index import IndexEntry, read_index
+from lit_outpaint.data.index import Index
 from lit_outpaint.data.schema import (
     CARD_NAME,
     EMPTY_NAME,
@@ -56,7 +56,7 @@ def load_card(directory: Path) -> Card:
     return card
 
 
-def check_shard_set(directory: Path) -> tuple[Card, list[IndexEntry]]:
+def check_shard_set(directory: Path) -> tuple[Card, Index]:
     """Check everything that costs little: the card, every file's size, the checksums of the small files, the index.
 
     Returns:
@@ -75,17 +75,15 @@ def check_shard_set(directory: Path) -> tuple[Card, list[IndexEntry]]:
             raise ShardError(f"{directory / CARD_NAME} does not name {name}; {_ANEW}")
         check_size(directory, files[name])
         check_sha256(directory, files[name])
-    entries = read_index(directory / INDEX_NAME, {shard.name: shard.size for shard in shards})
-    counts: dict[str, int] = {}
-    for entry in entries:
-        counts[entry.shard] = counts.get(entry.shard, 0) + 1
+    index = Index.read(directory / INDEX_NAME, {shard.name: shard.size for shard in shards})
+    counts = index.samples_by_shard()
     for shard in shards:
         if counts.get(shard.name, 0) != shard.samples:
             raise ShardError(
                 f"{directory / shard.name} should hold {shard.samples} samples, the index has"
                 f" {counts.get(shard.name, 0)}; {_ANEW}"
             )
-    return card, entries
+    return card, index
 
 
 def check_size(directory: Path, file: FileCard) -> None:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
 from lit_outpaint.data.batch import OutpaintBatch
-from lit_outpaint.data.reader import Collate, SampleRef, ShardDataset
+from lit_outpaint.data.reader import SampleRef, ShardDataset
 from lit_outpaint.data.worker_signals import shield
 
 
@@ -53,20 +53,19 @@ class EpochSampler(DistributedSampler[SampleRef]):
                 f" the set holds {num_samples}; lower batch_size or prepare more windows"
             )
 
-    def order(self, epoch: int) -> list[int]:
+    def order(self, epoch: int) -> np.ndarray:
         """Indices of all samples in the order of one epoch, before ranks share them."""
         if not self.shuffle:
-            return list(range(self.total))
+            return np.arange(self.total)
         # Not a torch generator: on the CPU it keeps 32 bits of its seed only.
-        order: list[int] = np.random.default_rng((self.seed, epoch)).permutation(self.total).tolist()
-        return order
+        return np.random.default_rng((self.seed, epoch)).permutation(self.total)
 
     def __iter__(self) -> Iterator[SampleRef]:  # type: ignore[override]
         order = self.order(self.epoch)
         # Validation draws the view of epoch 0 always, so that its losses compare between epochs.
         epoch = self.epoch if self.shuffle else 0
         for start in range(self.first_batch * self.global_batch, self.total, self.global_batch):
-            batch = order[start : start + self.global_batch]
+            batch = order[start : start + self.global_batch].tolist()
             if len(batch) < self.global_batch:
                 if self.shuffle:
                     return
@@ -84,12 +83,12 @@ class EpochSampler(DistributedSampler[SampleRef]):
 class ShardLoader(DataLoader[OutpaintBatch]):
     """A data loader whose position is part of the checkpoint (Lightning saves and restores it)."""
 
-    def __init__(self, dataset: ShardDataset, sampler: EpochSampler, collate: Collate, **options: Any) -> None:
+    def __init__(self, dataset: ShardDataset, sampler: EpochSampler, **options: Any) -> None:
         super().__init__(
-            dataset,  # type: ignore[arg-type]
+            dataset,
             sampler=sampler,
             batch_size=sampler.batch_size,
-            collate_fn=collate,
+            collate_fn=as_it_is,  # type: ignore[arg-type]
             # Each iterator seeds its workers, which would move the global generator on.
             generator=torch.Generator(),
             worker_init_fn=shield,
@@ -127,3 +126,8 @@ class ShardLoader(DataLoader[OutpaintBatch]):
         over = state["batches"] >= len(self)
         self._resume = {"epoch": state["epoch"] + over, "batches": 0 if over else state["batches"]}
         self.epoch_sampler.set_epoch(self._resume["epoch"])
+
+
+def as_it_is(batch: OutpaintBatch) -> OutpaintBatch:
+    """The batch as the dataset made it; torch would take it apart."""
+    return batch

@@ -10,8 +10,9 @@ import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from torch.utils.data import Dataset
 from lit_outpaint.canvas.geometry import Direction, outpaint_mask
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.index import IndexEntry
+from lit_outpaint.data.rows import RowReader
 from lit_outpaint.data.schema import (
     IMAGE_SUFFIX,
     MAX_IMAGE_PX,
@@ -39,7 +41,6 @@ from lit_outpaint.data.schema import (
     view_name,
     visual_key,
 )
-from lit_outpaint.data.tensors import unpack_tensors
 
 
 class SampleRef(NamedTuple):
@@ -47,20 +48,6 @@ class SampleRef(NamedTuple):
 
     position: int
     epoch: int
-
-
-class Sample(NamedTuple):
-    """One loaded sample; the fields are those of ``OutpaintBatch`` without the batch axis."""
-
-    key: str
-    direction: str
-    mask: Tensor
-    moments: Tensor
-    text_local: Tensor
-    text_global: Tensor
-    masked_image_latents: Tensor | None
-    visual_features: Tensor | None
-    pixel_values: Tensor | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +87,14 @@ class ViewChoice:
         return direction, source.choice(self._stored(direction))
 
     def _stored(self, direction: str) -> list[float]:
-        low, high = self.ratios
-        views = (parse_view(name) for name in self.precomputed or ())
-        return [ratio for side, ratio in views if side == direction and low <= ratio <= high]
+        return _stored_ratios(self.precomputed or (), self.ratios, direction)
+
+
+@cache
+def _stored_ratios(names: tuple[str, ...], ratios: tuple[float, float], direction: str) -> list[float]:
+    """Ratios of the stored views that grow one side, within a range."""
+    views = (parse_view(name) for name in names)
+    return [ratio for side, ratio in views if side == direction and ratios[0] <= ratio <= ratios[1]]
 
 
 class ShardFiles:
@@ -127,6 +119,17 @@ class ShardFiles:
         if count != size:
             raise ShardError(f"{self.directory / entry.shard} ends inside sample {entry.key}; prepare the set anew")
         return data
+
+    def member(self, entry: IndexEntry, suffix: str) -> tuple[int, int, int]:
+        """Descriptor, offset and size of one member.
+
+        Raises:
+            ShardError: the shard vanished.
+        """
+        try:
+            return (self._descriptor(entry.shard), *entry.span(suffix))
+        except OSError as error:
+            raise ShardError(f"cannot read {self.directory / entry.shard}: {error.strerror}") from error
 
     def record(self, entry: IndexEntry) -> SampleRecord:
         """The captions and the origin of a sample.
@@ -160,43 +163,68 @@ class ShardFiles:
         self.close()
 
 
-class ShardDataset(Dataset[Sample]):
-    """Samples of one split, addressed by ``SampleRef``."""
+class ShardDataset(Dataset[OutpaintBatch]):
+    """Samples of one split, addressed by lists of ``SampleRef``; each list becomes a batch."""
 
     def __init__(
-        self, directory: Path, entries: Sequence[IndexEntry], window_px: int, choice: ViewChoice, seed: int
+        self,
+        directory: Path,
+        entries: Sequence[IndexEntry],
+        window_px: int,
+        choice: ViewChoice,
+        seed: int,
+        text_empty: Float[Tensor, "l d"],
     ) -> None:
         self.files = ShardFiles(directory)
         self.entries = entries
         self.window_px = window_px
         self.choice = choice
         self.seed = seed
+        self.text_empty = text_empty
+        self._rows = RowReader()
+        self._masks: dict[tuple[Direction, float], Tensor] = {}
 
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getitem__(self, ref: SampleRef) -> Sample:
-        """Load one sample with the view that its epoch gives it."""
-        entry = self.entries[ref.position]
-        direction, ratio = self.choice.draw(self.seed, ref.epoch, entry.key)
-        view = view_name(direction, ratio)
-        names = [MOMENTS, TEXT_LOCAL, TEXT_GLOBAL]
-        visual, masked = visual_key(view), masked_latents_key(view)
-        if self.choice.precomputed is not None:
-            names += [visual, masked] if self.choice.masked_latents else [visual]
-        tensors = unpack_tensors(self.files.read(entry, TENSOR_SUFFIX), names)
-        online = masked not in tensors
-        return Sample(
-            key=entry.key,
-            direction=direction,
-            mask=outpaint_mask(direction, ratio, self.window_px, self.window_px),
-            moments=tensors[MOMENTS],
-            text_local=tensors[TEXT_LOCAL],
-            text_global=tensors[TEXT_GLOBAL],
-            masked_image_latents=tensors.get(masked),
-            visual_features=tensors.get(visual),
-            pixel_values=decode_window(self.files.read(entry, IMAGE_SUFFIX), self.window_px) if online else None,
+    def __getitems__(self, refs: Sequence[SampleRef]) -> OutpaintBatch:
+        """Load samples, each with the view that its epoch gives it (torch asks for the samples of a batch at once)."""
+        entries = [self.entries[ref.position] for ref in refs]
+        drawn = [self.choice.draw(self.seed, ref.epoch, entry.key) for ref, entry in zip(refs, entries, strict=True)]
+        members = [self.files.member(entry, TENSOR_SUFFIX) for entry in entries]
+        tensors = self._rows.read(members, [self._fields(view_name(*view)) for view in drawn])
+        masked = tensors.get("masked_image_latents")
+        return OutpaintBatch(
+            keys=tuple(entry.key for entry in entries),
+            directions=tuple(direction for direction, _ in drawn),
+            mask=torch.stack([self._mask(*view) for view in drawn]),
+            moments=tensors["moments"],
+            text_local=tensors["text_local"],
+            text_global=tensors["text_global"],
+            text_empty=self.text_empty,
+            masked_image_latents=masked,
+            visual_features=tensors.get("visual_features"),
+            pixel_values=None if masked is not None else torch.stack([self._window(entry) for entry in entries]),
         )
+
+    def _fields(self, view: str) -> dict[str, str]:
+        """Which stored tensor fills which field."""
+        fields = {"moments": MOMENTS, "text_local": TEXT_LOCAL, "text_global": TEXT_GLOBAL}
+        if self.choice.precomputed is not None:
+            fields["visual_features"] = visual_key(view)
+            if self.choice.masked_latents:
+                fields["masked_image_latents"] = masked_latents_key(view)
+        return fields
+
+    def _mask(self, direction: Direction, ratio: float) -> Tensor:
+        if self.choice.precomputed is None:
+            return outpaint_mask(direction, ratio, self.window_px, self.window_px)
+        if (direction, ratio) not in self._masks:
+            self._masks[direction, ratio] = outpaint_mask(direction, ratio, self.window_px, self.window_px)
+        return self._masks[direction, ratio]
+
+    def _window(self, entry: IndexEntry) -> Tensor:
+        return decode_window(self.files.read(entry, IMAGE_SUFFIX), self.window_px)
 
 
 def decode_window(data: bytes | bytearray, window_px: int) -> Float[Tensor, "3 {window_px} {window_px}"]:
@@ -214,30 +242,3 @@ def decode_window(data: bytes | bytearray, window_px: int) -> Float[Tensor, "3 {
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise ShardError(f"a stored window cannot be decoded: {error}; prepare the set anew") from error
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float().div_(127.5).sub_(1.0)
-
-
-class Collate:
-    """Stacks samples into a batch; the features of the empty caption ride along."""
-
-    def __init__(self, text_empty: Float[Tensor, "l d"]) -> None:
-        self.text_empty = text_empty
-
-    def __call__(self, samples: Sequence[Sample]) -> OutpaintBatch:
-        """Stack; ``None`` stays ``None``."""
-
-        def stack(name: Literal["masked_image_latents", "visual_features", "pixel_values"]) -> Tensor | None:
-            values = [getattr(sample, name) for sample in samples]
-            return None if values[0] is None else torch.stack(cast(list[Tensor], values))
-
-        return OutpaintBatch(
-            keys=tuple(sample.key for sample in samples),
-            directions=tuple(sample.direction for sample in samples),
-            mask=torch.stack([sample.mask for sample in samples]),
-            moments=torch.stack([sample.moments for sample in samples]),
-            text_local=torch.stack([sample.text_local for sample in samples]),
-            text_global=torch.stack([sample.text_global for sample in samples]),
-            text_empty=self.text_empty,
-            masked_image_latents=stack("masked_image_latents"),
-            visual_features=stack("visual_features"),
-            pixel_values=stack("pixel_values"),
-        )

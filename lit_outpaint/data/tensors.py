@@ -6,8 +6,9 @@ one. The format is a little-endian length, a JSON header and the raw bytes, so n
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from safetensors.torch import save
@@ -47,11 +48,38 @@ def unpack_tensors(data: bytearray, names: Iterable[str]) -> dict[str, Tensor]:
     return tensors
 
 
+class Place(NamedTuple):
+    """Where a tensor lies inside its member, in bytes."""
+
+    begin: int
+    size: int
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+
+
+def tensor_places(head: bytes, size: int) -> dict[str, Place]:
+    """Where the tensors of a member lie.
+
+    Args:
+        head: the member up to the end of its header, or more of it.
+        size: bytes of the whole member.
+
+    Raises:
+        ShardError: it is no safetensors file, or a tensor does not fit into it.
+    """
+    header, start = _header(head)
+    places: dict[str, Place] = {}
+    for name, entry in header.items():
+        dtype, shape, (begin, end) = _DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
+        if not (begin >= 0 and end - begin == math.prod(shape) * dtype.itemsize and start + end <= size):
+            raise ShardError(f"the tensor {name!r} does not fit its file; prepare the shard set anew")
+        places[name] = Place(start + begin, end - begin, dtype, shape)
+    return places
+
+
 def _tensor(data: bytearray, entry: dict[str, Any], start: int, name: str) -> Tensor:
     dtype, shape, (begin, end) = _DTYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
-    count = 1
-    for side in shape:
-        count *= side
+    count = math.prod(shape)
     if not (begin >= 0 and end - begin == count * dtype.itemsize and start + end <= len(data)):
         raise ShardError(f"the tensor {name!r} does not fit its file; prepare the shard set anew")
     return torch.frombuffer(data, dtype=dtype, count=count, offset=start + begin).reshape(shape).float()

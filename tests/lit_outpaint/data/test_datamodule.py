@@ -1,13 +1,14 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.data.fingerprint import require_same_encoders
@@ -141,8 +142,8 @@ class KeyRecorder(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def fit(shards: Path, root: Path, steps: int, resume: Path | None = None) -> KeyRecorder:
-    checkpoints = ModelCheckpoint(root, filename="at{step}", every_n_train_steps=1, save_top_k=-1)
+def fit(shards: Path, root: Path, steps: int, when: dict[str, Any], resume: Path | None = None) -> KeyRecorder:
+    checkpoints = RunCheckpoint(root, save_last=True, save_top_k=0, **when)
     trainer = Trainer(
         max_steps=steps, accelerator="cpu", logger=False, callbacks=[checkpoints], enable_progress_bar=False,
         enable_model_summary=False, limit_val_batches=0,
@@ -152,10 +153,15 @@ def fit(shards: Path, root: Path, steps: int, resume: Path | None = None) -> Key
     return module
 
 
+@pytest.mark.parametrize(
+    "when", [{"every_n_train_steps": 1}, {"save_on_train_epoch_end": True}], ids=["batch", "epoch"]
+)
 @pytest.mark.parametrize("stop", [2, 4, 6])
-def test_a_resumed_fit_sees_the_samples_of_an_undisturbed_one(shards: Path, tmp_path: Path, stop: int) -> None:
-    undisturbed = fit(shards, tmp_path / "a", 10)
-    begun = fit(shards, tmp_path / "b", stop)
-    resumed = fit(shards, tmp_path / "c", 10, resume=tmp_path / "b" / f"atstep={stop}.ckpt")
+def test_a_resumed_fit_sees_the_samples_of_an_undisturbed_one(
+    shards: Path, tmp_path: Path, stop: int, when: dict[str, Any]
+) -> None:
+    undisturbed = fit(shards, tmp_path / "a", 10, when)
+    begun = fit(shards, tmp_path / "b", stop, when)
+    resumed = fit(shards, tmp_path / "c", 10, when, resume=tmp_path / "b" / "last.ckpt")
     assert begun.seen + resumed.seen == undisturbed.seen
     assert torch.equal(resumed.weight, undisturbed.weight)

@@ -24,21 +24,21 @@ def dataset(shards: Path, *, online: bool = False, seed: int = 0) -> ShardDatase
     card, entries = check_shard_set(shards)
     views = None if online else tuple(card.views)
     choice = ViewChoice(directions=DIRECTIONS, ratios=(0.5, 0.5), precomputed=views)
-    return ShardDataset(shards, entries, card.window_px, choice, seed)
+    return ShardDataset(shards, entries, card.window_px, choice, seed, torch.zeros(77, 32))
 
 
 def test_a_sample_holds_the_features_of_the_view_it_drew(shards: Path) -> None:
     data = dataset(shards)
     for position in range(4):
-        sample = data[SampleRef(position, 3)]
+        batch = data.__getitems__([SampleRef(position, 3)])
         raw = ShardFiles(shards).read(data.entries[position], "safetensors")
-        view = view_name(sample.direction, 0.5)
+        view = view_name(batch.directions[0], 0.5)
         stored = unpack_tensors(raw, [masked_latents_key(view), visual_key(view)])
-        assert torch.equal(sample.mask, outpaint_mask(sample.direction, 0.5, 128, 128))
-        assert sample.masked_image_latents is not None
-        assert torch.equal(sample.masked_image_latents, stored[masked_latents_key(view)])
-        assert sample.visual_features is not None
-        assert torch.equal(sample.visual_features, stored[visual_key(view)])
+        assert torch.equal(batch.mask[0], outpaint_mask(batch.directions[0], 0.5, 128, 128))  # type: ignore[arg-type]
+        assert batch.masked_image_latents is not None
+        assert torch.equal(batch.masked_image_latents[0], stored[masked_latents_key(view)])
+        assert batch.visual_features is not None
+        assert torch.equal(batch.visual_features[0], stored[visual_key(view)])
 
 
 def test_the_record_says_where_a_sample_comes_from(shards: Path) -> None:
@@ -50,12 +50,12 @@ def test_the_record_says_where_a_sample_comes_from(shards: Path) -> None:
 
 
 def test_online_views_decode_the_window_itself(shards: Path) -> None:
-    sample = dataset(shards, online=True)[SampleRef(0, 0)]
-    assert sample.masked_image_latents is None
-    assert sample.visual_features is None
-    assert sample.pixel_values is not None
-    assert sample.pixel_values.shape == (3, 128, 128)
-    assert -1 <= sample.pixel_values.min() < sample.pixel_values.max() <= 1
+    batch = dataset(shards, online=True).__getitems__([SampleRef(0, 0)])
+    assert batch.masked_image_latents is None
+    assert batch.visual_features is None
+    assert batch.pixel_values is not None
+    assert batch.pixel_values.shape == (1, 3, 128, 128)
+    assert -1 <= batch.pixel_values.min() < batch.pixel_values.max() <= 1
 
 
 @pytest.mark.parametrize(("workers", "batch_size"), [(0, 1), (0, 4), (2, 3)])
