@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -385,9 +386,17 @@ def _shown(row: Score) -> str:
 
 
 def _table(scores: Sequence[Score]) -> str:
-    """Aligned lines; the points of curves are in the file alone."""
-    shown = [
-        row for row in scores if not any(part.startswith("step") and part[4:].isdigit() for part in row.name.split("."))
-    ]
-    width = max((len(row.name) for row in shown), default=0)
-    return "\n".join(f"{row.name.ljust(width)}  {_shown(row)}" for row in shown)
+    """Aligned lines, a slope with its interval on one; the points of curves are in the file alone."""
+    by_name = {row.name: row for row in scores}
+    shown = {}
+    for row in scores:
+        parts = row.name.split(".")
+        if any(part in ("slope_low", "slope_high") or (part[:4] == "step" and part[4:].isdigit()) for part in parts):
+            continue
+        bounds = [by_name.get(re.sub(r"\bslope\b", f"slope_{end}", row.name)) for end in ("low", "high")]
+        interval = (
+            f" ({', '.join(_shown(bound) for bound in bounds if bound)})" if "slope" in parts and bounds[0] else ""
+        )
+        shown[row.name] = _shown(row) + interval
+    width = max(map(len, shown), default=0)
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in shown.items())

@@ -68,7 +68,7 @@ class ClipSim(NamedMetric):
         scores = {metric_name("clip_sim", *parts, f"n{drawn}"): float(self.total) / drawn}
         if real:
             scores[metric_name("clip_sim", *parts, f"real-n{real}")] = float(self.real_total) / real
-        return scores | {metric_name("clip_sim_captions_in_chunks", *parts): float(long)}
+        return scores | {metric_name("num_captions_in_chunks", *parts): float(long)}
 
     @property
     def definition(self) -> str:

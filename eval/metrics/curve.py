@@ -92,6 +92,8 @@ def _slopes(points: dict[int, dict[str, float]]) -> dict[str, float]:
     slopes = {}
     # Names hold counts, which may differ between steps; the order of a metric's numbers does not.
     for names in zip(*rows, strict=False):
+        if names[0].startswith("num_"):
+            continue
         values = torch.tensor([row[name] for row, name in zip(rows, names, strict=True)], dtype=torch.float64)
         interval = line_interval(values, steps)
         for what, value in interval._asdict().items():

@@ -42,7 +42,7 @@ def test_agrees_with_plain_open_clip(clip: EvaluationClip, family: Path) -> None
     assert list(scores) == [
         "clip_sim.window-global.eval_clip.n3",
         "clip_sim.window-global.eval_clip.real-n3",
-        "clip_sim_captions_in_chunks.window-global.eval_clip",
+        "num_captions_in_chunks.window-global.eval_clip",
     ]
     assert list(scores.values()) == pytest.approx([*expected, 0], abs=1e-5)
 
@@ -52,7 +52,7 @@ def test_long_captions_are_counted_per_picture(clip: EvaluationClip) -> None:
     pictures = toy_pictures(4, 32, 32)
     metric.update(pictures, pictures[:0], CAPTIONS, toy_samples(4))
     metric.update(pictures[:1], pictures[:0], CAPTIONS[2:3], toy_samples(1))
-    assert metric.compute()["clip_sim_captions_in_chunks.window-local.eval_clip"] == 2
+    assert metric.compute()["num_captions_in_chunks.window-local.eval_clip"] == 2
 
 
 def test_ranks_agree_with_one_process(clip: EvaluationClip) -> None:

@@ -1,6 +1,7 @@
 """The callback under the real Trainer, on real shards of the toy family."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 import yaml
 from jsonargparse import ArgumentParser
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from PIL import Image
 
@@ -179,7 +180,8 @@ def test_metrics_are_named_by_class_path_in_a_run(
         "runs_dir": tmp_path,
         "name": "toy",
         "trainer.accelerator": "cpu",
-        "trainer.max_steps": 1,
+        "trainer.max_epochs": 1,
+        "trainer.limit_train_batches": 1,
         "trainer.limit_val_batches": 1,
         "trainer.enable_progress_bar": "false",
     }
@@ -193,6 +195,16 @@ def test_classes_that_are_no_metrics_are_refused() -> None:
     parser.add_class_arguments(EvalMetrics)
     with pytest.raises(Exception, match="ImageMetric"):
         parser.parse_args(["--metrics", '[{"class_path": "eval.judge.JudgeConfig"}]'])
+
+
+def test_the_documented_callback_parses() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text()
+    documented = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--callbacks", type=list[Callback])
+    parsed = parser.parse_object({"callbacks": documented["trainer"]["callbacks"]})
+    names = [metric.class_path for metric in parsed.callbacks[0].init_args.metrics]
+    assert names == [f"eval.metrics.{name}" for name in ("FID", "ClipSim", "Drift", "Curve")]
 
 
 @pytest.mark.parametrize("setting", [{"panoramas": 0}, {"steps": 0}, {"every_n_steps": 0}, {"shown": -1}])
