@@ -5,8 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from slurm.record import Cell, Record, Stage
-from slurm.wandb_results import log_evaluation
+from slurm.record import WANDB_ID_NAME, Cell, Record, Stage
 
 
 def cell_number(record: Record, number: int | None, environment: Mapping[str, str]) -> int:
@@ -45,7 +44,10 @@ def run_stage(record: Record, cell: Cell, stage: Stage, extra: Sequence[str] = (
         os.execv(command[0], command)
     assert cell.evaluate is not None
     code = subprocess.run([sys.executable, *cell.evaluate], check=False).returncode
-    if code == 0:
+    if code == 0 and (record.run_dir(cell) / WANDB_ID_NAME).is_file():
+        # It loads Lightning, which takes longer than all else that happens here.
+        from slurm.wandb_results import log_evaluation
+
         log_evaluation(record.run_dir(cell))
     return code
 

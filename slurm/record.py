@@ -16,6 +16,8 @@ from typing import Any, Final, Literal
 from slurm.sweep_file import Sweep, arguments, split_settings
 
 SCHEMA: Final = 1
+WANDB_ID_NAME: Final = "wandb_run.txt"
+"""As in ``lit_outpaint.run_logger``, which takes seconds to load; a test holds the two together."""
 SWEEPS: Final = Path("runs/sweeps")
 Stage = Literal["train", "evaluate"]
 

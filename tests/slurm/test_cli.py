@@ -1,13 +1,17 @@
 """The verbs without a cluster: dry runs, refusals, and a whole sweep on this machine."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from lit_outpaint import run_logger
 from lit_outpaint.run_logger import wandb_id
 from lit_outpaint.testing_wandb import read_offline_wandb
+from slurm import record as records
 from slurm.__main__ import main
 from slurm.cluster import Task
 from slurm.record import load_record, make_record, save_record
@@ -121,6 +125,12 @@ def test_the_last_job_says_where_a_cell_stands(base: Path, tmp_path: Path) -> No
     record = make_record(sweep, base, tmp_path / "out", sweep.seeds)
     save_record(record)
     assert [status.stages for status in sweep_status(record)] == [{"train": "missing"}] * 4
+
+
+def test_a_task_of_an_array_starts_without_loading_torch() -> None:
+    code = "import sys, slurm.cli, slurm.cell, slurm.status, slurm.collect; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert records.WANDB_ID_NAME == run_logger.WANDB_ID_NAME
 
 
 def test_scores_join_the_run_that_training_logged_to(tmp_path: Path) -> None:
