@@ -28,6 +28,10 @@ class RunCheckpoint(ModelCheckpoint):
     ) -> None:
         """Save when it is time; then leave, if the run has to."""
         self._place = trainer.fit_loop.state_dict()
+        for counts in self._place["epoch_progress"].values():
+            # Within an epoch; Lightning's own count of begun epochs stays behind in a run that went on.
+            counts["ready"] = counts["started"] = counts["processed"] + 1
+            counts["completed"] = counts["processed"]
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Preemption) and callback.due:
