@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from torch import Tensor
-
+from eval.cutting import Cutter
 from eval.extractors import find_extractor
 from eval.folder import Captions, PictureFolder, read_captions, read_folder
-from eval.functional.crops import crop_grid, cut
 from eval.metrics import (
     FID,
     KID,
@@ -32,9 +29,8 @@ from eval.outputs import METRICS_VERSION, check_out, provenance
 from eval.perceptual import Lpips, PerceptualDistance, ScapesLpips
 from eval.reference_cache import ReferenceCache, default_directory
 from lit_outpaint.canvas.geometry import Direction
-from lit_outpaint.metric_feed import Compared, PanoramaBatch, named_by_geometry
-from lit_outpaint.protocols import ImageMetric, NotComputable, SampleId
-from lit_outpaint.rollout import Geometry
+from lit_outpaint.metric_feed import Compared
+from lit_outpaint.protocols import ImageMetric, NotComputable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +115,7 @@ def score(config: ScoreConfig, yaml: str = "") -> list[Score]:
     images = read_folder(config.images, "--images")
     reference = None if config.reference is None else read_folder(config.reference, "--reference")
     captions = None if config.captions is None else read_captions(config.captions, images.keys)
-    cutter = _Cutter(config, images)
+    cutter = Cutter(images, config.window_px, config.stride, config.direction)
     if captions is not None:
         cutter.check_captions(captions)
     metrics = config.metrics or default_metrics(config, cutter, captions, reference)
@@ -133,91 +129,8 @@ def score(config: ScoreConfig, yaml: str = "") -> list[Score]:
     return scores
 
 
-class _Cutter:
-    """How the pictures of a folder are looked at: as panoramas, cut into windows, or whole."""
-
-    def __init__(self, config: ScoreConfig, images: PictureFolder) -> None:
-        self.window_px, self.stride_px = config.window_px, config.stride
-        horizontal = config.direction in ("left", "right")
-        across, along = (images.height, images.width) if horizontal else (images.width, images.height)
-        self.geometry: Geometry | None = None
-        self.num_steps = 0
-        if self.window_px is not None:
-            if self.window_px > min(across, along):
-                raise ValueError(
-                    f"--window_px must fit into pictures of {images.width} x {images.height} px, got {self.window_px}"
-                )
-            if self.window_px == across and along >= self.window_px + self.stride_px:
-                self.geometry = Geometry(config.direction, self.window_px, self.stride_px)
-                self.num_steps = (along - self.window_px) // self.stride_px
-        per_picture = self.num_steps or (
-            len(crop_grid(images.height, images.width, self.window_px, self.stride_px)) if self.window_px else 1
-        )
-        self.num_samples = per_picture * len(images.paths)
-
-    def check_captions(self, captions: dict[str, Captions]) -> None:
-        """Refuse local captions that do not go with the steps."""
-        for key, row in captions.items():
-            if row.local and self.geometry is None:
-                raise ValueError(
-                    f"--captions: local_captions ({key}) are of panoramas; give --window_px and --stride_px"
-                )
-            if row.local and len(row.local) <= self.num_steps:
-                raise ValueError(
-                    f"--captions: {key} needs {self.num_steps + 1} local_captions, of the start window and of each "
-                    f"step; got {len(row.local)}"
-                )
-
-    def batch(self, rows: list[Compared]) -> "PanoramaBatch | _FlatBatch":
-        """Pictures, ready for metrics."""
-        if self.geometry is not None:
-            return PanoramaBatch(rows, self.geometry, self.num_steps)
-        return _FlatBatch(rows, self.window_px, self.stride_px)
-
-    def name(self, name: str, metric: ImageMetric) -> str:
-        """The name of a score with what was looked at."""
-        if self.geometry is not None:
-            return named_by_geometry(name, metric.view, self.geometry)
-        if self.window_px is not None and metric.view == "window":
-            return f"{name}.window{self.window_px}-stride{self.stride_px}"
-        return name.replace(".window", ".whole", 1) if metric.view == "window" else name
-
-
-class _FlatBatch:
-    """Pictures that are no panoramas: whole, or cut into a grid of windows."""
-
-    def __init__(self, rows: Sequence[Compared], window_px: int | None, stride_px: int) -> None:
-        self._rows, self._window_px, self._stride_px = rows, window_px, stride_px
-        self._cut: dict[bool, tuple[Tensor, Tensor, list[str], list[SampleId]]] = {}
-
-    def feed(self, metric: ImageMetric) -> None:
-        """Hand a metric what it wants to see."""
-        if metric.view == "strip":
-            raise ValueError(
-                "a metric of strips needs panoramas; give --window_px and --stride_px that fit the pictures"
-            )
-        whole = metric.view == "panorama"
-        if whole not in self._cut:
-            self._cut[whole] = self._batch(whole)
-        metric.update(*self._cut[whole])
-
-    def _batch(self, whole: bool) -> tuple[Tensor, Tensor, list[str], list[SampleId]]:
-        sides = [[row.generated for row in self._rows], [row.reference for row in self._rows]]
-        pieces = [[self._pieces(picture, whole) for picture in side if picture is not None] for side in sides]
-        some = (pieces[0] or pieces[1])[0]
-        generated, reference = (torch.cat(side) if side else some[:0] for side in pieces)
-        captions = [row.global_caption for row in self._rows for _ in some]
-        return generated, reference, captions, [SampleId(row.key, n) for row in self._rows for n in range(len(some))]
-
-    def _pieces(self, picture: Tensor, whole: bool) -> Tensor:
-        if whole or self._window_px is None:
-            return picture[None]
-        places = crop_grid(picture.shape[-2], picture.shape[-1], self._window_px, self._stride_px)
-        return cut(picture, places, self._window_px)
-
-
 def default_metrics(
-    config: ScoreConfig, cutter: _Cutter, captions: dict[str, Captions] | None, reference: PictureFolder | None
+    config: ScoreConfig, cutter: Cutter, captions: dict[str, Captions] | None, reference: PictureFolder | None
 ) -> list[ImageMetric]:
     """Every metric that what was given allows.
 
@@ -245,7 +158,7 @@ def default_metrics(
 
 
 def _panorama_metrics(
-    config: ScoreConfig, cutter: _Cutter, captions: dict[str, Captions] | None, reference: PictureFolder | None
+    config: ScoreConfig, cutter: Cutter, captions: dict[str, Captions] | None, reference: PictureFolder | None
 ) -> list[ImageMetric]:
     assert config.window_px is not None
     assert cutter.geometry is not None
@@ -273,7 +186,7 @@ def _panorama_metrics(
 
 def _feed(
     config: ScoreConfig,
-    cutter: _Cutter,
+    cutter: Cutter,
     metrics: Sequence[ImageMetric],
     images: PictureFolder,
     reference: PictureFolder | None,
@@ -312,7 +225,7 @@ def _feed(
     unpaired = (
         [] if beside is not None else [metric for metric in others if not isinstance(metric, ClipSim | MeanClipScore)]
     )
-    real_cutter = cutter if beside is not None else _Cutter(config, reference)
+    real_cutter = cutter if beside is not None else Cutter(reference, config.window_px, config.stride, config.direction)
     if missing or unpaired:
         for paths in _batches(reference.paths, config.batch_size):
             rows = [
@@ -323,7 +236,7 @@ def _feed(
         cache.store(metric)
 
 
-def _hand(cutter: _Cutter, rows: list[Compared], metrics: Sequence[ImageMetric]) -> None:
+def _hand(cutter: Cutter, rows: list[Compared], metrics: Sequence[ImageMetric]) -> None:
     batch = cutter.batch(rows)
     for metric in metrics:
         batch.feed(metric)
@@ -342,7 +255,7 @@ def _batches(paths: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
         yield paths[start : start + size]
 
 
-def _scores(metric: ImageMetric, cutter: _Cutter) -> list[Score]:
+def _scores(metric: ImageMetric, cutter: Cutter) -> list[Score]:
     definition = getattr(metric, "definition", "")
     try:
         values = metric.compute()

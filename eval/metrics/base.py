@@ -3,6 +3,7 @@
 A metric only accumulates; the mathematics is in ``eval.functional``.
 """
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -40,7 +41,10 @@ class NamedMetric(Metric):
 
         def computed(*args: Any, **kwargs: Any) -> Any:
             try:
-                return wrapped(*args, **kwargs)
+                with warnings.catch_warnings():
+                    # A rank without pictures is no mistake.
+                    warnings.filterwarnings("ignore", message=".*was called before the ``update`` method")
+                    return wrapped(*args, **kwargs)
             except NotComputable:
                 # torchmetrics would keep the sums of all ranks in the place of this rank's own.
                 if self._is_synced:
