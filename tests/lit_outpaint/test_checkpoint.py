@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lit_outpaint.checkpoint import check_shapes, read_checkpoint
+from lit_outpaint.checkpoint import check_shapes, checkpoint_step, newest_checkpoint, publish, read_checkpoint
 
 
 def test_another_shape_is_named() -> None:
@@ -50,3 +50,39 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="does not exist"):
         read_checkpoint(tmp_path / "absent.ckpt")
+
+
+def written(path: Path, step: int) -> Path:
+    torch.save({"global_step": step, "state_dict": {"w": torch.zeros(1000)}}, path)
+    return path
+
+
+def test_the_checkpoint_before_stays_beside_the_newest(tmp_path: Path) -> None:
+    for step in (1, 2, 3):
+        publish(written(tmp_path / "last.ckpt.part", step), tmp_path / "last.ckpt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.ckpt", "previous.ckpt"]
+    assert [checkpoint_step(tmp_path / name) for name in ("last.ckpt", "previous.ckpt")] == [3, 2]
+    assert newest_checkpoint(tmp_path) == tmp_path / "last.ckpt"
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "gone"])
+def test_a_damaged_newest_checkpoint_is_passed_over(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    written(tmp_path / "previous.ckpt", 1)
+    last = written(tmp_path / "last.ckpt", 2)
+    data = bytearray(last.read_bytes())
+    if damage == "gone":
+        last.unlink()
+    else:
+        data[len(data) // 2] ^= 1
+        last.write_bytes(data[: len(data) // 2] if damage == "cut" else data)
+    assert newest_checkpoint(tmp_path) == tmp_path / "previous.ckpt"
+    assert ("last.ckpt is damaged" in caplog.text) == (damage != "gone")
+
+
+def test_a_new_run_has_no_checkpoint_and_a_ruined_one_is_refused(tmp_path: Path) -> None:
+    assert newest_checkpoint(tmp_path) is None
+    (tmp_path / "last.ckpt").write_bytes(b"cut")
+    with pytest.raises(ValueError, match="start anew with --overwrite true"):
+        newest_checkpoint(tmp_path)

@@ -1,5 +1,6 @@
 """Runs that are interrupted in every way, through the real command line in processes of their own."""
 
+import csv
 import multiprocessing
 import os
 import random
@@ -118,6 +119,9 @@ def test_a_run_that_was_stopped_and_killed_ends_as_an_undisturbed_one(
     assert run.interrupt(signal.SIGKILL, batches=6) == -signal.SIGKILL
     run.finish()
     assert_same(run, undisturbed)
+    with (run.directory / "metrics.csv").open(newline="") as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file) if row["train/loss"]]
+    assert steps == list(range(STEPS)), "every step is logged once"
 
 
 @pytest.mark.slow
