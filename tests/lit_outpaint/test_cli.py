@@ -120,6 +120,16 @@ def test_every_experiment_survives_the_shortest_run(
     assert not list(tmp_path.glob("*/last.ckpt"))
 
 
+def test_the_sharded_experiment_goes_on_top_of_coco(capsys: pytest.CaptureFixture) -> None:
+    configs = ["-c", f"{ROOT}/experiments/coco.yaml", "-c", f"{ROOT}/experiments/coco_fsdp.yaml"]
+    with pytest.raises(SystemExit):
+        main(["fit", *configs, "--print_config"])
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert config["trainer"]["strategy"]["class_path"] == "lit_outpaint.sharded_strategy.ShardedStrategy"
+    assert config["model"]["base"]["gradient_checkpointing"]
+    assert config["model"]["base"]["channels_last"], "the rest is coco's"
+
+
 def test_conditioning_is_chosen_by_field_or_by_class_path(
     toy_family: Path, toy_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
