@@ -6,7 +6,9 @@
 ``flat`` grows one canvas to the right and compares its end with its beginning: resident memory, wall and CPU time of a
 step. ``wavefront`` fills the same rectangle one window at a time and in batches, and compares the pixels. ``latency``
 grows a canvas with a captioner that takes its time, one that does not look at the picture, and compares with one that
-answers at once. Beside wall time stands CPU time, which a busy machine disturbs less.
+answers at once. ``joint`` draws the same strip step by step and in one piece. ``tiles`` decodes a wide strip window by
+window, with halos of several widths, against decoding it whole. Beside wall time stands CPU time, which a busy machine
+disturbs less.
 """
 
 import argparse
@@ -18,17 +20,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks.timing import write_report
+from eval.functional.seam import seam_score
+from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
+from lit_outpaint.canvas.geometry import Box
+from lit_outpaint.canvas.graph import build_graph
+from lit_outpaint.canvas.image_io import load_image
+from lit_outpaint.canvas.joints import treat_joints
 from lit_outpaint.canvas.journal import StepRecord
+from lit_outpaint.canvas.latent_grid import LatentGrid
 from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.rules import RuleCaptioner
+from lit_outpaint.joint import decode_tile
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
 from lit_outpaint.protocols import Written
 
-MEASURES = ("flat", "wavefront", "latency")
+MEASURES = ("flat", "wavefront", "latency", "joint", "tiles")
 GLOBAL_CAPTION = "a wide view at dusk under a cloudy sky: a meadow with a red barn, a lake, and a forest"
 _WARM_STEPS = 20
 
@@ -44,6 +55,9 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, nargs="+", default=[1, 8], help="wavefront: windows drawn together")
     parser.add_argument("--latency_ms", type=int, default=200, help="latency: of one caption")
     parser.add_argument("--latency_steps", type=int, default=20, help="latency: steps to the right")
+    parser.add_argument("--joint_steps", type=int, default=8, help="joint: steps to the right")
+    parser.add_argument("--picture", default="docs/panorama.png", help="tiles: a wide picture, a window high")
+    parser.add_argument("--halo_cells", type=int, nargs="+", default=[0, 2, 4, 8], help="tiles: cells around a window")
     parser.add_argument("--device", default="cpu", help="torch device")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -55,6 +69,10 @@ def main() -> None:
         rows |= wavefront(pipeline, args.windows, args.batch_size, args.num_inference_steps)
     if "latency" in args.measure:
         rows["latency"] = latency(pipeline, args.latency_steps, args.latency_ms / 1e3, args.num_inference_steps)
+    if "joint" in args.measure:
+        rows |= joint(pipeline, args.joint_steps, args.num_inference_steps)
+    if "tiles" in args.measure:
+        rows |= tiles(pipeline, Path(args.picture), args.halo_cells)
     write_report("outpaint", vars(args), rows)
 
 
@@ -150,6 +168,57 @@ def latency(pipeline: OutpaintPipeline, steps: int, seconds: float, num_inferenc
         "waits_s": round(waits, 2),
         "hidden": round(1 - added / waits, 3),
     }
+
+
+def joint(pipeline: OutpaintPipeline, steps: int, num_inference_steps: int) -> dict[str, dict[str, Any]]:
+    """Time of the same strip by both engines."""
+    rows: dict[str, dict[str, Any]] = {}
+    for engine in ("steps", "joint"):
+        with tempfile.TemporaryDirectory() as place:
+            wall, cpu = time.perf_counter(), time.process_time()
+            _run(pipeline, Path(place), f"right:{steps}", engine=engine, num_inference_steps=num_inference_steps)
+            rows[f"engine {engine}"] = {
+                "steps": steps,
+                "wall_s": round(time.perf_counter() - wall, 1),
+                "cpu_s": round(time.process_time() - cpu, 1),
+            }
+    return rows
+
+
+def tiles(pipeline: OutpaintPipeline, picture: Path, halo_cells: list[int]) -> dict[str, dict[str, Any]]:
+    """A wide strip decoded whole, and window by window as engine joint does it, each giving its new part alone.
+
+    The seam score is that of `eval.functional.seam` at the borders between tiles, read in the window of each, without a
+    seam treatment and with the default one; for the whole it is read at the same places.
+    """
+    side, stride = pipeline.window_px, pipeline.window_px // 2
+    pixels = load_image(picture)[:side]
+    # The strip is what the windows cover: it begins where the first of them does.
+    plan = parse_plan(f"right:{pixels.shape[1] // stride - 1}")
+    graph = build_graph(plan, Box(-stride, 0, stride, side), side, stride)
+    grid = LatentGrid(graph, [step.window for step in graph])
+    latents = pipeline.encoders.encode_mode(to_pixel_values(pixels[None, :, : grid.region.width]))[0]
+    whole = to_uint8(pipeline.encoders.decode(latents[None]))[0]
+    rows: dict[str, dict[str, Any]] = {}
+    for halo in (-1, *halo_cells):
+        row: dict[str, Any] = {"width_px": whole.shape[1]}
+        for seam in ("none", "poisson") if halo >= 0 else ("none",):
+            strip = whole.copy()
+            for step in graph if halo >= 0 else ():
+                tile = to_uint8(decode_tile(pipeline, grid, latents, step.window, halo))[0]
+                known = strip[:, step.window.x0 : step.window.x1].copy()
+                treated = treat_joints(tile, known, Box(stride, 0, side, side), seam, OutpainterConfig.seam_reach_px)
+                strip[:, step.new.x0 : step.new.x1] = treated[:, stride:]
+            differing = np.abs(strip[:, stride:].astype(int) - whole[:, stride:])
+            windows = torch.from_numpy(np.stack([strip[:, step.window.x0 : step.window.x1] for step in graph]))
+            scores = seam_score(windows.permute(0, 3, 1, 2).float(), stride)
+            row |= {
+                f"mean_levels, {seam}": round(float(differing.mean()), 3),
+                f"max_levels, {seam}": int(differing.max()),
+                f"seam_score, {seam}": round(float(scores.mean()), 3),
+            }
+        rows["decoded whole" if halo < 0 else f"decoded in tiles, halo of {halo} cells"] = row
+    return rows
 
 
 def resident_mib() -> float:

@@ -20,7 +20,7 @@ from lit_outpaint.canvas.journal import StepRecord
 from lit_outpaint.canvas.latent_grid import LatentGrid
 from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.store import Canvas
-from lit_outpaint.joint import JointDrawing
+from lit_outpaint.joint import JointDrawing, decode_tile
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
 from lit_outpaint.testing import ScriptedCaptioner, build_toy_pipeline
@@ -210,6 +210,19 @@ def test_windows_on_a_grid_wrap_around_a_ring_and_widen_within_what_is_covered()
     assert grid.widened(Box(32, 0, 64, 32), 2) == Box(16, 0, 80, 32)
     assert grid.coverage[0, 4, 4] == 2
     assert right == Box(32, 0, 96, 64)
+
+
+def test_tiles_come_nearer_to_the_whole_the_wider_their_halo_and_are_it_in_the_end(pipeline: OutpaintPipeline) -> None:
+    graph = build_graph(parse_plan("right:6"), Box(0, 0, 64, 64), 64, 32)
+    grid = LatentGrid(graph, [step.window for step in graph])
+    latents = torch.randn(4, *grid.shape, generator=torch.Generator().manual_seed(2))
+    whole, window = pipeline.encoders.decode(latents[None]), graph[3].window
+    x0 = window.x0 - grid.region.x0
+    errors = [
+        (decode_tile(pipeline, grid, latents, window, halo) - whole[..., x0 : x0 + 64]).abs().max()
+        for halo in (0, 4, 99)
+    ]
+    assert errors[0] > errors[1] > errors[2] == 0
 
 
 @pytest.mark.parametrize(
