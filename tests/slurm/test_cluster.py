@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slurm
 ROOT = Path(__file__).resolve().parents[2]
 DEV = ROOT / "slurm" / "dev"
 STEPS, SAVED_EVERY, PREEMPTED = 60, 10, 1
-PATIENCE_S = 900
+PATIENCE_S = 3600
 
 
 class Cluster(NamedTuple):
