@@ -134,6 +134,6 @@ class OutpaintDataModule(LightningDataModule):
             dataset,
             sampler,
             num_workers=self.num_workers,
-            pin_memory=torch.cuda.is_available(),
+            pinned=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
         )

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
 from lit_outpaint.data.batch import OutpaintBatch
-from lit_outpaint.data.reader import SampleRef, ShardDataset
+from lit_outpaint.data.reader import PackedBatch, SampleRef, ShardDataset
 from lit_outpaint.data.worker_signals import shield
 
 
@@ -80,10 +80,10 @@ class EpochSampler(DistributedSampler[SampleRef]):
         return full * self.batch_size + (0 if self.shuffle else -(-rest // self.num_replicas))
 
 
-class ShardLoader(DataLoader[OutpaintBatch]):
+class ShardLoader(DataLoader[PackedBatch]):
     """A data loader whose position is part of the checkpoint (Lightning saves and restores it)."""
 
-    def __init__(self, dataset: ShardDataset, sampler: EpochSampler, **options: Any) -> None:
+    def __init__(self, dataset: ShardDataset, sampler: EpochSampler, *, pinned: bool = False, **options: Any) -> None:
         super().__init__(
             dataset,
             sampler=sampler,
@@ -95,6 +95,7 @@ class ShardLoader(DataLoader[OutpaintBatch]):
             **options,
         )
         self.epoch_sampler = sampler
+        self.shards, self.pinned = dataset, pinned
         self.waited_s = 0.0
         """How long users of this loader have waited for batches so far."""
         self._delivered = 0
@@ -109,7 +110,8 @@ class ShardLoader(DataLoader[OutpaintBatch]):
         self.epoch_sampler.first_batch = self._delivered = first
         try:
             since = time.perf_counter()
-            for batch in super().__iter__():
+            for packed in super().__iter__():
+                batch = self.shards.unpack(packed, self.pinned)
                 self.waited_s += time.perf_counter() - since
                 self._delivered += 1
                 yield batch
@@ -128,6 +130,6 @@ class ShardLoader(DataLoader[OutpaintBatch]):
         self.epoch_sampler.set_epoch(self._resume["epoch"])
 
 
-def as_it_is(batch: OutpaintBatch) -> OutpaintBatch:
+def as_it_is(batch: PackedBatch) -> PackedBatch:
     """The batch as the dataset made it; torch would take it apart."""
     return batch

@@ -25,7 +25,7 @@ from torch.utils.data import Dataset
 from lit_outpaint.canvas.geometry import Direction, outpaint_mask
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.index import IndexEntry
-from lit_outpaint.data.rows import RowReader
+from lit_outpaint.data.rows import PackedRows, RowReader
 from lit_outpaint.data.schema import (
     IMAGE_SUFFIX,
     MAX_IMAGE_PX,
@@ -163,7 +163,17 @@ class ShardFiles:
         self.close()
 
 
-class ShardDataset(Dataset[OutpaintBatch]):
+class PackedBatch(NamedTuple):
+    """A batch as it leaves a worker; `ShardDataset.unpack` makes an ``OutpaintBatch`` of it."""
+
+    keys: tuple[str, ...]
+    views: tuple[tuple[Direction, float], ...]
+    rows: PackedRows
+    windows: Tensor | None
+    """(B, 3, H, W), where something is to be encoded from them."""
+
+
+class ShardDataset(Dataset[PackedBatch]):
     """Samples of one split, addressed by lists of ``SampleRef``; each list becomes a batch."""
 
     def __init__(
@@ -187,24 +197,30 @@ class ShardDataset(Dataset[OutpaintBatch]):
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getitems__(self, refs: Sequence[SampleRef]) -> OutpaintBatch:
+    def __getitems__(self, refs: Sequence[SampleRef]) -> PackedBatch:
         """Load samples, each with the view that its epoch gives it (torch asks for the samples of a batch at once)."""
         entries = [self.entries[ref.position] for ref in refs]
         drawn = [self.choice.draw(self.seed, ref.epoch, entry.key) for ref, entry in zip(refs, entries, strict=True)]
         members = [self.files.member(entry, TENSOR_SUFFIX) for entry in entries]
-        tensors = self._rows.read(members, [self._fields(view_name(*view)) for view in drawn])
-        masked = tensors.get("masked_image_latents")
+        rows = self._rows.read(members, [self._fields(view_name(*view)) for view in drawn])
+        stored = "masked_image_latents" in rows.places
+        windows = None if stored else torch.stack([self._window(entry) for entry in entries])
+        return PackedBatch(tuple(entry.key for entry in entries), tuple(drawn), rows, windows)
+
+    def unpack(self, packed: PackedBatch, pinned: bool = False) -> OutpaintBatch:
+        """Make the batch of what came out of a worker, in pinned memory if it goes on to a GPU."""
+        fields = packed.rows.unpack(pinned)
         return OutpaintBatch(
-            keys=tuple(entry.key for entry in entries),
-            directions=tuple(direction for direction, _ in drawn),
-            mask=torch.stack([self._mask(*view) for view in drawn]),
-            moments=tensors["moments"],
-            text_local=tensors["text_local"],
-            text_global=tensors["text_global"],
+            keys=packed.keys,
+            directions=tuple(direction for direction, _ in packed.views),
+            mask=torch.stack([self._mask(*view) for view in packed.views]),
+            moments=fields["moments"],
+            text_local=fields["text_local"],
+            text_global=fields["text_global"],
             text_empty=self.text_empty,
-            masked_image_latents=masked,
-            visual_features=tensors.get("visual_features"),
-            pixel_values=None if masked is not None else torch.stack([self._window(entry) for entry in entries]),
+            masked_image_latents=fields.get("masked_image_latents"),
+            visual_features=fields.get("visual_features"),
+            pixel_values=packed.windows,
         )
 
     def _fields(self, view: str) -> dict[str, str]:

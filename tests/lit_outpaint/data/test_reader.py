@@ -30,7 +30,7 @@ def dataset(shards: Path, *, online: bool = False, seed: int = 0) -> ShardDatase
 def test_a_sample_holds_the_features_of_the_view_it_drew(shards: Path) -> None:
     data = dataset(shards)
     for position in range(4):
-        batch = data.__getitems__([SampleRef(position, 3)])
+        batch = data.unpack(data.__getitems__([SampleRef(position, 3)]))
         raw = ShardFiles(shards).read(data.entries[position], "safetensors")
         view = view_name(batch.directions[0], 0.5)
         stored = unpack_tensors(raw, [masked_latents_key(view), visual_key(view)])
@@ -50,7 +50,8 @@ def test_the_record_says_where_a_sample_comes_from(shards: Path) -> None:
 
 
 def test_online_views_decode_the_window_itself(shards: Path) -> None:
-    batch = dataset(shards, online=True).__getitems__([SampleRef(0, 0)])
+    data = dataset(shards, online=True)
+    batch = data.unpack(data.__getitems__([SampleRef(0, 0)]))
     assert batch.masked_image_latents is None
     assert batch.visual_features is None
     assert batch.pixel_values is not None
