@@ -43,9 +43,15 @@ class Signalled(LightningModule):
 def leave(number: signal.Signals, root: Path, accumulate: int = 1) -> dict[str, Any]:
     """Train until the signal; returns the checkpoint that is left."""
     trainer = Trainer(
-        accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False, max_epochs=1,
-        callbacks=[Preemption(), RunCheckpoint(root, save_last=True, save_top_k=0)], default_root_dir=root, accumulate_grad_batches=accumulate,
-    )  # fmt: skip
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        max_epochs=1,
+        accumulate_grad_batches=accumulate,
+        callbacks=[Preemption(), RunCheckpoint(root, save_last=True, save_top_k=0)],
+        default_root_dir=root,
+    )
     with pytest.raises(Preempted, match=number.name):
         trainer.fit(Signalled(number), DataLoader(torch.ones(4)))  # type: ignore[arg-type]
     left: dict[str, Any] = torch.load(root / "last.ckpt", weights_only=True)
