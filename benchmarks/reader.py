@@ -10,6 +10,7 @@ processes and reading every member, ``bytes`` is reading them as files, in piece
 """
 
 import argparse
+import os
 import random
 import tarfile
 import tempfile
@@ -54,6 +55,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
+        os.environ["XDG_CACHE_HOME"] = scratch
         entries = write_shards(directory, args.samples)
         tars = sorted(map(str, directory.glob("*.tar")))
         contenders: dict[str, Callable[[], object]] = {
