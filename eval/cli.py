@@ -7,15 +7,19 @@ Each verb is a frozen config and a function; flags and help come from the config
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from diffusers.utils import logging as diffusers_logging
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 from transformers.utils import logging as transformers_logging
 
+from eval.compare import CompareConfig, compare
 from eval.family import FamilyConfig, family
 from eval.run import RunConfig, run
 from eval.score import ScoreConfig, score
+from eval.study.report import StudyReportConfig, study_report
+from eval.study.study import StudyConfig, study
 
 # The docstring under each field of a configuration becomes its help.
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -33,6 +37,9 @@ _VERBS = {
         FamilyConfig, family, "score autoencoder, probe, evaluation CLIP and base model on held-out windows"
     ),
     "score": _Verb(ScoreConfig, score, "score a folder of pictures made by anybody, with captions and real pictures"),
+    "compare": _Verb(CompareConfig, compare, "set runs on the same panoramas and seed against the first of them"),
+    "study": _Verb(StudyConfig, study, "make a page of blinded pairs of pictures for people to judge"),
+    "study-report": _Verb(StudyReportConfig, study_report, "compute preferences and agreement from what people said"),
 }
 
 
@@ -75,7 +82,12 @@ def _parser(verb_parsers: Mapping[str, ArgumentParser]) -> ArgumentParser:
 def _verb_parser(verb: _Verb) -> ArgumentParser:
     parser = ArgumentParser(description=f"{verb.help[0].upper()}{verb.help[1:]}.", exit_on_error=False)
     parser.add_argument("-c", "--config", action="config", help="YAML file with the options below; later flags win.")
-    parser.add_class_arguments(verb.config, as_group=False)
+    # Several values behind one flag, or behind none, which a signature cannot say.
+    many = [field for field in fields(verb.config) if "many" in field.metadata]
+    for field in many:
+        needed = {"required": True} if field.metadata["many"].startswith("-") else {}
+        parser.add_argument(field.metadata["many"], type=Path, nargs="+", help=field.metadata["help"], **needed)
+    parser.add_class_arguments(verb.config, as_group=False, skip={field.name for field in many})
     return parser
 
 

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from eval import scoring, sources
 from eval.clip import EvaluationClip
 from eval.figures import Figure, Target, missed_line, text_table
+from eval.files import check_out
 from eval.functional.bootstrap import Estimate, ratio_estimate
 from eval.functional.clip_sim import retrieval_top1
 from eval.functional.psnr import psnr
 from eval.judge import JudgeConfig, Reading
-from eval.outputs import check_out, provenance, write_outputs
+from eval.outputs import provenance, write_outputs
 from eval.report.page import Page
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
 from lit_outpaint.data.evalset import EvalWindow, WindowFacts

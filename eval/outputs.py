@@ -1,7 +1,6 @@
-"""What a run leaves in its directory: ``metrics.json``, ``metrics.md`` and ``report.html``."""
+"""What a run leaves in its directory: numbers as JSON and Markdown, the report, and the panoramas it drew."""
 
 import json
-import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -9,29 +8,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from eval.figures import Figure, definitions, markdown_table, missed_line
+from eval.files import write_text
 from eval.report.page import Page, render
+from lit_outpaint.rollout import Pixels, Walk
 
 METRICS_VERSION = 1
+PICTURES_NAME, CAPTIONS_NAME = "pictures", "captions.jsonl"
 _PACKAGES = ("lit-outpaint", "torch", "diffusers", "transformers", "open-clip-torch")
-
-
-def check_out(out: Path) -> None:
-    """Make the output directory, or say at once why nothing could be written there.
-
-    Raises:
-        ValueError: it is a file, or cannot be written.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise ValueError(
-            f"--out must be a directory, but {error.filename or out} is a file; name another one"
-        ) from error
-    except OSError as error:
-        raise ValueError(f"--out must be writable, but {out} is not ({error.strerror}); name another one") from error
-    if not os.access(out, os.W_OK):
-        raise ValueError(f"--out must be writable, but {out} is not; name another one")
 
 
 def provenance(**known: object) -> dict[str, str]:
@@ -47,7 +33,7 @@ def write_outputs(out: Path, page: Page, extra: dict[str, Any]) -> None:
     """Write the three files, each whole or not at all.
 
     Args:
-        out: the directory, see ``check_out``.
+        out: the directory, see ``eval.files.check_out``.
         page: the report; its figures also make the JSON and the Markdown.
         extra: further keys of ``metrics.json``.
     """
@@ -58,9 +44,9 @@ def write_outputs(out: Path, page: Page, extra: dict[str, Any]) -> None:
         "made": dict(page.facts),
         **extra,
     }
-    _write(out / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
-    _write(out / "metrics.md", markdown(page.figures))
-    _write(out / "report.html", render(page))
+    write_text(out / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+    write_text(out / "metrics.md", markdown(page.figures))
+    write_text(out / "report.html", render(page))
 
 
 def markdown(figures: Sequence[Figure]) -> str:
@@ -68,10 +54,29 @@ def markdown(figures: Sequence[Figure]) -> str:
     return f"{markdown_table(figures)}\n\n{missed_line(figures)}.\n\n{definitions(figures)}\n"
 
 
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+def write_panoramas(out: Path, walks: Sequence[Walk], panoramas: Sequence[Pixels]) -> None:
+    """Write ``pictures/KEY.png`` and ``captions.jsonl``, which ``eval score`` and ``eval study`` take.
+
+    Args:
+        out: the directory, see ``eval.files.check_out``.
+        walks: what was asked for.
+        panoramas: what was drawn, one per walk.
+
+    Raises:
+        ValueError: a key does not do as the name of a file.
+    """
+    folder = out / PICTURES_NAME
+    folder.mkdir(exist_ok=True)
+    lines = []
+    for walk, panorama in zip(walks, panoramas, strict=True):
+        path = folder / f"{walk.key}.png"
+        if path.parent != folder or walk.key.startswith("."):
+            raise ValueError(f"keys of panoramas must do as names of files, got {walk.key}; write the set anew")
+        temporary = path.with_name(f".{path.name}.partial")
+        Image.fromarray(panorama).save(temporary, format="PNG")
+        temporary.replace(path)
+        lines.append(json.dumps({"image": path.name, "caption": walk.global_caption}))
+    write_text(out / CAPTIONS_NAME, "".join(f"{line}\n" for line in lines))
 
 
 def _version(package: str) -> str:

@@ -1,14 +1,20 @@
 """``python -m eval run``: widen held-out panoramas with a checkpoint, score them next to the real ones, report."""
 
+import hashlib
+import json
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from yaml import safe_load
+
 from eval import outpaint_scores, sources
 from eval.figures import missed_line, text_table
+from eval.files import check_out
 from eval.judge import JudgeConfig, Reading
 from eval.outpaint_scores import Evidence
-from eval.outputs import check_out, provenance, write_outputs
+from eval.outputs import provenance, write_outputs, write_panoramas
+from eval.questions import QUESTIONS
 from eval.report.loss_curve import read_loss_curve
 from eval.report.page import Note, Page, PanoramaCard
 from lit_outpaint.canvas.geometry import Direction
@@ -27,7 +33,7 @@ class RunConfig:
     data: Path
     """Shard set written by data_prep; its evaluation set is used."""
     out: Path
-    """Directory for metrics.json, metrics.md and report.html."""
+    """Directory for metrics.json, metrics.md, report.html, captions.jsonl and pictures/."""
     models: Path = Path("models/scapes")
     """Model family that holds the judges: probe/ and eval_clip/."""
     panoramas: int = 64
@@ -110,7 +116,12 @@ def run(config: RunConfig, yaml: str = "") -> Page:
         geometry=geometry,
         loss=loss,
     )
-    write_outputs(config.out, page, {"per_panorama": outpaint_scores.per_panorama(generated, truths, config.judge)})
+    write_panoramas(config.out, walks, rollout.panoramas)
+    per_panorama = outpaint_scores.per_panorama(generated, truths, config.judge)
+    rows = [{**row, "inputs": _fingerprint(walk)} for row, walk in zip(per_panorama, walks, strict=True)]
+    last_step_only = [question.key for question in QUESTIONS if question.last_step_only]
+    kept = {"settings": safe_load(yaml) or {}, "last_step_only": last_step_only, "per_panorama": rows}
+    write_outputs(config.out, page, kept)
     print(text_table(figures))
     print(f"{missed_line(figures)}; report: {config.out / 'report.html'}")
     return page
@@ -130,6 +141,12 @@ def _sampling(config: RunConfig, geometry: Geometry, trained_px: int) -> Outpain
         )
     overlap_px = geometry.window_px - geometry.stride_px
     return replace(config.sampling, window_px=geometry.window_px, overlap_px=overlap_px)
+
+
+def _fingerprint(walk: Walk) -> str:
+    """What a panorama is drawn from, so that a comparison can tell that two runs had the same."""
+    captions = json.dumps([walk.global_caption, *walk.local_captions]).encode()
+    return hashlib.sha256(walk.first_window.tobytes() + captions).hexdigest()
 
 
 def _captions(walks: list[Walk]) -> set[str]:

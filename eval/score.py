@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from eval.cutting import Cutter
 from eval.extractors import find_extractor
+from eval.files import check_out
 from eval.folder import Captions, PictureFolder, read_captions, read_folder
 from eval.metrics import (
     FID,
@@ -25,7 +26,7 @@ from eval.metrics import (
     Seam,
 )
 from eval.metrics.base import TwoSetMetric
-from eval.outputs import METRICS_VERSION, check_out, provenance
+from eval.outputs import METRICS_VERSION, provenance
 from eval.perceptual import Lpips, PerceptualDistance, ScapesLpips
 from eval.reference_cache import ReferenceCache, default_directory
 from lit_outpaint.canvas.geometry import Direction

@@ -28,7 +28,13 @@ def report(family: Path, evalset: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 def test_run_leaves_numbers_table_and_page(report: Path) -> None:
-    assert sorted(path.name for path in report.iterdir()) == ["metrics.json", "metrics.md", "report.html"]
+    assert sorted(path.name for path in report.iterdir()) == [
+        "captions.jsonl",
+        "metrics.json",
+        "metrics.md",
+        "pictures",
+        "report.html",
+    ]
     metrics = json.loads((report / "metrics.json").read_text())
     figures = metrics["figures"]
     assert figures["known_pixels_changed"]["value"] == 0

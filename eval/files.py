@@ -1,0 +1,29 @@
+"""Directories and files that a verb leaves."""
+
+import os
+from pathlib import Path
+
+
+def check_out(out: Path) -> None:
+    """Make the output directory, or say at once why nothing could be written there.
+
+    Raises:
+        ValueError: it is a file, or cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(
+            f"--out must be a directory, but {error.filename or out} is a file; name another one"
+        ) from error
+    except OSError as error:
+        raise ValueError(f"--out must be writable, but {out} is not ({error.strerror}); name another one") from error
+    if not os.access(out, os.W_OK):
+        raise ValueError(f"--out must be writable, but {out} is not; name another one")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
