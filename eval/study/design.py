@@ -46,7 +46,7 @@ def make_trials(num_methods: int, items: Sequence[str], num_checks: int, seed: i
     """
     rng = np.random.default_rng([seed, 0])
     checked = [rng.permutation(len(items)) for _ in range(-(-num_checks // len(items)))]
-    check_items = np.concatenate(checked)[:num_checks] if num_checks else []
+    check_items = [int(index) for order in checked for index in order][:num_checks]
     methods = [(method, method) for method in rng.permutation(np.arange(num_checks) % num_methods).tolist()]
     bare = [(item, pair) for item in items for pair in combinations(range(num_methods), 2)]
     bare += [(items[index], pair) for index, pair in zip(check_items, methods, strict=True)]
