@@ -8,7 +8,7 @@ from data_prep.scapes.lm_eval import next_local_figures, summarise_figures
 from data_prep.scapes.lm_scores import Figure, attribute_figures, named, read_answer, table, walk_figures
 from data_prep.scapes.lm_tasks import Task, summary
 
-WINDOWS = annotated(40, held_out=True)
+WINDOWS = annotated(150, held_out=True)
 
 
 @pytest.mark.parametrize(
