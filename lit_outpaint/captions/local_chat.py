@@ -246,7 +246,7 @@ class _Model:
         from transformers import LogitsProcessorList
 
         config = copy.deepcopy(self.model.generation_config)
-        config.update(do_sample=False, num_beams=1, temperature=None, top_p=None, top_k=None, max_length=None)
+        config.update(do_sample=False, num_beams=1, temperature=1.0, top_p=1.0, top_k=50, max_length=None)
         config.update(
             max_new_tokens=max(request.max_tokens for request in requests), pad_token_id=self.tokenizer.pad_token_id
         )
