@@ -85,9 +85,13 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   if (!event.repeat) KEYS[event.key]();
 });
-element("first").addEventListener("click", () => answer("first"));
-element("second").addEventListener("click", () => answer("second"));
-element("tie").addEventListener("click", () => answer("tie"));
+for (const choice of ["first", "second", "tie"]) {
+  element(choice).addEventListener("click", () => {
+    // A button that keeps the focus would take the next press of Enter or Space for an answer.
+    element(choice).blur();
+    answer(choice);
+  });
+}
 element("back").addEventListener("click", back);
 element("reopen").addEventListener("click", back);
 element("save").addEventListener("click", save);
