@@ -157,9 +157,7 @@ class ImageMetric(Protocol):
     from_step: int
     """Which windows and strips it wants: 1 leaves the start windows out, which are real; 0 takes them in."""
 
-    def update(
-        self, generated: Tensor, reference: Tensor, captions: Sequence[str], samples: Sequence[SampleId]
-    ) -> Any:
+    def update(self, generated: Tensor, reference: Tensor, captions: Sequence[str], samples: Sequence[SampleId]) -> Any:
         """Take in a batch.
 
         Args:
