@@ -32,8 +32,8 @@ from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.canvas.windows import read_window, unknown_mask
 from lit_outpaint.data.views import blank_masked
 from lit_outpaint.diffusion.sampling import denoise
-from lit_outpaint.models.unet import one_timestep
-from lit_outpaint.outpainter_config import OutpainterConfig, windows_at_once
+from lit_outpaint.models.unet import one_timestep, windows_at_once
+from lit_outpaint.outpainter_config import OutpainterConfig
 from lit_outpaint.pipeline import OutpaintPipeline
 
 _GRID_COPIES = 16

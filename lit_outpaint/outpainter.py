@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +34,7 @@ from lit_outpaint.captions.length import cut_off
 from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.captions.scene import clean
 from lit_outpaint.joint import JointDrawing, Stopped, check_joint
-from lit_outpaint.outpainter_config import OutpainterConfig, windows_at_once
+from lit_outpaint.outpainter_config import OutpainterConfig
 from lit_outpaint.pipeline import OutpaintPipeline, scheduler_class
 from lit_outpaint.protocols import Candidate, CandidateScorer, Captioner, Written
 
@@ -327,11 +326,6 @@ class Outpainter:
     ) -> UInt8[ndarray, "b h w 3"]:
         """Whole windows as the model draws them; see `draw`."""
         config = self.config
-        at_once = windows_at_once(len(known), self.pipeline.device)
-        if len(known) > at_once:
-            given: tuple[Any, ...] = (known, new, local_captions, global_captions, views, generators)
-            parts = (slice(begin, begin + at_once) for begin in range(0, len(known), at_once))
-            return np.concatenate([self._decode(*(values[part] for values in given)) for part in parts])
         return to_uint8(
             self.pipeline(
                 to_pixel_values(known),

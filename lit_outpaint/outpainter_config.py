@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-
 from lit_outpaint.canvas.seams import SeamTreatment
 from lit_outpaint.pipeline import Uncond, scheduler_class
 
@@ -85,12 +83,3 @@ class OutpainterConfig:
             raise ValueError("engine joint takes no candidates and no seam_feather_cells; leave them out, or use steps")
         if self.scheduler is not None:
             scheduler_class(self.scheduler)
-
-
-def windows_at_once(batch_size: int, device: torch.device) -> int:
-    """How many windows of a batch go through the model together.
-
-    On a CPU at most 7: two rows each make 14 under guidance, and from 16 rows on convolutions on one thread take
-    another path and round differently, so that pixels would depend on the batch size (seen with torch 2.15).
-    """
-    return min(batch_size, 7) if device.type == "cpu" else batch_size

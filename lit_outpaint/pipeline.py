@@ -12,7 +12,7 @@ diffusers scheduler does, it does here too; known pixels come back as the VAE se
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +29,7 @@ from lit_outpaint.diffusion.sampling import denoise
 from lit_outpaint.models.attention import AttentionRule, FullAttention, one_context
 from lit_outpaint.models.context import Context, ContextEncoder
 from lit_outpaint.models.encoders import FrozenEncoders
-from lit_outpaint.models.unet import INPAINT_CHANNELS, one_timestep, unet_input
+from lit_outpaint.models.unet import INPAINT_CHANNELS, one_timestep, unet_input, windows_at_once
 
 Uncond = Literal["text", "text_and_visual"]
 """What the unconditional branch of guidance drops."""
@@ -136,6 +136,20 @@ class OutpaintPipeline(DiffusionPipeline):
             ValueError: sizes, or the number of captions or generators, do not fit together.
         """
         generators = _check_inputs(image, mask, generator, num_inference_steps)
+        at_once = windows_at_once(len(image), self._execution_device)
+        if len(image) > at_once:
+            windows: dict[str, Any] = {
+                "image": image,
+                "mask": mask,
+                "local_captions": local_captions,
+                "visual_image": visual_image,
+            }
+            windows |= {"global_captions": global_captions, "generator": generators, "text_local": text_local}
+            windows |= {"text_global": text_global, "visual_features": visual_features}
+            options: dict[str, Any] = {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale}
+            options |= {"guidance_rescale": guidance_rescale, "uncond": uncond, "feather_cells": feather_cells}
+            parts = (slice(begin, begin + at_once) for begin in range(0, len(image), at_once))
+            return torch.cat([self(**_cut(windows, part), **options) for part in parts])
         encoders = self.encoders
         device, dtype = self._execution_device, self.unet.dtype
         image, mask = image.to(device), mask.to(device)
@@ -354,6 +368,11 @@ def _check_inputs(
     if len(generators) != len(image):
         raise ValueError(f"there must be one generator per window ({len(image)}), got {len(generators)}")
     return generators
+
+
+def _cut(windows: Mapping[str, Any], part: slice) -> dict[str, Any]:
+    """Some windows of what was given for all of them."""
+    return {name: None if values is None else values[part] for name, values in windows.items()}
 
 
 def _visible(image: Tensor, mask: Tensor) -> list[Tensor]:

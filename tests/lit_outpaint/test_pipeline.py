@@ -117,6 +117,23 @@ def test_the_same_seed_gives_the_same_window_in_any_batch(pipeline: OutpaintPipe
     assert (together[0] - together[1]).abs().max() > 0.1
 
 
+@pytest.mark.parametrize("size", [9, 3])
+def test_the_bits_of_a_window_do_not_depend_on_its_batch(pipeline: OutpaintPipeline, size: int) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # Where large batches were seen to round differently.
+    try:
+        image, mask = _windows(size)
+        captions = [f"a lake with {number} boats" for number in range(size)]
+        together = pipeline(image, mask, captions, captions[::-1], num_inference_steps=3, generator=_generators(size))
+        for i, generator in enumerate(_generators(size)):
+            one = slice(i, i + 1)
+            given = (image[one], mask[one], captions[one], captions[::-1][one])
+            alone = pipeline(*given, num_inference_steps=3, generator=[generator])
+            assert torch.equal(alone[0], together[i])
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_equal_seeds_give_equal_bits_and_others_do_not(pipeline: OutpaintPipeline) -> None:
     assert torch.equal(_draw(pipeline), _draw(pipeline))
     other = _draw(pipeline, generator=torch.Generator().manual_seed(7))
