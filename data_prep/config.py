@@ -5,11 +5,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
 from data_prep.engines import Engine, EngineName, make_engine
+from lit_outpaint.canvas.geometry import DIRECTIONS, GROWTHS
 from lit_outpaint.captions.ledger import Prices
 from lit_outpaint.data.schema import view_name
 from lit_outpaint.protocols import Captioner
-
-DIRECTIONS = ("left", "right", "up", "down")
 
 _PLACES: Final = ("models", "vision", "root", "sums")
 """Settings that say where something lies on this machine; what lies there is recorded by its checksums."""
@@ -80,7 +79,8 @@ class EncodeConfig:
     ratios: tuple[float, ...] = (0.5,)
     """Shares of the window that training may generate; a view is stored for each, per direction."""
     directions: tuple[str, ...] = DIRECTIONS
-    """Sides that training may grow."""
+    """Sides that training may grow, and corners such as ``down+left`` (between two known sides, as in most windows of a
+    rectangle) beside the view of their first side."""
     masked_latents: bool = True
     """Store the latents of the masked window for every view; without them, training encodes them in every step."""
     bf16: bool = False
@@ -89,8 +89,8 @@ class EncodeConfig:
     def __post_init__(self) -> None:
         if not self.ratios or not all(0 < ratio < 1 for ratio in self.ratios):
             raise ValueError(f"ratios must lie between 0 and 1 and name at least one, got {list(self.ratios)}")
-        if not self.directions or not set(self.directions) <= set(DIRECTIONS):
-            raise ValueError(f"directions must be of {', '.join(DIRECTIONS)}, got {list(self.directions)}")
+        if not self.directions or not set(self.directions) <= set(GROWTHS):
+            raise ValueError(f"directions must be of {', '.join(GROWTHS)}, got {list(self.directions)}")
 
     @property
     def views(self) -> tuple[str, ...]:

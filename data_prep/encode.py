@@ -29,7 +29,7 @@ from data_prep.progress import progress
 from data_prep.tars import TarWriter, read_samples
 from data_prep.text import text_card
 from data_prep.work import SHAPES_NAME, TEXT_SUFFIX, Work
-from lit_outpaint.canvas.geometry import Direction, outpaint_mask
+from lit_outpaint.canvas.geometry import Growth, outpaint_mask
 from lit_outpaint.data.schema import (
     EMPTY_NAME,
     IMAGE_SUFFIX,
@@ -145,11 +145,12 @@ def encode_batch(
             TEXT_GLOBAL: encoders.encode_text([record.global_caption for record in records]),
         }
         for view in config.views:
-            direction, ratio = parse_view(view)
-            mask = outpaint_mask(cast(Direction, direction), ratio, *pixel_values.shape[-2:]).to(encoders.device)
+            growth, ratio = parse_view(view)
+            mask = outpaint_mask(cast(Growth, growth), ratio, *pixel_values.shape[-2:]).to(encoders.device)
             if config.masked_latents:
                 features[masked_latents_key(view)] = encoders.encode_mode(blank_masked(pixel_values, mask[None]))
-            features[visual_key(view)] = encoders.encode_visual(visible_crop(pixel_values, mask))
+            if visual_key(view) not in features:  # A corner shares it with its first side.
+                features[visual_key(view)] = encoders.encode_visual(visible_crop(pixel_values, mask))
         return {name: tensor.to(torch.float16).cpu() for name, tensor in features.items()}
 
 

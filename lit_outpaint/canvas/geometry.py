@@ -9,7 +9,7 @@ alike.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from jaxtyping import Float
@@ -18,7 +18,15 @@ from torch import Tensor
 Direction = Literal["left", "right", "up", "down"]
 """The side of the picture that grows."""
 
+Corner = Literal["up+left", "up+right", "down+left", "down+right"]
+"""A corner that is new between two known sides, as in a rectangle that is filled row by row; its first side names the
+known part that the step continues."""
+
+Growth = Direction | Corner
+"""What may be new in a window that a model learns from."""
+
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+GROWTHS: tuple[Growth, ...] = (*DIRECTIONS, *get_args(Corner))
 VAE_FACTOR = 8
 """Pixels per latent cell; a mask edge inside a cell would leak known pixels into generated ones."""
 
@@ -113,15 +121,16 @@ def known_box(direction: Direction, ratio: float, height: int, width: int, multi
 
 
 def outpaint_mask(
-    direction: Direction, ratio: float, height: int, width: int, multiple: int = VAE_FACTOR
+    growth: Growth, ratio: float, height: int, width: int, multiple: int = VAE_FACTOR
 ) -> Float[Tensor, "1 {height} {width}"]:
-    """The mask of one window: 1 on the side that grows, 0 on the known rest.
+    """The mask of one window: 1 on the side or in the corner that grows, 0 on the known rest.
 
-    Args, rounding and errors are those of `growth_px`.
+    Args, rounding and errors are those of `growth_px`, for each side of a corner.
     """
-    known = known_box(direction, ratio, height, width, multiple)
     mask = torch.ones(1, height, width)
-    mask[:, known.y0 : known.y1, known.x0 : known.x1] = 0.0
+    for direction in growth.split("+"):
+        known = known_box(cast(Direction, direction), ratio, height, width, multiple)
+        mask[:, known.y0 : known.y1, known.x0 : known.x1] = 0.0
     return mask
 
 
@@ -198,3 +207,9 @@ def check_direction(direction: str) -> None:
     """Refuse a name that is no direction with a ``ValueError``."""
     if direction not in DIRECTIONS:
         raise ValueError(f"a direction must be one of {', '.join(DIRECTIONS)}, got {direction!r}")
+
+
+def check_growth(growth: str) -> None:
+    """Refuse a name that is neither a direction nor a corner with a ``ValueError``."""
+    if growth not in GROWTHS:
+        raise ValueError(f"what grows must be one of {', '.join(GROWTHS)}, got {growth!r}")

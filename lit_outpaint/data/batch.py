@@ -20,7 +20,7 @@ class OutpaintBatch(NamedTuple):
     keys: tuple[str, ...]
     """Sample keys, for logs and for per-sample randomness."""
     directions: tuple[str, ...]
-    """The side that grows, per sample."""
+    """The side or corner that grows, per sample."""
     mask: Tensor
     """(B, 1, H, W): 1 = generate, 0 = keep."""
     moments: Tensor

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from lightning import LightningDataModule
 
-from lit_outpaint.canvas.geometry import DIRECTIONS, Direction, check_direction
+from lit_outpaint.canvas.geometry import DIRECTIONS, Growth, check_growth
 from lit_outpaint.data.integrity import check_shard_set
 from lit_outpaint.data.loading import EpochSampler, ShardLoader
 from lit_outpaint.data.reader import ShardDataset, ViewChoice
@@ -22,7 +22,7 @@ class OutpaintDataModule(LightningDataModule):
         self,
         shards: str,
         batch_size: int = 32,
-        directions: Sequence[Direction] = DIRECTIONS,
+        directions: Sequence[Growth] = DIRECTIONS,
         mask_ratio: float | tuple[float, float] = 0.5,
         views: Literal["precomputed", "online"] = "precomputed",
         num_workers: int = 2,
@@ -33,7 +33,8 @@ class OutpaintDataModule(LightningDataModule):
         Args:
             shards: directory of the shard set.
             batch_size: windows per process and step.
-            directions: sides that may grow, drawn with equal chances.
+            directions: sides that may grow, drawn with equal chances; one that is named twice is drawn twice as often.
+                Corners such as ``down+left`` grow between two known sides, as most windows of a rectangle do.
             mask_ratio: share of the window that is generated; a pair is a range that is sampled per window. With
                 precomputed views the stored ratios that fall into the range are used.
             views: where masked latents and visual features come from: the shards, or encoded in every step.
@@ -49,7 +50,7 @@ class OutpaintDataModule(LightningDataModule):
                 f"batch_size must be at least 1 and num_workers at least 0, got {batch_size} and {num_workers}"
             )
         for direction in directions:
-            check_direction(direction)
+            check_growth(direction)
         self.shards = Path(shards)
         self.batch_size = batch_size
         self.directions = tuple(directions)

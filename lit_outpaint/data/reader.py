@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lit_outpaint.canvas.geometry import Direction, outpaint_mask
+from lit_outpaint.canvas.geometry import Growth, outpaint_mask
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.index import IndexEntry
 from lit_outpaint.data.rows import PackedRows, RowReader
@@ -52,10 +52,10 @@ class SampleRef(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ViewChoice:
-    """Which sides and shares of a window may be generated."""
+    """Which sides, corners and shares of a window may be generated."""
 
-    directions: tuple[Direction, ...]
-    """Sides that may grow, drawn with equal chances."""
+    directions: tuple[Growth, ...]
+    """Sides and corners that may grow, drawn with equal chances; one that is named twice is drawn twice as often."""
     ratios: tuple[float, float]
     """Lowest and highest share of the window that is generated; equal for one fixed share."""
     precomputed: tuple[str, ...] | None
@@ -76,7 +76,7 @@ class ViewChoice:
                     f" {', '.join(self.precomputed or ())}; change mask_ratio or directions, or set views: online"
                 )
 
-    def draw(self, seed: int, epoch: int, key: str) -> tuple[Direction, float]:
+    def draw(self, seed: int, epoch: int, key: str) -> tuple[Growth, float]:
         """The direction and ratio of one sample in one epoch."""
         # sha256 rather than hash(): the latter differs between processes.
         digest = hashlib.sha256(f"view:{seed}:{epoch}:{key}".encode()).digest()
@@ -167,7 +167,7 @@ class PackedBatch(NamedTuple):
     """A batch as it leaves a worker; `ShardDataset.unpack` makes an ``OutpaintBatch`` of it."""
 
     keys: tuple[str, ...]
-    views: tuple[tuple[Direction, float], ...]
+    views: tuple[tuple[Growth, float], ...]
     rows: PackedRows
     windows: Tensor | None
     """(B, 3, H, W), where something is to be encoded from them."""
@@ -192,7 +192,7 @@ class ShardDataset(Dataset[PackedBatch]):
         self.seed = seed
         self.text_empty = text_empty
         self._rows = RowReader()
-        self._masks: dict[tuple[Direction, float], Tensor] = {}
+        self._masks: dict[tuple[Growth, float], Tensor] = {}
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -232,7 +232,7 @@ class ShardDataset(Dataset[PackedBatch]):
                 fields["masked_image_latents"] = masked_latents_key(view)
         return fields
 
-    def _mask(self, direction: Direction, ratio: float) -> Tensor:
+    def _mask(self, direction: Growth, ratio: float) -> Tensor:
         if self.choice.precomputed is None:
             return outpaint_mask(direction, ratio, self.window_px, self.window_px)
         if (direction, ratio) not in self._masks:

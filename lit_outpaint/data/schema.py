@@ -50,24 +50,24 @@ Split = Literal["train", "val"]
 SPLITS: Final[tuple[Split, ...]] = ("train", "val")
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_VIEW = re.compile(r"(left|right|up|down)\.(0\.\d+)")
+_VIEW = re.compile(r"(left|right|up|down|(?:up|down)\+(?:left|right))\.(0\.\d+)")
 
 
 class ShardError(ValueError):
     """A shard set is partial, damaged, or of another schema or encoder; the message says which and how to mend it."""
 
 
-def view_name(direction: str, ratio: float) -> str:
-    """Name of a precomputed view: the side that grows and the share of the window that is generated.
+def view_name(growth: str, ratio: float) -> str:
+    """Name of a precomputed view: the side or corner that grows, and the share of the window's side that is generated.
 
-    >>> view_name("right", 0.5)
-    'right.0.5'
+    >>> view_name("right", 0.5), view_name("down+left", 0.5)
+    ('right.0.5', 'down+left.0.5')
     """
-    return f"{direction}.{ratio:g}"
+    return f"{growth}.{ratio:g}"
 
 
 def parse_view(name: str) -> tuple[str, float]:
-    """Split a view name into direction and ratio.
+    """Split a view name into what grows and the ratio.
 
     Raises:
         ValueError: the name is not of the form ``direction.ratio`` with a ratio between 0 and 1.
@@ -84,8 +84,15 @@ def masked_latents_key(view: str) -> str:
 
 
 def visual_key(view: str) -> str:
-    """Tensor name of the (K, D) image-encoder tokens of the visible part alone."""
-    return f"visual.{view}"
+    """Tensor name of the (K, D) image-encoder tokens of the visible part alone.
+
+    A corner shows its model what the view of its first side shows, so both share one tensor.
+
+    >>> visual_key("down+left.0.5")
+    'visual.down.0.5'
+    """
+    growth, ratio = parse_view(view)
+    return f"visual.{view_name(growth.partition('+')[0], ratio)}"
 
 
 def shard_name(split: str, number: int) -> str:

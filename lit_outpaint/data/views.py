@@ -24,22 +24,29 @@ def blank_masked(
 
 
 def visible_box(mask: Float[Tensor, "1 height width"]) -> tuple[int, int, int, int]:
-    """Bounding box ``(x0, y0, x1, y1)`` of the kept pixels, half-open; x right, y down.
+    """The kept rectangle ``(x0, y0, x1, y1)``, half-open; x right, y down.
+
+    Where a corner is to be generated, the kept pixels are no rectangle: then the rows or the columns that are kept
+    whole, whichever are more pixels, rows on a tie. Otherwise the bounding box.
 
     Raises:
         ValueError: nothing is kept.
     """
     kept = mask[0] < 0.5
-    rows, columns = kept.any(dim=1).nonzero()[:, 0], kept.any(dim=0).nonzero()[:, 0]
-    if len(rows) == 0:
+    if not kept.any():
         raise ValueError("a mask must keep at least one pixel for the image encoder to see, got a mask of ones")
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    whole_rows, whole_columns = (kept & kept.all(dim=axis, keepdim=True) for axis in (1, 0))
+    parts = (kept, whole_rows, whole_columns)
+    boxes = [_bounding_box(part) for part in parts if part.any()]
+    if _area(boxes[0]) == kept.sum():
+        return boxes[0]
+    return max(boxes[1:], key=_area, default=boxes[0])
 
 
 def visible_crop(
     pixel_values: Float[Tensor, "b 3 height width"], mask: Float[Tensor, "1 height width"]
 ) -> Float[Tensor, "b 3 crop_height crop_width"]:
-    """Cut the kept rectangle out of windows that share one mask; the image encoder resizes it to its square input."""
+    """Cut `visible_box` out of windows that share one mask; the image encoder resizes it to its square input."""
     x0, y0, x1, y1 = visible_box(mask)
     return pixel_values[..., y0:y1, x0:x1]
 
@@ -55,6 +62,16 @@ def extend_visible(
     rows = _nearest(kept.any(dim=1)[None])[0]
     columns = _nearest(kept)[rows]
     return pixel_values[:, :, rows[:, None], columns]
+
+
+def _bounding_box(kept: Bool[Tensor, "height width"]) -> tuple[int, int, int, int]:
+    rows, columns = kept.any(dim=1).nonzero()[:, 0], kept.any(dim=0).nonzero()[:, 0]
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _area(box: tuple[int, int, int, int]) -> int:
+    x0, y0, x1, y1 = box
+    return (x1 - x0) * (y1 - y0)
 
 
 def _nearest(kept: Bool[Tensor, "lines places"]) -> Int[Tensor, "lines places"]:

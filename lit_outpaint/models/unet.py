@@ -5,6 +5,7 @@ image with the part to generate blanked (4): the order of Stable Diffusion inpai
 as they are.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -136,12 +137,13 @@ def one_timestep(unet: UNet2DConditionModel) -> Iterator[None]:
 
 
 def windows_at_once(count: int, device: torch.device) -> int:
-    """How many of ``count`` windows go through the U-Net together.
+    """How many of ``count`` windows go through the U-Net together, in parts as even as can be.
 
     On a CPU at most 7: two rows each make 14 under guidance, and from 16 rows on convolutions on one thread take
     another path and round differently, so that pixels would depend on the batch size (seen with torch 2.15).
     """
-    return min(count, 7) if device.type == "cpu" else count
+    parts = math.ceil(count / 7) if device.type == "cpu" else 1
+    return math.ceil(count / parts)
 
 
 def _attention_parameters(unet: UNet2DConditionModel) -> Iterator[nn.Parameter]:

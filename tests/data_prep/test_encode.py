@@ -3,6 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from data_prep.config import EncodeConfig
+from data_prep.encode import encode_batch
 from lit_outpaint.canvas.geometry import Direction, known_box
 from lit_outpaint.data.integrity import check_shard_set
 from lit_outpaint.data.reader import ShardFiles, decode_window
@@ -12,6 +14,7 @@ from lit_outpaint.data.schema import (
     TEXT_EMPTY,
     TEXT_GLOBAL,
     TEXT_LOCAL,
+    SampleRecord,
     masked_latents_key,
     visual_key,
 )
@@ -68,3 +71,21 @@ def test_the_card_counts_truncated_captions(shards: Path, encoders: FrozenEncode
     texts = [text for record in records for text in (record.local_caption, record.global_caption)]
     assert card.text.captions == len(texts) == sum(card.text.token_histogram.values())
     assert card.text.truncated == encoders.count_truncated(texts) > 0
+
+
+def test_a_corner_has_masked_latents_of_its_own_and_the_visual_tokens_of_its_first_side(
+    encoders: FrozenEncoders,
+) -> None:
+    windows = torch.rand(2, 3, 128, 128) * 2 - 1
+    record = SampleRecord.model_construct(local_captions=["a hill"], local_index=0, global_caption="hills")
+    config = EncodeConfig(directions=("down+right", "down"))
+    features = encode_batch(encoders, windows, [record, record], config)
+    assert {name for name in features if "down" in name} == {
+        "masked_latents.down.0.5",
+        "masked_latents.down+right.0.5",
+        "visual.down.0.5",
+    }
+    torch.testing.assert_close(features["visual.down.0.5"].float(), encoders.encode_visual(windows[:, :, :64]), **HALF)
+    windows[:, :, 64:, 64:] = 0
+    expected = encoders.encode_mode(windows)
+    torch.testing.assert_close(features["masked_latents.down+right.0.5"].float(), expected, **HALF)

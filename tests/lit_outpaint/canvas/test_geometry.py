@@ -5,8 +5,10 @@ from hypothesis import strategies as st
 
 from lit_outpaint.canvas.geometry import (
     DIRECTIONS,
+    GROWTHS,
     Box,
     Direction,
+    Growth,
     anchor_window,
     box_mask,
     check_direction,
@@ -59,6 +61,14 @@ def test_the_known_box_is_where_the_mask_is_zero(direction: Direction, ratio: fl
 def test_the_mask_of_the_new_box_is_the_mask_of_the_side(direction: Direction, cells: int) -> None:
     mask = box_mask(new_box(direction, 8 * cells, 64), 64, 64)
     assert torch.equal(mask, outpaint_mask(direction, cells / 8, 64, 64))
+
+
+@pytest.mark.parametrize("corner", [growth for growth in GROWTHS if growth not in DIRECTIONS])
+def test_a_corner_is_new_where_both_its_sides_are(corner: Growth) -> None:
+    sides = [outpaint_mask(side, 0.25, 64, 64) for side in corner.split("+")]  # type: ignore[arg-type]
+    mask = outpaint_mask(corner, 0.25, 64, 64)
+    assert torch.equal(mask, sides[0] * sides[1])
+    assert mask.sum() == 16 * 16
 
 
 @given(boxes, directions, st.integers(1, 63))

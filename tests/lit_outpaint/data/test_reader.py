@@ -1,4 +1,5 @@
 import io
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,13 @@ def test_a_range_picks_the_stored_ratios_inside_it() -> None:
         ViewChoice(directions=("right",), ratios=(0.3, 0.4), precomputed=stored)
     with pytest.raises(ShardError, match="'left'"):
         ViewChoice(directions=("right", "left"), ratios=(0.5, 0.5), precomputed=stored)
+
+
+def test_a_side_that_is_named_twice_is_drawn_twice_as_often() -> None:
+    stored = ("down.0.5", "down+left.0.5")
+    choice = ViewChoice(directions=("down", "down", "down+left"), ratios=(0.5, 0.5), precomputed=stored)
+    drawn = Counter(choice.draw(0, 0, f"k{number}")[0] for number in range(3000))
+    assert drawn["down"] / drawn["down+left"] == pytest.approx(2, abs=0.2)
 
 
 def test_drawing_a_view_leaves_the_global_random_state_alone() -> None:

@@ -7,14 +7,16 @@ from pydantic import ValidationError
 from lit_outpaint.data.schema import FileCard, SampleRecord, ShardError, check_key, parse_view, view_name
 
 
-@pytest.mark.parametrize(("direction", "ratio"), [("left", 0.5), ("right", 0.25), ("up", 1 / 3), ("down", 0.75)])
+@pytest.mark.parametrize(
+    ("direction", "ratio"), [("left", 0.5), ("right", 0.25), ("up", 1 / 3), ("down", 0.75), ("up+left", 0.5)]
+)
 def test_a_view_name_says_its_direction_and_ratio(direction: str, ratio: float) -> None:
     side, share = parse_view(view_name(direction, ratio))
     assert side == direction
     assert share == pytest.approx(ratio, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["right", "right.1.5", "forward.0.5", "right.0.5.x", ""])
+@pytest.mark.parametrize("name", ["right", "right.1.5", "forward.0.5", "right.0.5.x", "left+up.0.5", "up+down.0.5", ""])
 def test_a_malformed_view_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"direction\.ratio"):
         parse_view(name)

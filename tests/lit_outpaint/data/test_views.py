@@ -1,7 +1,9 @@
+from typing import cast
+
 import pytest
 import torch
 
-from lit_outpaint.canvas.geometry import DIRECTIONS, Direction, known_box, outpaint_mask
+from lit_outpaint.canvas.geometry import DIRECTIONS, GROWTHS, Direction, Growth, known_box, outpaint_mask
 from lit_outpaint.data.views import blank_masked, extend_visible, visible_box, visible_crop
 
 
@@ -27,6 +29,23 @@ def test_right_grows_on_the_right() -> None:
 def test_a_mask_without_kept_pixels_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one pixel"):
         visible_box(torch.ones(1, 8, 8))
+
+
+@pytest.mark.parametrize("growth", GROWTHS)
+@pytest.mark.parametrize("ratio", [0.25, 0.5, 0.7])
+def test_what_the_encoder_sees_is_the_known_part_of_the_first_side_and_nothing_new(
+    growth: Growth, ratio: float
+) -> None:
+    mask = outpaint_mask(growth, ratio, 64, 64)
+    assert visible_crop(mask.expand(1, 3, 64, 64), mask).sum() == 0
+    first = cast(Direction, growth.split("+")[0])
+    assert visible_box(mask) == known_box(first, ratio, 64, 64).as_tuple()
+
+
+def test_a_hole_is_seen_with_all_that_is_around_it() -> None:
+    mask = torch.zeros(1, 32, 32)
+    mask[:, 8:16, 8:16] = 1
+    assert visible_box(mask) == (0, 0, 32, 32)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
