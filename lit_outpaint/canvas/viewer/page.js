@@ -79,25 +79,33 @@
     const zero = view().imageToViewerElementCoordinates(new OpenSeadragon.Point(0, 0));
     const end = view().imageToViewerElementCoordinates(new OpenSeadragon.Point(width, height));
     const scale = (end.x - zero.x) / width;
-    const place = ([x0, y0, x1, y1]) => [zero.x + x0 * scale, zero.y + y0 * scale, (x1 - x0) * scale, (y1 - y0) * scale];
-    const inSight = ([x, y, w, h]) => x + w >= 0 && y + h >= 0 && x <= size[0] && y <= size[1];
-    const frame = (place, line, thickness) => {
-      pen.lineWidth = thickness + 2;
-      pen.strokeStyle = "rgba(0, 0, 0, 0.35)";
-      pen.strokeRect(...place);
-      pen.lineWidth = thickness;
-      pen.strokeStyle = line;
-      pen.strokeRect(...place);
+    // On the middle of screen pixels, where a thin line is sharp and neighbours share it.
+    const snap = (at) => Math.round(at * ratio - 0.5) / ratio + 0.5 / ratio;
+    const place = ([x0, y0, x1, y1]) => {
+      const [left, top] = [snap(zero.x + x0 * scale), snap(zero.y + y0 * scale)];
+      return [left, top, snap(zero.x + x1 * scale) - left, snap(zero.y + y1 * scale) - top];
     };
-    steps.forEach((step, index) => {
-      const at = place(step.strip);
-      if (!inSight(at)) return;
-      if (shown.borders && Math.min(at[2], at[3]) > 6) frame(at, "rgba(255, 255, 255, 0.8)", 1);
-      if (shown.captions && at[2] > 70 && at[3] > 40) write(pen, `${step.step}  ${step.local_caption}`, at);
-    });
-    if (shown.borders && inSight(place(head.first_image))) frame(place(head.first_image), "rgba(120, 220, 255, 0.9)", 1.5);
+    const inSight = ([x, y, w, h]) => x + w >= 0 && y + h >= 0 && x <= size[0] && y <= size[1];
+    const stroke = (places, line, thickness) => {
+      pen.strokeStyle = line;
+      pen.lineWidth = thickness;
+      for (const place of places) pen.strokeRect(...place);
+    };
+    // All shadows lie under all lines: neighbours share edges, and the shadow of one must not hide the line of another.
+    const frame = (places, line, thickness) => {
+      stroke(places, "rgba(0, 0, 0, 0.35)", thickness + 2);
+      stroke(places, line, thickness);
+    };
+    const seen = steps.map((step) => [step, place(step.strip)]).filter(([, at]) => inSight(at));
+    if (shown.borders) {
+      frame(seen.map(([, at]) => at).filter((at) => Math.min(at[2], at[3]) > 6), "rgba(255, 255, 255, 0.8)", 1);
+      frame([place(head.first_image)].filter(inSight), "rgba(120, 220, 255, 0.9)", 1.5);
+    }
+    if (shown.captions) {
+      for (const [step, at] of seen) if (at[2] > 70 && at[3] > 40) write(pen, `${step.step}  ${step.local_caption}`, at);
+    }
     for (const index of new Set([hovered, current])) {
-      if (index >= 0) frame(place(steps[index].strip), "#f0b429", index === current ? 2.5 : 1.5);
+      if (index >= 0) frame([place(steps[index].strip)], "#f0b429", index === current ? 2.5 : 1.5);
     }
   }
 
