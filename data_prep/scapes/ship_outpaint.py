@@ -17,7 +17,7 @@ import yaml
 
 from data_prep.scapes.command import note
 from lit_outpaint.checkpoint import read_checkpoint
-from lit_outpaint.data.integrity import load_card
+from lit_outpaint.data.shard_set import load_card
 from lit_outpaint.export import export
 
 PART = "outpaint"

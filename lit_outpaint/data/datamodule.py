@@ -8,10 +8,14 @@ import torch
 from lightning import LightningDataModule
 
 from lit_outpaint.canvas.geometry import DIRECTIONS, Growth, check_growth
+from lit_outpaint.data.index import Index
 from lit_outpaint.data.integrity import check_shard_set
 from lit_outpaint.data.loading import EpochSampler, ShardLoader
 from lit_outpaint.data.reader import ShardDataset, ViewChoice
+from lit_outpaint.data.remote import is_url
 from lit_outpaint.data.schema import EMPTY_NAME, SPLITS, TEXT_EMPTY, Card, ShardError, Split
+from lit_outpaint.data.shard_cache import ShardCache, cache_home
+from lit_outpaint.data.shard_set import LocalSet, RemoteSet
 from lit_outpaint.data.tensors import unpack_tensors
 
 
@@ -27,11 +31,14 @@ class OutpaintDataModule(LightningDataModule):
         views: Literal["precomputed", "online"] = "precomputed",
         num_workers: int = 2,
         seed: int = 0,
+        shuffle_buffer: int | None = None,
+        cache_dir: str | None = None,
+        cache_gib: float = 50.0,
     ) -> None:
         """Configure; nothing is read before ``setup``.
 
         Args:
-            shards: directory of the shard set.
+            shards: directory of the shard set, or its URL: s3, gs, https, whatever fsspec knows.
             batch_size: windows per process and step.
             directions: sides that may grow, drawn with equal chances; one that is named twice is drawn twice as often.
                 Corners such as ``down+left`` grow between two known sides, as most windows of a rectangle do.
@@ -40,6 +47,11 @@ class OutpaintDataModule(LightningDataModule):
             views: where masked latents and visual features come from: the shards, or encoded in every step.
             num_workers: loader processes; 0 loads in the main process.
             seed: of sample order and views.
+            shuffle_buffer: samples that training mixes at a time, reading the shards, in random order, from front to
+                back; a null mixes all samples of the set, which reads everywhere at once.
+            cache_dir: where copies of shards behind a URL are kept, on a disk of this machine, shared by all processes
+                and runs there; by default below ~/.cache.
+            cache_gib: what these copies may take together. A set that does not fit needs a shuffle_buffer.
 
         Raises:
             ValueError: a value is out of range.
@@ -49,9 +61,19 @@ class OutpaintDataModule(LightningDataModule):
             raise ValueError(
                 f"batch_size must be at least 1 and num_workers at least 0, got {batch_size} and {num_workers}"
             )
+        if cache_gib <= 0 or (shuffle_buffer is not None and shuffle_buffer < 1):
+            raise ValueError(
+                "cache_gib must be above 0 and shuffle_buffer at least 1 or null, got"
+                f" {cache_gib:g} and {shuffle_buffer}"
+            )
         for direction in directions:
             check_growth(direction)
-        self.shards = Path(shards)
+        self.place = shards
+        self.shuffle_buffer = shuffle_buffer
+        self.cache = ShardCache(
+            directory=Path(cache_dir) if cache_dir is not None else cache_home() / "shards",
+            limit_bytes=int(cache_gib * 2**30),
+        )
         self.batch_size = batch_size
         self.directions = tuple(directions)
         self.ratios = mask_ratio if isinstance(mask_ratio, tuple) else (mask_ratio, mask_ratio)
@@ -62,6 +84,11 @@ class OutpaintDataModule(LightningDataModule):
         ViewChoice(directions=self.directions, ratios=self.ratios, precomputed=None)
         self._card: Card | None = None
         self._datasets: dict[Split, ShardDataset] = {}
+
+    @property
+    def shards(self) -> Path | None:
+        """Directory of the set; None where it lies behind a URL."""
+        return None if is_url(self.place) else Path(self.place)
 
     @property
     def card(self) -> Card:
@@ -80,7 +107,7 @@ class OutpaintDataModule(LightningDataModule):
         if self._card is None:
             self._load()
         if stage == "fit" and len(self._datasets["train"]) == 0:
-            raise ShardError(f"{self.shards} holds no training windows; prepare it with --windows above 0")
+            raise ShardError(f"{self.place} holds no training windows; prepare it with --windows above 0")
 
     def train_dataloader(self) -> ShardLoader:
         """Training windows, shuffled by (seed, epoch)."""
@@ -99,17 +126,19 @@ class OutpaintDataModule(LightningDataModule):
         return self.val_dataloader()
 
     def _load(self) -> None:
-        card, index = check_shard_set(self.shards)
+        held = LocalSet(self.shards) if self.shards is not None else RemoteSet(self.place, self.cache)
+        card, index = check_shard_set(held)
+        self._check_cache(card)
         choice = ViewChoice(
             directions=self.directions,
             ratios=self.ratios,
             precomputed=tuple(card.views) if self.views == "precomputed" else None,
             masked_latents=card.masked_latents,
         )
-        text_empty = unpack_tensors(bytearray((self.shards / EMPTY_NAME).read_bytes()), [TEXT_EMPTY])[TEXT_EMPTY]
+        text_empty = unpack_tensors(bytearray(held.path(EMPTY_NAME).read_bytes()), [TEXT_EMPTY])[TEXT_EMPTY]
         self._datasets = {
             split: ShardDataset(
-                self.shards,
+                held,
                 index.part({shard.name for shard in card.shards.get(split, [])}),
                 card.window_px,
                 choice,
@@ -120,14 +149,37 @@ class OutpaintDataModule(LightningDataModule):
         }
         self._card = card
 
+    def _check_cache(self, card: Card) -> None:
+        """Refuse an order of reading for which shards would be fetched over and over.
+
+        Raises:
+            ShardError: the cache does not hold what is read at a time.
+        """
+        shards = card.shards.get("train", [])
+        if self.shards is not None or not shards:
+            return
+        needed = total = sum(shard.size for shard in shards)
+        if self.shuffle_buffer is not None:
+            # A sample comes up to one buffer early or late; workers are some batches ahead.
+            share = 2 * self.shuffle_buffer / max(card.samples("train"), 1)
+            needed = min(total, int(total * share) + 2 * max(shard.size for shard in shards))
+        if needed > self.cache.limit_bytes:
+            raise ShardError(
+                f"the cache must hold what is mixed at a time, {needed / 2**30:.2g} GiB of {self.place}, and may take"
+                f" {self.cache.limit_bytes / 2**30:.2g} GiB; raise cache_gib, or set a smaller shuffle_buffer"
+            )
+
     def _loader(self, split: Split) -> ShardLoader:
         dataset = self._datasets[split]
+        assert isinstance(dataset.entries, Index)
         trainer = self.trainer
         sampler = EpochSampler(
             len(dataset),
             self.batch_size,
             shuffle=split == "train",
             seed=self.seed,
+            buffer=self.shuffle_buffer,
+            shards=dataset.entries.shards,
             rank=trainer.global_rank if trainer is not None else 0,
             world_size=trainer.world_size if trainer is not None else 1,
         )

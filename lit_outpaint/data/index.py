@@ -16,6 +16,7 @@ import numpy as np
 
 from lit_outpaint.data.fingerprint import file_sha256
 from lit_outpaint.data.schema import SUFFIXES, ShardError, check_key
+from lit_outpaint.data.shard_cache import cache_home
 
 CACHED_FROM_BYTES: Final = 4 << 20
 """Smaller indices are parsed at every start."""
@@ -151,8 +152,7 @@ def _parse(path: Path) -> Index:
 
 def _cache_path(path: Path) -> Path:
     """Where the columns of an index are kept: under the checksum of its bytes."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "lit_outpaint" / "index" / f"{file_sha256(path)}.npz"
+    return cache_home() / "index" / f"{file_sha256(path)}.npz"
 
 
 def _load(path: Path) -> Index | None:

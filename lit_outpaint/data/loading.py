@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
 from lit_outpaint.data.batch import OutpaintBatch
+from lit_outpaint.data.order import bounded_order, full_order
 from lit_outpaint.data.reader import PackedBatch, SampleRef, ShardDataset
 from lit_outpaint.data.worker_signals import shield
 
@@ -26,7 +27,16 @@ class EpochSampler(DistributedSampler[SampleRef]):
     """
 
     def __init__(
-        self, num_samples: int, batch_size: int, *, shuffle: bool, seed: int, rank: int = 0, world_size: int = 1
+        self,
+        num_samples: int,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int,
+        buffer: int | None = None,
+        shards: np.ndarray | None = None,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         """Plan the batches.
 
@@ -36,6 +46,8 @@ class EpochSampler(DistributedSampler[SampleRef]):
             shuffle: permute per epoch and drop the incomplete last batch (training), or keep the index order and fill
                 the last global batch with its first samples so that ranks stay in step (validation).
             seed: of the permutation.
+            buffer: samples that a bounded shuffle mixes (`bounded_order`); None permutes all of them.
+            shards: number of each sample's shard, in the order of the index; what a buffer needs.
             rank: this process.
             world_size: number of processes.
 
@@ -44,6 +56,7 @@ class EpochSampler(DistributedSampler[SampleRef]):
         """
         super().__init__(range(num_samples), num_replicas=world_size, rank=rank, shuffle=shuffle, seed=seed)  # type: ignore[arg-type]
         self.total = num_samples
+        self.buffer, self.sample_shards = buffer, shards
         self.batch_size = batch_size
         self.first_batch = 0
         self.global_batch = batch_size * world_size
@@ -57,8 +70,10 @@ class EpochSampler(DistributedSampler[SampleRef]):
         """Indices of all samples in the order of one epoch, before ranks share them."""
         if not self.shuffle:
             return np.arange(self.total)
-        # Not a torch generator: on the CPU it keeps 32 bits of its seed only.
-        return np.random.default_rng((self.seed, epoch)).permutation(self.total)
+        if self.buffer is None:
+            return full_order(self.total, self.seed, epoch)
+        assert self.sample_shards is not None
+        return bounded_order(self.sample_shards, self.buffer, self.seed, epoch)
 
     def __iter__(self) -> Iterator[SampleRef]:  # type: ignore[override]
         order = self.order(self.epoch)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -41,6 +41,10 @@ from lit_outpaint.data.schema import (
     view_name,
     visual_key,
 )
+from lit_outpaint.data.shard_set import LocalSet, RemoteSet
+
+MAX_OPEN: Final = 256
+"""Shards that a process keeps open; systems allow 1024 files, and those of one batch come on top."""
 
 
 class SampleRef(NamedTuple):
@@ -100,8 +104,14 @@ def _stored_ratios(names: tuple[str, ...], ratios: tuple[float, float], directio
 class ShardFiles:
     """Reads members out of tars at the offsets of the index; files are opened on first use in each process."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, shards: Path | LocalSet | RemoteSet) -> None:
+        """Open nothing yet.
+
+        Args:
+            shards: the set, or its directory.
+        """
+        self.place = str(shards) if isinstance(shards, Path) else shards.place
+        self._path = shards.joinpath if isinstance(shards, Path) else shards.path
         self._files: dict[str, tuple[int, int]] = {}
 
     def read(self, entry: IndexEntry, suffix: str) -> bytearray:
@@ -110,18 +120,18 @@ class ShardFiles:
         Raises:
             ShardError: the shard vanished or ends early.
         """
-        offset, size = entry.span(suffix)
+        descriptor, offset, size = self.member(entry, suffix)
         data = bytearray(size)
         try:
-            count = os.preadv(self._descriptor(entry.shard), [data], offset)
+            count = os.preadv(descriptor, [data], offset)
         except OSError as error:
-            raise ShardError(f"cannot read {self.directory / entry.shard}: {error.strerror}") from error
+            raise ShardError(f"cannot read {self.place}/{entry.shard}: {error.strerror}") from error
         if count != size:
-            raise ShardError(f"{self.directory / entry.shard} ends inside sample {entry.key}; prepare the set anew")
+            raise ShardError(f"{self.place}/{entry.shard} ends inside sample {entry.key}; prepare the set anew")
         return data
 
     def member(self, entry: IndexEntry, suffix: str) -> tuple[int, int, int]:
-        """Descriptor, offset and size of one member.
+        """Descriptor, offset and size of one member; the descriptor is good until the next `tidy`.
 
         Raises:
             ShardError: the shard vanished.
@@ -129,7 +139,18 @@ class ShardFiles:
         try:
             return (self._descriptor(entry.shard), *entry.span(suffix))
         except OSError as error:
-            raise ShardError(f"cannot read {self.directory / entry.shard}: {error.strerror}") from error
+            raise ShardError(f"cannot read {self.place}/{entry.shard}: {error.strerror}") from error
+
+    def tidy(self) -> None:
+        """Close the files that were opened first where too many are open, and copies that gave way to others.
+
+        The disk keeps what an open descriptor leads to.
+        """
+        opened = [(shard, number) for shard, (number, opener) in self._files.items() if opener == os.getpid()]
+        for place, (shard, descriptor) in enumerate(opened):
+            if place < len(opened) - MAX_OPEN or os.fstat(descriptor).st_nlink == 0:
+                os.close(descriptor)
+                del self._files[shard]
 
     def record(self, entry: IndexEntry) -> SampleRecord:
         """The captions and the origin of a sample.
@@ -146,7 +167,12 @@ class ShardFiles:
         # A descriptor is shared after a fork, which is harmless since pread keeps no position; the process number
         # is kept so that only the opener closes it.
         if shard not in self._files:
-            self._files[shard] = (os.open(self.directory / shard, os.O_RDONLY | os.O_CLOEXEC), os.getpid())
+            try:
+                descriptor = os.open(self._path(shard), os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                # A copy may give way just before it is opened; asked again, it is fetched again.
+                descriptor = os.open(self._path(shard), os.O_RDONLY | os.O_CLOEXEC)
+            self._files[shard] = (descriptor, os.getpid())
         return self._files[shard][0]
 
     def close(self) -> None:
@@ -157,7 +183,7 @@ class ShardFiles:
         self._files.clear()
 
     def __getstate__(self) -> dict[str, object]:
-        return {"directory": self.directory, "_files": {}}
+        return {**self.__dict__, "_files": {}}
 
     def __del__(self) -> None:
         self.close()
@@ -178,14 +204,14 @@ class ShardDataset(Dataset[PackedBatch]):
 
     def __init__(
         self,
-        directory: Path,
+        shards: Path | LocalSet | RemoteSet,
         entries: Sequence[IndexEntry],
         window_px: int,
         choice: ViewChoice,
         seed: int,
         text_empty: Float[Tensor, "l d"],
     ) -> None:
-        self.files = ShardFiles(directory)
+        self.files = ShardFiles(shards)
         self.entries = entries
         self.window_px = window_px
         self.choice = choice
@@ -199,6 +225,7 @@ class ShardDataset(Dataset[PackedBatch]):
 
     def __getitems__(self, refs: Sequence[SampleRef]) -> PackedBatch:
         """Load samples, each with the view that its epoch gives it (torch asks for the samples of a batch at once)."""
+        self.files.tidy()
         entries = [self.entries[ref.position] for ref in refs]
         drawn = [self.choice.draw(self.seed, ref.epoch, entry.key) for ref, entry in zip(refs, entries, strict=True)]
         members = [self.files.member(entry, TENSOR_SUFFIX) for entry in entries]

@@ -12,8 +12,8 @@ from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.data.fingerprint import require_same_encoders
-from lit_outpaint.data.integrity import load_card
 from lit_outpaint.data.schema import ShardError
+from lit_outpaint.data.shard_set import load_card
 
 
 @pytest.fixture
