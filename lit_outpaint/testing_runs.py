@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -72,6 +73,21 @@ class LossLog(Callback):
         if trainer.world_size > 1:
             torch.distributed.all_reduce(loss)
         self.losses.append(float(loss) / trainer.world_size)
+
+
+class HoldForSignal(Callback):
+    """Holds the first start of one task of a SLURM array at a step until a signal came, however long that takes."""
+
+    def __init__(self, task: int, step: int) -> None:
+        self.task, self.step = str(task), step
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Wait, if this is it."""
+        mine = os.environ.get("SLURM_ARRAY_TASK_ID") == self.task and "SLURM_RESTART_COUNT" not in os.environ
+        if mine and trainer.global_step == self.step:
+            (preemption,) = (part for part in trainer.callbacks if isinstance(part, Preemption))  # type: ignore[attr-defined]
+            while not preemption._received:
+                time.sleep(0.1)
 
 
 class SendSignal(Callback):

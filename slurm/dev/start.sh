@@ -104,8 +104,9 @@ fi
 alive "$state/slurmctld.pid" slurmctld || slurmctld || fail "slurmctld did not start; see $state/log/slurmctld.log"
 alive "$state/slurmd.pid" slurmd || slurmd -N "$node" || fail "slurmd did not start; see $state/log/slurmd.log"
 
-for _ in $(seq 100); do
-  if [ -n "$(timeout 5 sinfo -h -p main -t idle,mix,alloc -o %N 2>/dev/null)" ]; then
+# Long enough for a machine that is busy with other things.
+for _ in $(seq 1500); do
+  if [ -n "$(timeout 30 sinfo -h -p main -t idle,mix,alloc -o %N 2>/dev/null)" ]; then
     echo "ready: . $state/env.sh"
     exit 0
   fi

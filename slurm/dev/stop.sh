@@ -5,10 +5,10 @@ set -uo pipefail
 state=${SLURM_DEV_DIR:-/tmp/lit-outpaint-slurm-$(id -u)}
 export PATH=$PATH:/usr/sbin SLURM_CONF=$state/slurm.conf
 
-if [ -f "$SLURM_CONF" ] && timeout 5 scontrol ping 2>/dev/null | grep -q UP; then
-  timeout 10 scancel --quiet --user="$(id -un)"
-  for _ in $(seq 75); do
-    [ -z "$(timeout 5 squeue -h 2>/dev/null)" ] && break
+if [ -f "$SLURM_CONF" ] && timeout 30 scontrol ping 2>/dev/null | grep -q UP; then
+  timeout 30 scancel --quiet --user="$(id -un)"
+  for _ in $(seq 300); do
+    [ -z "$(timeout 30 squeue -h 2>/dev/null)" ] && break
     sleep 0.2
   done
 fi
@@ -19,7 +19,7 @@ stop() { # name of the daemon; its pid file is named after it
   running() { grep -qs "^$pid ($1.*) [^ZX]" "/proc/$pid/stat"; }
   if running "$1"; then
     kill -TERM "$pid"
-    for _ in $(seq 50); do
+    for _ in $(seq 150); do
       running "$1" || break
       sleep 0.2
     done
