@@ -1,24 +1,23 @@
 """Files that are either complete or absent, whoever is killed while writing them."""
 
-import os
 import re
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
+
+from lit_outpaint.files import draft_path, written_whole
 
 _PARTIAL: Final = re.compile(r".+\.[0-9a-f]{12}\.partial")
 
 
 def partial_path(path: Path) -> Path:
     """Where to write before renaming to ``path``: a name of its own, so that two writers never share a file."""
-    return path.with_name(f"{path.name}.{uuid4().hex[:12]}.partial")
+    return draft_path(path, shared=True)
 
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file that is either complete or absent."""
-    partial = partial_path(path)
-    partial.write_bytes(data)
-    os.replace(partial, path)
+    with written_whole(path, shared=True) as draft:
+        draft.write_bytes(data)
 
 
 def remove_partials(directory: Path) -> None:

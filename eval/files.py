@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from lit_outpaint.files import written_whole
+
 
 def check_out(out: Path) -> None:
     """Make the output directory, or say at once why nothing could be written there.
@@ -24,6 +26,5 @@ def check_out(out: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with written_whole(path) as draft:
+        draft.write_text(text, encoding="utf-8")

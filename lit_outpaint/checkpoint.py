@@ -12,6 +12,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from lit_outpaint.files import sync
 from lit_outpaint.sharded_checkpoint import META, rank_files, read_shards
 
 log = logging.getLogger(__name__)
@@ -28,11 +29,11 @@ def publish(draft: Path, path: Path) -> None:
     anywhere, at least one of the two is whole.
     """
     for file in [draft, *sorted(draft.rglob("*"))] if draft.is_dir() else [draft]:
-        _sync(file)
+        sync(file)
     if path.name == LAST and path.exists():
         _replace(path, path.with_name(PREVIOUS))
     _replace(draft, path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def newest_checkpoint(run_dir: Path) -> Path | None:
@@ -130,12 +131,3 @@ def _replace(source: Path, target: Path) -> None:
     if target.is_dir() or source.is_dir():
         remove(target)
     os.replace(source, target)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or the list of names in a directory, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

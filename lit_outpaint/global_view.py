@@ -16,6 +16,7 @@ from numpy import ndarray
 from PIL import Image
 
 from lit_outpaint.canvas.image_io import load_image
+from lit_outpaint.files import written_whole
 from lit_outpaint.one_line import one_line
 from lit_outpaint.pipeline import family_of
 
@@ -56,7 +57,6 @@ def global_view(
         output_type="np",
     ).images[0]
     pixels = np.rint(np.clip(drawn, 0, 1) * 255).astype(np.uint8)
-    partial = path.with_name(f"{path.name}.partial")
-    Image.fromarray(pixels).save(partial, format="PNG")
-    partial.replace(path)
+    with written_whole(path) as draft:
+        Image.fromarray(pixels).save(draft, format="PNG")
     return pixels

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import re
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lit_outpaint.canvas.edits import Edit
+from lit_outpaint.files import written_whole
 
 RUN_NAME = "run.yaml"
 _PACKAGES = ("lit-outpaint", "torch", "diffusers", "transformers", "numpy", "pillow", "zarr")
@@ -67,12 +67,8 @@ class RunRecord(BaseModel):
 
     def save(self, directory: Path) -> None:
         """Write the record in one go."""
-        partial = directory / f"{RUN_NAME}.partial"
-        with partial.open("w", encoding="utf-8") as file:
+        with written_whole(directory / RUN_NAME) as draft, draft.open("w", encoding="utf-8") as file:
             yaml.safe_dump(self.model_dump(), file, sort_keys=False, allow_unicode=True, width=120)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(directory / RUN_NAME)
 
 
 def versions() -> dict[str, str]:

@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from lit_outpaint.files import written_whole
 from slurm.plot import plot
 from slurm.record import Record
 from slurm.results import Results, gather
@@ -84,6 +85,5 @@ def tidy_csv(results: Results) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with written_whole(path) as draft:
+        draft.write_text(text, encoding="utf-8")

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+from lit_outpaint.files import written_whole
 from lit_outpaint.run_logger import WANDB_ID_NAME, read_wandb_id
 from slurm.collect import markdown, missing_line, table
 from slurm.plot import curves_plot, plot
@@ -44,9 +45,8 @@ def dashboard(record: Record, *, online: bool = False) -> str:
     """
     results = gather(record)
     path = record.directory / PAGE_NAME
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(page(record, results), encoding="utf-8")
-    temporary.replace(path)
+    with written_whole(path) as draft:
+        draft.write_text(page(record, results), encoding="utf-8")
     return f"written: {path}" + (f"\nonline: {save_report(record, results)}" if online else "")
 
 

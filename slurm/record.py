@@ -6,13 +6,13 @@ runs/sweeps/NAME/sweep.json     every cell with its command lines; a cell keeps 
 """
 
 import json
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from lit_outpaint.files import written_whole
 from slurm.sweep_file import Sweep, arguments, split_settings
 
 SCHEMA: Final = 1
@@ -193,6 +193,5 @@ def read_jobs(directory: Path) -> list[dict[str, Any]]:
 def write_json(path: Path, values: object) -> None:
     """Write a file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with written_whole(path, shared=True) as draft:
+        draft.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lit_outpaint.canvas.graph import Graph
 from lit_outpaint.canvas.journal import StepRecord
 from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.files import written_whole
 
 KEPT_NAME = "kept"
 
@@ -143,10 +144,8 @@ def _save(canvas: Canvas, name: str, record: StepRecord, pixels: UInt8[ndarray, 
     line = np.frombuffer(record.model_dump_json().encode(), np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, pixels=pixels, record=line)
-    path = directory / name
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(buffer.getvalue())
-    partial.replace(path)
+    with written_whole(directory / name) as draft:
+        draft.write_bytes(buffer.getvalue())
 
 
 def _load(canvas: Canvas, name: str) -> tuple[StepRecord, UInt8[ndarray, "h w 3"]] | None:

@@ -7,23 +7,18 @@ written down, and a run that finds such a list with steps missing takes the othe
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 
 from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.files import written_whole
 
 PASS_NAME = "joint.json"
 
 
 def begin_pass(canvas: Canvas, steps: Sequence[int]) -> None:
     """Say which steps are about to be committed together."""
-    path = canvas.directory / PASS_NAME
-    partial = path.with_name(f"{PASS_NAME}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(list(steps), file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with written_whole(canvas.directory / PASS_NAME) as draft:
+        draft.write_text(json.dumps(list(steps)), encoding="utf-8")
 
 
 def end_pass(canvas: Canvas) -> None:

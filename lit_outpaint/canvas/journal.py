@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lit_outpaint.canvas.geometry import Box, Direction
+from lit_outpaint.files import written_whole
 
 
 class StepRecord(BaseModel):
@@ -123,9 +124,5 @@ class Journal:
     def _replace(self, lines: Iterable[bytes]) -> None:
         if not self.path.exists():
             return
-        other = self.path.with_name(self.path.name + ".partial")
-        with other.open("wb") as new:
+        with written_whole(self.path) as draft, draft.open("wb") as new:
             new.writelines(lines)
-            new.flush()
-            os.fsync(new.fileno())
-        other.replace(self.path)

@@ -13,6 +13,7 @@ from numpy import ndarray
 
 from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.files import written_whole
 
 MAX_PNG_SIDE = 1_000_000
 """libpng refuses longer sides unless told otherwise, and with it most programs."""
@@ -36,10 +37,8 @@ def write_png(canvas: Canvas, path: Path, xmp: str = "", max_side: int = MAX_PNG
     """
     if max(canvas.box.width, canvas.box.height) > max_side:
         return False
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with written_whole(path) as draft, draft.open("wb") as file:
         file.writelines(png_stream(canvas, xmp))
-    partial.replace(path)
     return True
 
 

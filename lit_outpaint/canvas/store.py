@@ -31,6 +31,7 @@ from numpy import ndarray
 
 from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.canvas.journal import Journal, StepRecord
+from lit_outpaint.files import sync
 
 ARRAY_NAME = "canvas.zarr"
 JOURNAL_NAME = "steps.jsonl"
@@ -256,7 +257,7 @@ class Canvas:
             for cx in range(columns.start // side, -(-columns.stop // side)):
                 chunk = self.directory / ARRAY_NAME / "c" / str(cy) / str(cx) / "0"
                 if chunk.exists():  # A chunk of zeros is not stored.
-                    _fsync(chunk)
+                    sync(chunk)
 
     def _move_to(self, room: Box) -> None:
         """Make a larger array whose chunks are links to the present ones, and put it in the present one's place."""
@@ -324,11 +325,3 @@ def _link_or_copy(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:  # The file system has no hard links.
         shutil.copyfile(source, target)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -17,6 +17,7 @@ from numpy import ndarray
 
 from lit_outpaint.canvas.pyramid import Pyramid
 from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.files import written_whole
 
 _BYTE, _ASCII, _SHORT, _LONG, _LONG8 = 1, 2, 3, 4, 16
 _FORMATS = {_BYTE: "B", _SHORT: "H", _LONG: "I", _LONG8: "Q"}
@@ -37,8 +38,7 @@ def write_tiff(canvas: Canvas, path: Path, xmp: str = "", tile_px: int = 256) ->
     places = [
         np.zeros((2, rows * columns), np.uint64) for columns, rows in map(pyramid.grid, range(len(pyramid.sizes)))
     ]
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with written_whole(path) as draft, draft.open("wb") as file:
         file.write(struct.pack("<2sHHHQ", b"II", 43, 8, 0, 0))
 
         def write(level: int, column: int, row: int, pixels: ndarray) -> None:
@@ -53,7 +53,6 @@ def write_tiff(canvas: Canvas, path: Path, xmp: str = "", tile_px: int = 256) ->
             following = _write_directory(file, _tags(pyramid, level, places[level], xmp), following)
         file.seek(_FIRST_DIRECTORY_AT)
         file.write(struct.pack("<Q", following))
-    partial.replace(path)
 
 
 def _pack(pixels: ndarray, tile_px: int) -> bytes:

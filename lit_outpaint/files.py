@@ -1,0 +1,41 @@
+"""Files that are there whole or not at all, whoever is killed while writing them."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the list of names in a directory, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def written_whole(path: Path, *, shared: bool = False) -> Iterator[Path]:
+    """Give a draft to write, which takes the name of a file when the block ends and its bytes are on the disk.
+
+    A draft that a kill leaves behind ends in ``.partial``; without ``shared`` the next one takes its place.
+
+    Args:
+        path: the file, replaced if it is there.
+        shared: whether several processes may write it at once; then each draft has a name of its own.
+    """
+    draft = draft_path(path, shared=shared)
+    try:
+        yield draft
+        sync(draft)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def draft_path(path: Path, *, shared: bool = False) -> Path:
+    """Where a file is written before it takes its name; see `written_whole`."""
+    return path.with_name(f"{path.name}.{uuid4().hex[:12]}.partial" if shared else f"{path.name}.partial")
