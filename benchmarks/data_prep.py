@@ -23,7 +23,7 @@ from torch import Tensor
 from benchmarks.timing import interleave, summarise, write_report
 from data_prep.caption import read_captions
 from data_prep.config import CallConfig, CaptionConfig, EncodeConfig, MachineConfig, ScapesConfig
-from data_prep.encode import decode_windows, encode_batch, load_encoders, read_windows
+from data_prep.encode import decode_windows, encode_batch, load_encoders, read_windows, to_pixel_values
 from data_prep.source import run_source
 from data_prep.stages import caption_stage, encode_stage, make_source, pack_stage
 from data_prep.work import Work
@@ -84,8 +84,8 @@ def load_batches(work: Work, batch_size: int) -> list[Batch]:
     batches: list[Batch] = []
     for stem in work.shards("raw"):
         records = read_captions(work.stage("captions") / f"{stem}.jsonl")
-        for keys, pixel_values in decode_windows(read_windows(work.stage("raw") / f"{stem}.tar"), batch_size):
-            batches.append((pixel_values, [records[key] for key in keys]))
+        for keys, windows in decode_windows(read_windows(work.stage("raw") / f"{stem}.tar"), batch_size):
+            batches.append((to_pixel_values(windows), [records[key] for key in keys]))
     return batches
 
 

@@ -16,6 +16,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 from transformers.utils.logging import disable_progress_bar
@@ -24,7 +25,7 @@ from data_prep.atomic import write_atomic
 from data_prep.caption import read_captions
 from data_prep.config import EncodeConfig, MachineConfig
 from data_prep.engines import make_engine
-from data_prep.prefetch import prefetched
+from data_prep.prefetch import behind, prefetched
 from data_prep.progress import progress
 from data_prep.tars import TarWriter, read_samples
 from data_prep.text import text_card
@@ -88,10 +89,10 @@ def encode_shard(directory: Path, work: Work, config: EncodeConfig, machine: Mac
     # The counts go first: the tar is what says that a shard is done.
     write_atomic(directory / f"{stem}.{TEXT_SUFFIX}", counts.model_dump_json().encode())
     samples = read_windows(work.stage("raw") / f"{stem}.tar")
-    with TarWriter(directory / f"{stem}.tar") as tar:
-        rows = encode_samples(encoders, samples, captions, config, machine.batch_size)
+    rows = encode_samples(encoders, samples, captions, config, machine.batch_size)
+    with TarWriter(directory / f"{stem}.tar") as tar, behind(partial(_write_row, tar), machine.batch_size) as write:
         for key, tensors in progress(rows, len(captions), f"encode {stem}"):
-            tar.add(key, {TENSOR_SUFFIX: pack_tensors(tensors)})
+            write(key, tensors)
 
 
 def encode_samples(
@@ -101,28 +102,32 @@ def encode_samples(
     config: EncodeConfig,
     batch_size: int,
 ) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Features of every sample, batch by batch.
+    """Features of every sample, batch by batch; a thread decodes the next windows meanwhile.
 
-    Two threads keep the encoders from waiting: one decodes the next windows, one encodes while the caller writes.
+    The caller's thread encodes, and no other does arithmetic: OpenMP keeps threads for each thread that starts some,
+    and when they are more than the cores they sleep between operations instead of spinning, which makes a CPU slower.
 
     Yields:
         The key and its tensors, named and shaped as ``lit_outpaint.data.schema`` says.
     """
-    windows = prefetched(decode_windows(samples, batch_size))
-    encoded = prefetched(
-        (keys, encode_batch(encoders, pixel_values, [captions[key] for key in keys], config))
-        for keys, pixel_values in windows
-    )
-    for keys, features in encoded:
+    for keys, windows in prefetched(decode_windows(samples, batch_size)):
+        features = encode_batch(encoders, to_pixel_values(windows), [captions[key] for key in keys], config)
         _require_finite(keys, features)
         for row, key in enumerate(keys):
             yield key, {name: tensor[row] for name, tensor in features.items()}
 
 
-def decode_windows(samples: Iterator[tuple[str, bytes]], batch_size: int) -> Iterator[tuple[list[str], Tensor]]:
-    """Keys and pixels of one batch after the other; the last may be smaller."""
+def decode_windows(
+    samples: Iterator[tuple[str, bytes]], batch_size: int
+) -> Iterator[tuple[list[str], UInt8[np.ndarray, "b h w 3"]]]:
+    """Keys and pictures of one batch after the other; the last may be smaller."""
     while batch := list(islice(samples, batch_size)):
-        yield [key for key, _ in batch], _pixels([image for _, image in batch])
+        yield [key for key, _ in batch], _decode([image for _, image in batch])
+
+
+def to_pixel_values(windows: UInt8[np.ndarray, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:
+    """Bring pictures to [-1, 1]."""
+    return torch.from_numpy(windows).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
 def encode_batch(
@@ -161,7 +166,7 @@ def _write_constants(directory: Path, encoders: FrozenEncoders, work: Work) -> N
     write_atomic(directory / EMPTY_NAME, pack_tensors({TEXT_EMPTY: empty}))
     windows = (window for stem in work.shards("raw") for window in read_windows(work.stage("raw") / f"{stem}.tar"))
     _, image = next(windows)
-    pixel_values = _pixels([image]).to(encoders.device)
+    pixel_values = to_pixel_values(_decode([image])).to(encoders.device)
     with torch.inference_mode():
         moments, visual = encoders.encode_image(pixel_values), encoders.encode_visual(pixel_values)
     shapes = {
@@ -181,8 +186,11 @@ def read_windows(path: Path) -> Iterator[tuple[str, bytes]]:
         yield key, members[IMAGE_SUFFIX].data
 
 
-def _pixels(images: Sequence[bytes]) -> Tensor:
-    """Decode windows to (B, 3, H, W) in [-1, 1]."""
+def _write_row(tar: TarWriter, key: str, tensors: dict[str, Tensor]) -> None:
+    tar.add(key, {TENSOR_SUFFIX: pack_tensors(tensors)})
+
+
+def _decode(images: Sequence[bytes]) -> UInt8[np.ndarray, "b h w 3"]:
     arrays = []
     for data in images:
         with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
@@ -193,7 +201,7 @@ def _pixels(images: Sequence[bytes]) -> Tensor:
             arrays.append(np.asarray(image.convert("RGB")))
     if len({array.shape for array in arrays}) > 1:
         raise ValueError("all windows of a set must have one size; cut them alike before encoding")
-    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+    return np.stack(arrays)
 
 
 def _require_finite(keys: Sequence[str], features: dict[str, Tensor]) -> None:

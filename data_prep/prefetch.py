@@ -1,8 +1,11 @@
-"""Overlap of two kinds of work in one process: a thread makes the next items while the caller uses the last ones."""
+"""Overlap of two kinds of work in one process: a thread makes the next items, or uses the last ones, meanwhile."""
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
@@ -58,3 +61,26 @@ def prefetched(items: Iterable[T], depth: int = 2) -> Iterator[T]:
     finally:
         stopped.set()
         thread.join()
+
+
+@contextmanager
+def behind(work: Callable[..., object], depth: int) -> Iterator[Callable[..., None]]:
+    """Give a function whose calls a thread of its own makes, in order, while the caller goes on.
+
+    All calls are made when the block ends. What one raises is raised here, by a later call or at the end of the block.
+
+    Args:
+        work: called in the thread with the arguments that the function is given.
+        depth: how many calls may wait; bounds the memory.
+    """
+    waiting: deque[Future[object]] = deque()
+    with ThreadPoolExecutor(1, "behind") as pool:
+
+        def call(*args: Any) -> None:
+            if len(waiting) == depth:
+                waiting.popleft().result()
+            waiting.append(pool.submit(work, *args))
+
+        yield call
+        for future in waiting:
+            future.result()

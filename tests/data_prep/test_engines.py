@@ -11,7 +11,7 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.engines import LocalEngine, make_engine
-from data_prep.prefetch import prefetched
+from data_prep.prefetch import behind, prefetched
 from data_prep.testing import TOY_COCO_SETTINGS, build_toy_coco
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,6 +74,45 @@ def test_prefetching_that_is_broken_off_leaves_no_thread() -> None:
     next(endless)
     endless.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "prefetch"]
+
+
+def test_calls_that_are_left_behind_are_all_made_in_order() -> None:
+    made: list[int] = []
+    with behind(made.append, depth=3) as call:
+        for number in range(100):
+            call(number)
+    assert made == list(range(100))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("behind")]
+
+
+@pytest.mark.parametrize("numbers", [[0], [0, 1, 2, 3]])
+def test_what_a_call_that_was_left_behind_raises_is_raised(numbers: list[int]) -> None:
+    def leave() -> None:
+        with behind(lambda number: 1 // number, depth=2) as call:
+            for number in numbers:
+                call(number)
+
+    with pytest.raises(ZeroDivisionError):
+        leave()
+
+
+def test_calls_that_are_left_behind_do_not_pile_up() -> None:
+    gate = threading.Event()
+    left = threading.Semaphore(0)
+
+    def leave() -> None:
+        with behind(gate.wait, depth=2) as call:
+            for _ in range(3):
+                call()
+                left.release()
+
+    thread = threading.Thread(target=leave)
+    thread.start()
+    assert all(left.acquire(timeout=60) for _ in range(2))
+    assert not left.acquire(timeout=0.1)
+    gate.set()
+    thread.join()
+    assert left.acquire(timeout=60)
 
 
 def test_making_and_using_overlap() -> None:
