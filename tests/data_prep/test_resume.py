@@ -12,6 +12,7 @@ import pytest
 
 from data_prep import pack as packing
 from data_prep.__main__ import main
+from data_prep.config import MachineConfig
 from data_prep.stages import pack_stage
 from data_prep.testing import TOY_COCO_SETTINGS, build_toy_coco
 from data_prep.work import Work
@@ -132,14 +133,14 @@ def test_a_set_that_was_killed_while_it_was_published_is_published_anew(
         with monkeypatch.context() as patch:
             patch.setattr(packing.os, "replace", dying)
             try:
-                pack_stage(Work(out))
+                pack_stage(Work(out), MachineConfig(workers=1))
             except Killed:
                 deaths += 1
             else:
                 break
         # A card says that the set is whole.
         assert "card.json" not in content(out) or published(out) == files
-        pack_stage(Work(out))
+        pack_stage(Work(out), MachineConfig(workers=1))
         assert published(out) == files
     assert deaths > 5
 
