@@ -40,7 +40,8 @@ class LocalChat:
         device: ``auto`` takes the GPU if there is one.
         dtype: ``auto`` takes that of the weights, on a CPU float32.
         max_wait_ms: how long a batch that is not full waits for others, in milliseconds.
-        temperature: of sampling; 0 takes the likeliest token.
+        temperature: of sampling, which the seed and the question decide; 0 takes the likeliest token, which small models
+            repeat for ever.
         seed: of sampling.
         revision: branch, tag or commit of a hub model.
         image_px: longest side of a picture shown to it.
@@ -54,7 +55,7 @@ class LocalChat:
         device: str = "auto",
         dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
         max_wait_ms: float = 20.0,
-        temperature: float = 0.0,
+        temperature: float = 0.7,
         seed: int = 0,
         revision: str | None = None,
         image_px: int = 512,

@@ -48,7 +48,7 @@ def _reference_greedy(path: Path, request: ChatRequest) -> str:
 
 
 def test_greedy_answers_are_those_of_transformers_whatever_batch_they_rode_in(toy_chat: Path) -> None:
-    chat = LocalChat(str(toy_chat), batch_size=4)
+    chat = LocalChat(str(toy_chat), batch_size=4, temperature=0.0)
     assert isinstance(chat, ChatModel)
     assert (chat.name, chat.concurrency, chat.sees) == ("local:toy", 4, False)
     requests = [question(number, max_tokens=12 + number) for number in range(8)]
@@ -88,7 +88,8 @@ def test_parameters_tell_weights_apart_and_know_a_copy(toy_chat: Path, tmp_path:
     mine, same, different = (LocalChat(str(path)).parameters for path in (toy_chat, copy, other))
     assert mine == same != different
     assert json.loads(json.dumps(mine)) == mine
-    assert "seed" not in mine
+    assert "seed" in mine
+    assert "seed" not in LocalChat(str(toy_chat), temperature=0.0).parameters  # Nothing is drawn.
 
 
 def test_a_model_without_a_system_turn_is_told_it_all_in_the_users(tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_a_failure_while_generating_reaches_every_caller(toy_chat: Path) -> None
 
 
 def test_pictures_change_what_a_vision_model_says_and_batches_may_mix(tmp_path: Path) -> None:
-    chat = LocalChat(str(build_toy_vision_chat(tmp_path / "llava")), batch_size=4, max_wait_ms=500.0)
+    chat = LocalChat(str(build_toy_vision_chat(tmp_path / "llava")), batch_size=4, max_wait_ms=500.0, temperature=0.0)
     assert chat.sees
     turns = load_prompt("describe.v1").fill()
     pictures = [None, Image.new("RGB", (40, 20), "red"), Image.new("L", (700, 20)), None]

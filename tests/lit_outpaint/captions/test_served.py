@@ -83,7 +83,7 @@ def test_the_served_model_says_what_the_local_one_says(server: str, nonsense: Pa
     turns = load_prompt("summarise.v1").fill(captions=["a lake", "a wood"])
     request = ChatRequest(messages=turns, schema=CaptionAnswer.model_json_schema(), max_tokens=24)
     over_http = OpenAIChat(str(nonsense), server, temperature=0.0).reply(request)
-    in_process = LocalChat(str(nonsense)).reply(request)
+    in_process = LocalChat(str(nonsense), temperature=0.0).reply(request)
     assert over_http.text == in_process.text
     assert over_http.prompt_tokens == in_process.prompt_tokens
     assert over_http.retries == 0
