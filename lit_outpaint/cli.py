@@ -148,7 +148,8 @@ class OutpaintCLI(LightningCLI):
         """Refuse shards that do not fit, before anything is written; then make the logs fit what comes."""
         self.trainer.strategy.checkpoint_io = AnyCheckpointIO()
         self.datamodule.setup(self.verb)
-        self.model.check_features(self.datamodule.card)
+        if self.datamodule.card is not None:
+            self.model.check_features(self.datamodule.card)
         if self.verb != "fit" or self.trainer.fast_dev_run or not self.trainer.is_global_zero:  # type: ignore[attr-defined]
             return
         run_dir = Path(self.trainer.default_root_dir)

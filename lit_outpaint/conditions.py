@@ -4,6 +4,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lit_outpaint.data.batch import OutpaintBatch
+from lit_outpaint.data.plain import PlainBatch
 from lit_outpaint.data.views import blank_masked, visible_crop
 from lit_outpaint.diffusion.dropout import DropoutConfig, drop_masks, replace_rows
 from lit_outpaint.models.encoders import FrozenEncoders
@@ -25,6 +26,23 @@ def encode_views(batch: OutpaintBatch, encoders: FrozenEncoders) -> OutpaintBatc
         visual_features = encoders.encode_visual(crops)
     masked_image_latents = encoders.encode_mode(blank_masked(windows, batch.mask))
     return batch._replace(masked_image_latents=masked_image_latents, visual_features=visual_features)
+
+
+def encode_plain(batch: PlainBatch, encoders: FrozenEncoders) -> OutpaintBatch:
+    """Encode everything about windows that came without features."""
+    return encode_views(
+        OutpaintBatch(
+            keys=batch.keys,
+            directions=batch.directions,
+            mask=batch.mask,
+            moments=encoders.encode_image(batch.pixel_values).float(),
+            text_local=encoders.encode_text(batch.local_captions).float(),
+            text_global=encoders.encode_text(batch.global_captions).float(),
+            text_empty=encoders.encode_text([""])[0].float(),
+            pixel_values=batch.pixel_values,
+        ),
+        encoders,
+    )
 
 
 def drop_conditions(batch: OutpaintBatch, config: DropoutConfig, uniform: Float[Tensor, " b"]) -> OutpaintBatch:

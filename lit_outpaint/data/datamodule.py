@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from lightning import LightningDataModule
 
 from lit_outpaint.canvas.geometry import DIRECTIONS, Growth, check_growth
+from lit_outpaint.conditions import encode_plain
 from lit_outpaint.data.index import Index
 from lit_outpaint.data.integrity import check_shard_set
 from lit_outpaint.data.loading import EpochSampler, ShardLoader
+from lit_outpaint.data.plain import PlainBatch, PlainDataset, plain_shards
+from lit_outpaint.data.plain_index import PlainIndex
 from lit_outpaint.data.reader import ShardDataset, ViewChoice
 from lit_outpaint.data.remote import is_url
 from lit_outpaint.data.schema import EMPTY_NAME, SPLITS, TEXT_EMPTY, Card, ShardError, Split
@@ -34,6 +37,7 @@ class OutpaintDataModule(LightningDataModule):
         shuffle_buffer: int | None = None,
         cache_dir: str | None = None,
         cache_gib: float = 50.0,
+        plain_px: int | None = None,
     ) -> None:
         """Configure; nothing is read before ``setup``.
 
@@ -52,6 +56,8 @@ class OutpaintDataModule(LightningDataModule):
             cache_dir: where copies of shards behind a URL are kept, on a disk of this machine, shared by all processes
                 and runs there; by default below ~/.cache.
             cache_gib: what these copies may take together. A set that does not fit needs a shuffle_buffer.
+            plain_px: the directory holds plain WebDataset shards, pictures with captions (KEY.jpg, KEY.txt) and no
+                features; their squares are resized to windows of this side, and all is encoded in every step.
 
         Raises:
             ValueError: a value is out of range.
@@ -68,7 +74,12 @@ class OutpaintDataModule(LightningDataModule):
             )
         for direction in directions:
             check_growth(direction)
+        if plain_px is not None and (plain_px < 1 or is_url(shards)):
+            raise ValueError(
+                f"plain_px must be the side of a window, and plain shards lie in a directory; got {plain_px}, {shards}"
+            )
         self.place = shards
+        self.plain_px = plain_px
         self.shuffle_buffer = shuffle_buffer
         self.cache = ShardCache(
             directory=Path(cache_dir) if cache_dir is not None else cache_home() / "shards",
@@ -83,7 +94,7 @@ class OutpaintDataModule(LightningDataModule):
         # Refuses an impossible ratio before anything is loaded.
         ViewChoice(directions=self.directions, ratios=self.ratios, precomputed=None)
         self._card: Card | None = None
-        self._datasets: dict[Split, ShardDataset] = {}
+        self._datasets: dict[Split, ShardDataset | PlainDataset] = {}
 
     @property
     def shards(self) -> Path | None:
@@ -91,11 +102,9 @@ class OutpaintDataModule(LightningDataModule):
         return None if is_url(self.place) else Path(self.place)
 
     @property
-    def card(self) -> Card:
-        """The card of the set; checks the set on first use."""
-        if self._card is None:
-            self._load()
-        assert self._card is not None
+    def card(self) -> Card | None:
+        """The card of the set, None for plain shards; checks the set on first use."""
+        self._load()
         return self._card
 
     def setup(self, stage: str | None = None) -> None:
@@ -104,8 +113,7 @@ class OutpaintDataModule(LightningDataModule):
         Raises:
             ShardError: it is partial, truncated, mismatched, or of another schema version.
         """
-        if self._card is None:
-            self._load()
+        self._load()
         if stage == "fit" and len(self._datasets["train"]) == 0:
             raise ShardError(f"{self.place} holds no training windows; prepare it with --windows above 0")
 
@@ -125,7 +133,20 @@ class OutpaintDataModule(LightningDataModule):
         """The same as for validation."""
         return self.val_dataloader()
 
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Encode what plain shards do not hold, on the device that trains."""
+        if not isinstance(batch, PlainBatch):
+            return batch
+        assert self.trainer is not None
+        module: Any = self.trainer.lightning_module
+        return encode_plain(batch, module.encoders)
+
     def _load(self) -> None:
+        if self._datasets:
+            return
+        if self.plain_px is not None:
+            self._load_plain(Path(self.place), self.plain_px)
+            return
         held = LocalSet(self.shards) if self.shards is not None else RemoteSet(self.place, self.cache)
         card, index = check_shard_set(held)
         self._check_cache(card)
@@ -149,6 +170,13 @@ class OutpaintDataModule(LightningDataModule):
         }
         self._card = card
 
+    def _load_plain(self, directory: Path, window_px: int) -> None:
+        choice = ViewChoice(directions=self.directions, ratios=self.ratios, precomputed=None)
+        self._datasets = {
+            split: PlainDataset(PlainIndex.of(paths), window_px, choice, self.seed)
+            for split, paths in plain_shards(directory).items()
+        }
+
     def _check_cache(self, card: Card) -> None:
         """Refuse an order of reading for which shards would be fetched over and over.
 
@@ -171,7 +199,7 @@ class OutpaintDataModule(LightningDataModule):
 
     def _loader(self, split: Split) -> ShardLoader:
         dataset = self._datasets[split]
-        assert isinstance(dataset.entries, Index)
+        assert isinstance(dataset.entries, Index | PlainIndex)
         trainer = self.trainer
         sampler = EpochSampler(
             len(dataset),

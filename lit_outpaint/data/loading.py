@@ -15,6 +15,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.order import bounded_order, full_order
+from lit_outpaint.data.plain import PlainBatch, PlainDataset
 from lit_outpaint.data.reader import PackedBatch, SampleRef, ShardDataset
 from lit_outpaint.data.worker_signals import shield
 
@@ -95,10 +96,12 @@ class EpochSampler(DistributedSampler[SampleRef]):
         return full * self.batch_size + (0 if self.shuffle else -(-rest // self.num_replicas))
 
 
-class ShardLoader(DataLoader[PackedBatch]):
+class ShardLoader(DataLoader[Any]):
     """A data loader whose position is part of the checkpoint (Lightning saves and restores it)."""
 
-    def __init__(self, dataset: ShardDataset, sampler: EpochSampler, *, pinned: bool = False, **options: Any) -> None:
+    def __init__(
+        self, dataset: ShardDataset | PlainDataset, sampler: EpochSampler, *, pinned: bool = False, **options: Any
+    ) -> None:
         super().__init__(
             dataset,
             sampler=sampler,
@@ -116,7 +119,7 @@ class ShardLoader(DataLoader[PackedBatch]):
         self._delivered = 0
         self._resume: dict[str, int] | None = None
 
-    def __iter__(self) -> Iterator[OutpaintBatch]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[OutpaintBatch | PlainBatch]:  # type: ignore[override]
         # A generator, so that the order is read at the first batch: Lightning calls iter() before set_epoch().
         state, self._resume = self._resume, None
         first = 0
@@ -145,6 +148,6 @@ class ShardLoader(DataLoader[PackedBatch]):
         self.epoch_sampler.set_epoch(self._resume["epoch"])
 
 
-def as_it_is(batch: PackedBatch) -> PackedBatch:
+def as_it_is(batch: PackedBatch | PlainBatch) -> PackedBatch | PlainBatch:
     """The batch as the dataset made it; torch would take it apart."""
     return batch

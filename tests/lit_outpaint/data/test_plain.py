@@ -1,0 +1,189 @@
+import io
+import json
+import pickle
+import re
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import webdataset
+from PIL import Image
+
+from lit_outpaint.cli import main
+from lit_outpaint.data.datamodule import OutpaintDataModule
+from lit_outpaint.data.plain import PlainBatch, to_window
+from lit_outpaint.data.plain_index import PlainIndex
+from lit_outpaint.data.schema import ShardError
+
+
+def picture(number: int, size: tuple[int, int] = (48, 32), form: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.effect_noise(size, 20 + number).convert("RGB").save(buffer, form)
+    return buffer.getvalue()
+
+
+def write_tar(path: Path, samples: Mapping[str, Mapping[str, bytes]]) -> None:
+    with tarfile.open(path, "w") as tar:
+        for key, members in samples.items():
+            for ending, data in members.items():
+                info = tarfile.TarInfo(f"{key}.{ending}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+
+
+@pytest.fixture
+def plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    directory = tmp_path / "plain"
+    directory.mkdir()
+    facts = json.dumps({"caption": "unused", "global_caption": "a whole valley"}).encode()
+    for shard in range(3):
+        samples = {
+            f"a/{shard}_{number}": {"png": picture(number), "txt": b"a red barn\n", "json": facts}
+            for number in range(4)
+        }
+        write_tar(directory / f"part-{shard}.tar", samples)
+    held_out = {
+        f"v{number}": {"jpg": picture(number, form="JPEG"), "json": b'{"caption": "a lake"}'} for number in (0, 1)
+    }
+    write_tar(directory / "val-0.tar", held_out)
+    return directory
+
+
+def module(directory: Path, **options: object) -> OutpaintDataModule:
+    data = OutpaintDataModule(
+        str(directory),
+        **{"batch_size": 3, "num_workers": 0, "plain_px": 128} | options,  # type: ignore[arg-type]
+    )
+    data.setup("fit")
+    return data
+
+
+def read(data: OutpaintDataModule) -> list[PlainBatch]:
+    return list(data.train_dataloader())  # type: ignore[arg-type]
+
+
+def test_a_batch_holds_windows_and_captions(plain: Path) -> None:
+    batch = read(module(plain))[0]
+    assert batch.pixel_values.shape == (3, 3, 128, 128)
+    assert batch.mask.shape == (3, 1, 128, 128)
+    assert -1 <= batch.pixel_values.min() < batch.pixel_values.max() <= 1
+    assert set(batch.local_captions) == {"a red barn"}
+    assert set(batch.global_captions) == {"a whole valley"}
+    (held_out,) = module(plain).val_dataloader()
+    assert held_out.local_captions == held_out.global_captions == ("a lake", "a lake")
+
+
+def test_samples_are_those_of_webdataset(plain: Path) -> None:
+    shards = [str(path) for path in sorted(plain.glob("part-*.tar"))]
+    reference = {
+        sample["__key__"]: (to_window(sample["png"], 128), sample["txt"].strip())
+        for sample in webdataset.WebDataset(shards, shardshuffle=False).decode("pil")
+    }
+    ours = {
+        key: (window, caption)
+        for batch in read(module(plain))
+        for key, window, caption in zip(batch.keys, batch.pixel_values, batch.local_captions, strict=True)
+    }
+    assert ours.keys() == reference.keys()
+    for key, (window, caption) in reference.items():
+        assert torch.equal(ours[key][0], window)
+        assert ours[key][1] == caption
+
+
+@pytest.mark.parametrize("buffer", [None, 4])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_over_plain_shards_goes_on_where_it_stopped(plain: Path, workers: int, buffer: int | None) -> None:
+    def loader(workers: int = 0) -> Any:
+        return module(plain, num_workers=workers, shuffle_buffer=buffer).train_dataloader()
+
+    undisturbed = [batch.keys for batch in loader()]
+    first = loader(workers)
+    iterator = iter(first)
+    begun = [next(iterator).keys for _ in range(2)]
+    second = loader(workers)
+    second.load_state_dict(first.state_dict())
+    assert begun + [batch.keys for batch in second] == undisturbed
+    assert len({key for keys in undisturbed for key in keys}) == 12
+
+
+def test_the_index_is_built_once(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = [batch.keys for batch in read(module(plain))]
+
+    def refuse(*args: object) -> None:
+        raise AssertionError("the tars were walked again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PlainIndex, "_parse", refuse)
+        assert [batch.keys for batch in read(module(plain))] == first
+    write_tar(plain / "part-3.tar", {"new": {"webp": picture(1, form="WEBP"), "txt": b"new"}})
+    assert "new" in {key for batch in read(module(plain, batch_size=1)) for key in batch.keys}
+
+
+class _Spoil:
+    def __reduce__(self) -> tuple[object, tuple[str, ...]]:
+        return Path.touch, (Path("spoiled"),)  # type: ignore[return-value]
+
+
+def test_nothing_is_unpickled(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    members = {"png": picture(0), "txt": b"a", "pyd": pickle.dumps(_Spoil()), "pth": pickle.dumps(_Spoil())}
+    write_tar(plain / "part-9.tar", {"evil": members})
+    assert "evil" in {key for batch in read(module(plain, batch_size=1)) for key in batch.keys}
+    assert not (tmp_path / "spoiled").exists()
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"png": b"no picture", "txt": b"a"}, "cannot be decoded: it is no picture"),
+        ({"png": picture(0, (5000, 10)), "txt": b"a"}, "at most 4096 px"),
+        ({"png": picture(0), "txt": b" \n"}, "needs a caption"),
+        ({"png": picture(0), "json": b"{"}, "cannot be decoded"),
+        ({"png": picture(0), "json": b"[1]"}, "needs a caption"),
+    ],
+    ids=["no picture", "bomb", "blank", "broken json", "no facts"],
+)
+def test_a_sample_that_cannot_be_used_is_named(plain: Path, members: dict[str, bytes], message: str) -> None:
+    write_tar(plain / "part-9.tar", {"bad": members})
+    with pytest.raises(ShardError, match=message) as caught:
+        read(module(plain, batch_size=1))
+    assert "bad" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_shards_that_cannot_be_used_are_named_before_step_0(plain: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ShardError, match="holds none"):
+        module(tmp_path / "empty")
+    write_tar(plain / "part-8.tar", {"lonely": {"txt": b"no picture beside it"}})
+    with pytest.raises(ShardError, match=r"part-8\.tar must hold samples with a picture"):
+        module(plain)
+    (plain / "part-8.tar").write_bytes(b"no tar" * 200)
+    with pytest.raises(ShardError, match=r"part-8\.tar is not an uncompressed tar"):
+        module(plain)
+    whole = (plain / "part-0.tar").read_bytes()
+    (plain / "part-8.tar").write_bytes(whole[: whole.index(b"_3.png") + 600])
+    with pytest.raises(ShardError, match=r"part-8\.tar"):
+        module(plain)
+
+
+def test_plain_shards_lie_in_a_directory() -> None:
+    with pytest.raises(ValueError, match="lie in a directory"):
+        OutpaintDataModule("https://example.org/plain", plain_px=64)
+
+
+def test_fit_trains_on_plain_shards(plain: Path, models: Path, tmp_path: Path) -> None:
+    words = (
+        f"fit --data.shards={plain} --data.plain_px=128 --data.batch_size=2 --data.num_workers=0 --runs_dir={tmp_path}"
+        f" --name=plain --model.base.pretrained={models} --trainer.accelerator=cpu --trainer.max_steps=2"
+        " --trainer.limit_val_batches=1 --trainer.num_sanity_val_steps=0 --trainer.log_every_n_steps=1"
+        " --trainer.enable_progress_bar=false --trainer.enable_model_summary=false"
+    )
+    assert main(words.split()) == 0
+    log = (tmp_path / "plain" / "metrics.csv").read_text()
+    assert re.search(r"train/loss", log)
+    assert (tmp_path / "plain" / "last.ckpt").exists()
