@@ -81,13 +81,8 @@ def compare(
 
 def our_step(pretrained: str) -> Step:
     """The windows as one batch of `OutpaintPipeline`."""
-    encoders = FrozenEncoders.from_pretrained(pretrained)
-    pipeline = OutpaintPipeline(
-        vae=encoders.vae,
-        text_encoder=encoders.text_encoder,
-        tokenizer=encoders.tokenizer,
-        image_encoder=encoders.image_encoder,
-        image_processor=encoders.image_processor,
+    pipeline = OutpaintPipeline.assemble(
+        FrozenEncoders.from_pretrained(pretrained),
         unet=inpainting_unet(pretrained),
         context=ContextConfig().build(family_dims(pretrained)),
         scheduler=DDIMScheduler.from_pretrained(pretrained, subfolder="scheduler"),

@@ -11,16 +11,8 @@ from lit_outpaint.pipeline import OutpaintPipeline
 
 def to_pipeline(module: OutpaintModule) -> OutpaintPipeline:
     """Put a training system's parts and its family's frozen ones together."""
-    encoders = module.encoders
-    pipeline = OutpaintPipeline(
-        vae=encoders.vae,
-        text_encoder=encoders.text_encoder,
-        tokenizer=encoders.tokenizer,
-        image_encoder=encoders.image_encoder,
-        image_processor=encoders.image_processor,
-        unet=module.unet,
-        context=module.context,
-        scheduler=module.scheduler,
+    pipeline = OutpaintPipeline.assemble(
+        module.encoders, unet=module.unet, context=module.context, scheduler=module.scheduler
     )
     pipeline.set_attention_rule(module.attention)
     return pipeline

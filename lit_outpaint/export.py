@@ -21,7 +21,8 @@ from lit_outpaint.assembly import to_pipeline
 from lit_outpaint.callbacks.averaged_weights import CHECKPOINT_KEY
 from lit_outpaint.checkpoint import check_shapes, read_checkpoint
 from lit_outpaint.module import OutpaintModule
-from lit_outpaint.pipeline import OVERLAY_NAME, OutpaintPipeline
+from lit_outpaint.overlay import OVERLAY_NAME
+from lit_outpaint.pipeline import OutpaintPipeline
 
 
 def load_module(path: str | Path, averaged: bool = True) -> OutpaintModule:

@@ -18,7 +18,7 @@ from PIL import Image
 from lit_outpaint.canvas.image_io import load_image
 from lit_outpaint.files import written_whole
 from lit_outpaint.one_line import one_line
-from lit_outpaint.pipeline import family_of
+from lit_outpaint.overlay import family_of
 
 FILE_NAME = "global_view.png"
 

@@ -16,5 +16,5 @@ _WRAPPED: Final = re.compile(
 
 def one_line(error: BaseException) -> str:
     """The message of an error on one line of bounded length."""
-    text = _WRAPPED.sub(lambda match: match["said"], " ".join(str(error).split()))
+    text = _WRAPPED.sub(lambda match: match["said"], " ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 3] + "..."

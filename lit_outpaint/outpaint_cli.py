@@ -39,7 +39,8 @@ from lit_outpaint.one_line import one_line
 from lit_outpaint.outpaint_many import outpaint_many
 from lit_outpaint.outpaint_progress import Progress
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
-from lit_outpaint.pipeline import load_pipeline, part_directories
+from lit_outpaint.overlay import part_directories
+from lit_outpaint.pipeline import load_pipeline
 from lit_outpaint.ranks import RankConfig, find_share, local_rank
 from lit_outpaint.run_config import RunConfig, plan_given
 from lit_outpaint.run_directory import (

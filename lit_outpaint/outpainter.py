@@ -33,9 +33,10 @@ from lit_outpaint.captions.fallback import WithFallback
 from lit_outpaint.captions.length import cut_off
 from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.captions.scene import clean
+from lit_outpaint.diffusion.schedule import scheduler_class
 from lit_outpaint.joint import JointDrawing, Stopped, check_joint
 from lit_outpaint.outpainter_config import OutpainterConfig
-from lit_outpaint.pipeline import OutpaintPipeline, scheduler_class
+from lit_outpaint.pipeline import OutpaintPipeline
 from lit_outpaint.protocols import Candidate, CandidateScorer, Captioner, Written
 
 StepCallback = Callable[[StepRecord], None]

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lit_outpaint.canvas.seams import SeamTreatment
-from lit_outpaint.pipeline import Uncond, scheduler_class
+from lit_outpaint.diffusion.schedule import scheduler_class
+from lit_outpaint.pipeline import Uncond
 
 VisualSource = Literal["canvas_so_far", "visible_part_of_window", "image_from_global_caption"]
 

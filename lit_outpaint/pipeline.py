@@ -11,12 +11,10 @@ diffusers scheduler does, it does here too; known pixels come back as the VAE se
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import diffusers
 import torch
 from diffusers import DiffusionPipeline, UNet2DConditionModel
 from jaxtyping import Float
@@ -26,16 +24,16 @@ from lit_outpaint.data.views import blank_masked, extend_visible, visible_crop
 from lit_outpaint.diffusion.guidance import guide
 from lit_outpaint.diffusion.known_latents import KnownSide, blend_known, keep_weights
 from lit_outpaint.diffusion.sampling import denoise
+from lit_outpaint.diffusion.schedule import load_stored_scheduler
 from lit_outpaint.models.attention import AttentionRule, FullAttention, one_context
 from lit_outpaint.models.context import Context, ContextEncoder
 from lit_outpaint.models.encoders import FrozenEncoders
 from lit_outpaint.models.unet import INPAINT_CHANNELS, one_timestep, unet_input, windows_at_once
+from lit_outpaint.one_line import one_line
+from lit_outpaint.overlay import OVERLAY_NAME, family_of
 
 Uncond = Literal["text", "text_and_visual"]
 """What the unconditional branch of guidance drops."""
-
-OVERLAY_NAME = "outpaint.json"
-"""File that marks a directory as an overlay: U-Net and context here, everything else in ``base``."""
 
 
 class OutpaintPipeline(DiffusionPipeline):
@@ -73,6 +71,20 @@ class OutpaintPipeline(DiffusionPipeline):
         vae.enable_slicing()  # A window is encoded and decoded alone, so what comes out does not depend on its batch.
         for part in (unet, context):
             part.requires_grad_(False).eval()
+
+    @classmethod
+    def assemble(cls, encoders: FrozenEncoders, *, unet: Any, context: Any, scheduler: Any) -> OutpaintPipeline:
+        """Put the frozen parts of a family and the trained ones together."""
+        return cls(
+            vae=encoders.vae,
+            text_encoder=encoders.text_encoder,
+            tokenizer=encoders.tokenizer,
+            image_encoder=encoders.image_encoder,
+            image_processor=encoders.image_processor,
+            unet=unet,
+            context=context,
+            scheduler=scheduler,
+        )
 
     @property
     def window_px(self) -> int:
@@ -240,10 +252,7 @@ class OutpaintPipeline(DiffusionPipeline):
 
 
 def load_pipeline(directory: str | Path, dtype: torch.dtype = torch.float32) -> OutpaintPipeline:
-    """Load a pipeline from a directory, whole or as an overlay.
-
-    An overlay holds ``unet/``, ``context/``, perhaps ``scheduler/``, and ``outpaint.json`` = ``{"base": PATH}``, where
-    PATH, relative to the overlay, is the model family that the rest is taken from.
+    """Load a pipeline from a directory, whole or as an overlay (`lit_outpaint.overlay`).
 
     Raises:
         ValueError: the directory holds no pipeline, or parts that do not fit together.
@@ -263,7 +272,7 @@ def load_pipeline(directory: str | Path, dtype: torch.dtype = torch.float32) -> 
             directory, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False
         )
     except (ValueError, TypeError, KeyError, RuntimeError, OSError, AttributeError) as error:
-        raise ValueError(f"the model in {directory} cannot be loaded: {_one_line(error)}") from error
+        raise ValueError(f"the model in {directory} cannot be loaded: {one_line(error)}") from error
     assert isinstance(pipeline, OutpaintPipeline)
     for part in pipeline.components.values():
         if isinstance(part, torch.nn.Module):
@@ -271,68 +280,21 @@ def load_pipeline(directory: str | Path, dtype: torch.dtype = torch.float32) -> 
     return pipeline
 
 
-def part_directories(directory: Path) -> list[Path]:
-    """The directories whose files make up the pipeline in ``directory``, an overlay's base included."""
-    names = ["vae", "text_encoder", "tokenizer", "image_encoder", "image_processor", "unet", "context", "scheduler"]
-    places = [directory, family_of(directory)] if (directory / OVERLAY_NAME).is_file() else [directory]
-    found = [next((place / name for place in places if (place / name).is_dir()), None) for name in names]
-    return [part for part in found if part is not None]
-
-
-def family_of(overlay: Path) -> Path:
-    """The model family that an overlay stands on.
-
-    Raises:
-        ValueError: the directory is no overlay, or names no family.
-    """
-    if not (overlay / OVERLAY_NAME).is_file():
-        raise ValueError(f"{overlay} holds no {OVERLAY_NAME}, so it stands on no model family")
-    named = json.loads((overlay / OVERLAY_NAME).read_text(encoding="utf-8"))
-    if not isinstance(named, dict) or not isinstance(named.get("base"), str):
-        raise ValueError(f'{overlay / OVERLAY_NAME} must name the model family, as in {{"base": ".."}}')
-    return (overlay / named["base"]).resolve()
-
-
 def _load_overlay(directory: Path, dtype: torch.dtype) -> OutpaintPipeline:
     base = family_of(directory)
     encoders = FrozenEncoders.from_pretrained(base, dtype=dtype)
     options = {"use_safetensors": True, "low_cpu_mem_usage": False, "local_files_only": True}
-    return OutpaintPipeline(
-        vae=encoders.vae,
-        text_encoder=encoders.text_encoder,
-        tokenizer=encoders.tokenizer,
-        image_encoder=encoders.image_encoder,
-        image_processor=encoders.image_processor,
+    return OutpaintPipeline.assemble(
+        encoders,
         unet=_cast(UNet2DConditionModel.from_pretrained(directory, subfolder="unet", **options), dtype),
         context=_cast(ContextEncoder.from_pretrained(directory, subfolder="context", **options), dtype),
-        scheduler=_load_scheduler(directory if (directory / "scheduler").is_dir() else base),
+        scheduler=load_stored_scheduler(directory if (directory / "scheduler").is_dir() else base),
     )
 
 
 def _cast(part: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
     """Cast weights; diffusers' own ``to`` warns about layers that none of our models has."""
     return torch.nn.Module.to(part, dtype=dtype)
-
-
-def _load_scheduler(directory: Path) -> Any:
-    """Load a scheduler as the class its configuration names."""
-    path = directory / "scheduler" / "scheduler_config.json"
-    name = json.loads(path.read_text(encoding="utf-8"))["_class_name"]
-    return scheduler_class(name).from_pretrained(directory, subfolder="scheduler")
-
-
-def scheduler_class(name: str) -> Any:
-    """The diffusers scheduler of that name.
-
-    Raises:
-        ValueError: diffusers has no such scheduler.
-    """
-    found = getattr(diffusers, name, None) if name.endswith("Scheduler") else None
-    if found is None or not hasattr(found, "set_timesteps"):
-        raise ValueError(
-            f"the scheduler must be a class of diffusers such as DPMSolverMultistepScheduler, got {name!r}"
-        )
-    return found
 
 
 def _check_parts_fit(unet: Any, context: Any, text_encoder: Any, image_encoder: Any) -> None:
@@ -387,8 +349,3 @@ def _known_side(encoders: FrozenEncoders, image: Tensor, mask: Tensor, feather_c
     latents = encoders.encode_mode(torch.cat([extend_visible(window[None], one) for window, one in pairs]))
     cells = torch.nn.functional.interpolate(mask, size=latents.shape[-2:], mode="nearest")
     return KnownSide(latents, keep_weights(cells, feather_cells))
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else text[:297] + "..."

@@ -1,7 +1,10 @@
 """The noise schedule of a model family, as a diffusers scheduler."""
 
+import json
 from pathlib import Path
+from typing import Any
 
+import diffusers
 from diffusers import DDIMScheduler
 
 from lit_outpaint.diffusion.targets import PredictionType
@@ -21,3 +24,24 @@ def load_scheduler(pretrained: str | Path, prediction_type: PredictionType | Non
     if prediction_type is not None:
         scheduler.register_to_config(prediction_type=prediction_type)
     return scheduler
+
+
+def load_stored_scheduler(directory: Path) -> Any:
+    """Load the scheduler in a model directory as the class that its configuration names."""
+    path = directory / "scheduler" / "scheduler_config.json"
+    name = json.loads(path.read_text(encoding="utf-8"))["_class_name"]
+    return scheduler_class(name).from_pretrained(directory, subfolder="scheduler")
+
+
+def scheduler_class(name: str) -> Any:
+    """The diffusers scheduler of that name.
+
+    Raises:
+        ValueError: diffusers has no such scheduler.
+    """
+    found = getattr(diffusers, name, None) if name.endswith("Scheduler") else None
+    if found is None or not hasattr(found, "set_timesteps"):
+        raise ValueError(
+            f"the scheduler must be a class of diffusers such as DPMSolverMultistepScheduler, got {name!r}"
+        )
+    return found

@@ -25,7 +25,7 @@ from lit_outpaint.models.context import ContextConfig
 from lit_outpaint.models.encoders import family_dims
 from lit_outpaint.models.probe import ScapesProbe
 from lit_outpaint.models.unet import INPAINT_CHANNELS
-from lit_outpaint.pipeline import OVERLAY_NAME
+from lit_outpaint.overlay import OVERLAY_NAME
 from lit_outpaint.testing import TOY_WINDOW_PX, build_toy_family, toy_tokenizer, toy_unet
 
 STEPS = 2

@@ -10,7 +10,9 @@ from diffusers.models.attention_processor import AttnProcessor2_0
 from torch import Tensor
 
 from lit_outpaint.canvas.geometry import outpaint_mask
-from lit_outpaint.pipeline import OutpaintPipeline, Uncond, load_pipeline, part_directories, scheduler_class
+from lit_outpaint.diffusion.schedule import scheduler_class
+from lit_outpaint.overlay import part_directories
+from lit_outpaint.pipeline import OutpaintPipeline, Uncond, load_pipeline
 from lit_outpaint.testing import TOY_WINDOW_PX, build_toy_family, build_toy_pipeline
 
 LOCAL = ("a lake", "a meadow with a red barn", "a desert")
