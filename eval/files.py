@@ -2,8 +2,16 @@
 
 import os
 from pathlib import Path
+from typing import Final
 
 from lit_outpaint.files import written_whole
+
+PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def pictures_in(directory: Path) -> list[Path]:
+    """The files of a directory that are pictures by their ending, by name."""
+    return sorted(path for path in directory.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
 
 
 def check_out(out: Path) -> None:

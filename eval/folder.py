@@ -13,9 +13,8 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from eval.files import PICTURE_SUFFIXES, pictures_in
 from lit_outpaint.canvas.compositing import to_pixel_values
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +57,9 @@ def read_folder(directory: Path, flag: str) -> PictureFolder:
     """
     if not directory.is_dir():
         raise ValueError(f"{flag} must be a folder of pictures, found no folder {directory}")
-    paths = sorted(path for path in directory.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = pictures_in(directory)
     if not paths:
-        raise ValueError(f"{flag} must hold pictures ({', '.join(SUFFIXES)}), found none in {directory}")
+        raise ValueError(f"{flag} must hold pictures ({', '.join(PICTURE_SUFFIXES)}), found none in {directory}")
     sizes: dict[tuple[int, int], Path] = {}
     seen: dict[str, Path] = {}
     for path in paths:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from eval.files import pictures_in
 from eval.study.design import Pixels
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 RUN_PICTURES, RUN_CAPTIONS = "pictures", "captions.jsonl"
 """What ``eval run`` leaves in its directory."""
 
@@ -26,7 +26,7 @@ def pictures_of(run: Path) -> dict[str, Path]:
         ValueError: there are none, or two have one name.
     """
     folder = run / RUN_PICTURES if (run / RUN_PICTURES).is_dir() else run
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES) if folder.is_dir() else []
+    paths = pictures_in(folder) if folder.is_dir() else []
     if not paths:
         raise ValueError(f"--runs must be output directories of eval run or folders of pictures, found none in {run}")
     named = {path.stem: path for path in paths}
