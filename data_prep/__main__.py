@@ -216,7 +216,8 @@ def _normalised(words: Sequence[str]) -> list[str]:
 
 
 def _bracketed(flag: str, value: str) -> str:
-    return f"[{value}]" if flag in ("--ratios", "--directions") and not value.startswith("[") else value
+    lists = ("--ratios", "--directions", "--panorama_directions")
+    return f"[{value}]" if flag in lists and not value.startswith("[") else value
 
 
 if __name__ == "__main__":

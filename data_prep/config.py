@@ -23,7 +23,9 @@ class ScapesConfig:
     val_windows: int = 256
     """Held-out windows with features, for the validation loss."""
     panoramas: int = 64
-    """Held-out panoramas of the evaluation set."""
+    """Held-out panoramas of the evaluation set, towards each of their directions."""
+    panorama_directions: tuple[str, ...] = ("right",)
+    """Sides that panoramas grow to, from a window on the surface."""
     eval_windows: int = 256
     """Held-out single windows of the evaluation set."""
     eval_steps: int = 8
@@ -39,6 +41,10 @@ class ScapesConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "windows", "samples_per_shard", "eval_steps")
         at_least(self, 0, "val_windows", "panoramas", "eval_windows", "seed")
+        if not self.panorama_directions or not set(self.panorama_directions) <= set(DIRECTIONS):
+            raise ValueError(
+                f"panorama_directions must be of {', '.join(DIRECTIONS)}, got {list(self.panorama_directions)}"
+            )
         if not 0 <= self.surface_share <= 1:
             raise ValueError(f"surface_share must lie in [0, 1], got {self.surface_share}")
 

@@ -7,7 +7,7 @@ was ever trained on. A training record holds the window and its own captions onl
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 from PIL import Image
@@ -20,6 +20,7 @@ from data_prep.scapes.windows import SURFACE_SHARE, Place, random_place
 from data_prep.scapes.world import WINDOW, Facts, World
 from data_prep.tars import TarWriter
 from data_prep.work import shard_plan
+from lit_outpaint.canvas.geometry import Box, Direction, new_box
 from lit_outpaint.data.evalset import (
     PANORAMAS_NAME,
     WINDOWS_NAME,
@@ -31,6 +32,7 @@ from lit_outpaint.data.evalset import (
     write_rows,
 )
 from lit_outpaint.data.schema import IMAGE_SUFFIX, RECORD_SUFFIX, SPLITS
+from lit_outpaint.rollout import Geometry
 
 LICENCE: Final = "CC0-1.0"
 """Of the pictures: they are computed."""
@@ -50,6 +52,8 @@ class Job:
     number: int
     seed: int
     steps: int = 0
+    direction: Direction = "right"
+    """The side that a panorama grows to."""
     surface_share: float = SURFACE_SHARE
 
 
@@ -87,7 +91,11 @@ class ScapesSource:
         """Write held-out windows and panoramas with their ground truth."""
         config = self.config
         windows = [Job("eval", number, config.seed) for number in range(config.eval_windows)]
-        panoramas = [Job("panorama", number, config.seed, config.eval_steps) for number in range(config.panoramas)]
+        panoramas = [
+            Job("panorama", number, config.seed, config.eval_steps, cast(Direction, direction))
+            for direction in dict.fromkeys(config.panorama_directions)
+            for number in range(config.panoramas)
+        ]
         window_rows: list[EvalWindow] = []
         panorama_rows: list[EvalPanorama] = []
         for png, window in progress(map(_eval_window, windows), len(windows), "evaluation windows"):
@@ -124,7 +132,8 @@ def place_of(job: Job) -> Place:
 
 
 def _key(job: Job) -> str:
-    return f"{job.kind}_{job.number:07d}"
+    side = "" if job.direction == "right" else f"{job.direction}_"
+    return f"{job.kind}_{side}{job.number:07d}"
 
 
 def _window(job: Job) -> tuple[str, bytes, RawRecord]:
@@ -156,27 +165,33 @@ def _eval_window(job: Job) -> tuple[bytes, EvalWindow]:
 
 def _panorama(job: Job) -> tuple[bytes, EvalPanorama]:
     place = place_of(job)
-    world, x = World(place.world), place.x
-    width = WINDOW + STRIDE * job.steps
+    world, geometry = World(place.world), Geometry(job.direction, WINDOW, STRIDE)
+
+    def facts(box: Box) -> Facts:
+        return world.facts(place.x + box.x0, place.y + box.y0, box.width, box.height)
+
+    whole = start = Box(0, 0, WINDOW, WINDOW)
+    strip = new_box(job.direction, STRIDE, WINDOW)
     steps = []
-    for step in range(1, job.steps + 1):
-        facts = world.facts(x + step * STRIDE)
-        strip = world.facts(x + step * STRIDE + WINDOW - STRIDE, 0, STRIDE, WINDOW)
+    for step in range(job.steps):
+        window = geometry.window_box(step)
+        whole = whole.union(window)
+        seen, added = facts(window), facts(strip.shift(window.x0, window.y0))
         steps.append(
-            EvalStep(local_caption=local_caption(facts), facts=window_facts(facts), strip_facts=window_facts(strip))
+            EvalStep(local_caption=local_caption(seen), facts=window_facts(seen), strip_facts=window_facts(added))
         )
     row = EvalPanorama(
         key=_key(job),
         image=f"{_key(job)}.png",
         window_px=WINDOW,
         stride_px=STRIDE,
-        direction="right",
-        global_caption=global_caption(world.facts(x, 0, width, WINDOW)),
-        first_caption=local_caption(world.facts(x)),
-        first_facts=window_facts(world.facts(x)),
+        direction=job.direction,
+        global_caption=global_caption(facts(whole)),
+        first_caption=local_caption(facts(start)),
+        first_facts=window_facts(facts(start)),
         steps=steps,
     )
-    return _png(world.render(x, 0, width, WINDOW)), row
+    return _png(world.render(place.x + whole.x0, place.y + whole.y0, whole.width, whole.height)), row
 
 
 def _text_seed(place: Place) -> int:

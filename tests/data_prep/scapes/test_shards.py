@@ -113,6 +113,34 @@ def test_a_panorama_is_the_world_step_by_step(evalset: Path) -> None:
             assert truth.strip_facts == window_facts(world.facts(x + 64 * step + 64, 0, 64, 128))
 
 
+@pytest.mark.parametrize(("direction", "across", "down"), [("left", -64, 0), ("up", 0, -64), ("down", 0, 64)])
+def test_panoramas_grow_to_every_side_from_the_same_windows(
+    direction: str, across: int, down: int, tmp_path: Path
+) -> None:
+    config = ScapesConfig(panoramas=1, eval_windows=0, eval_steps=3, seed=4, panorama_directions=("right", direction))
+    ScapesSource(config).write_evalset(tmp_path)
+    right, row = sorted(read_panoramas(tmp_path), key=lambda row: row.direction != "right")
+    assert (row.key, row.direction) == (f"panorama_{direction}_0000000", direction)
+    assert (row.first_caption, row.first_facts) == (right.first_caption, right.first_facts)
+    place = place_of(Job("panorama", 0, 4))
+    world = World(place.world)
+    with Image.open(tmp_path / row.image) as image:
+        pixels = np.asarray(image)
+    left, top = place.x + min(3 * across, 0), min(3 * down, 0)
+    assert np.array_equal(pixels, world.render(left, top, 128 + abs(3 * across), 128 + abs(3 * down)))
+    for step, truth in enumerate(row.steps, 1):
+        x, y = place.x + step * across, step * down
+        assert truth.facts == window_facts(world.facts(x, y))
+        assert truth.local_caption == local_caption(world.facts(x, y))
+    ends = row.steps[-1].facts
+    assert (ends.time is None, bool(ends.biomes)) == {"left": (False, True), "up": (False, False)}.get(
+        direction, (True, False)
+    )
+    strip = {"left": (0, 0, 64, 128), "up": (0, 0, 128, 64), "down": (0, 64, 128, 64)}[direction]
+    seen = world.facts(place.x + 3 * across + strip[0], 3 * down + strip[1], *strip[2:])
+    assert row.steps[-1].strip_facts == window_facts(seen)
+
+
 def test_held_out_windows_show_the_surface_and_carry_their_facts(evalset: Path) -> None:
     rows = read_windows(evalset)
     assert len(rows) == 3
