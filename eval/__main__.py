@@ -1,14 +1,11 @@
 """Entry point of ``python -m eval``."""
 
-import logging
 import sys
 from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    # It complains about an absent GPU library on every import.
-    logging.getLogger("bitsandbytes").setLevel(logging.CRITICAL)
     from eval.cli import main as run_verb
 
     return run_verb(argv)

@@ -48,8 +48,6 @@ class ComparedRun(NamedTuple):
     figures: Mapping[str, Mapping[str, Any]]
     rows: Mapping[str, Mapping[str, Any]]
     """Per-panorama scores by key."""
-    last_step_only: frozenset[str]
-    """Figures that count the last step alone."""
 
 
 class Difference(NamedTuple):
@@ -118,14 +116,13 @@ def read_run(directory: Path, name: str) -> ComparedRun:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         rows = {row["key"]: row for row in content["per_panorama"]}
-        complete = bool(rows) and all("inputs" in row for row in rows.values())
+        complete = bool(rows) and all("inputs" in row and "ratios" in row for row in rows.values())
         settings, figures = _flat(content["settings"]), content["figures"]
-        last_step_only = frozenset(content["last_step_only"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} must have scores per panorama and settings ({error!r}); do that run again") from error
     if not complete:
         raise ValueError(f"{file} must have scores and inputs of every panorama; do that run again")
-    return ComparedRun(name, settings, figures, rows, last_step_only)
+    return ComparedRun(name, settings, figures, rows)
 
 
 def check_same(runs: Sequence[ComparedRun]) -> None:
@@ -177,16 +174,12 @@ def row_of(key: str, runs: Sequence[ComparedRun]) -> Row:
 
 
 def _sums(key: str, run: ComparedRun, panoramas: Sequence[str]) -> Sums | None:
-    """Of a figure that is kept per panorama; None of others."""
-    rows = [run.rows[panorama] for panorama in panoramas]
-    if key in rows[0]:
-        values = np.array([row[key] for row in rows], dtype=np.float64)
-        return values.sum(axis=1), np.full(len(values), float(values.shape[1]))
-    if key not in rows[0].get("judged", {}):
+    """Of a figure that is kept per panorama; None of others. A panorama without it has nothing to count."""
+    ratios = [run.rows[panorama]["ratios"].get(key) for panorama in panoramas]
+    if not any(ratios):
         return None
-    steps = slice(-1, None) if key in run.last_step_only else slice(None)
-    hits, asked = (np.array([row["judged"][key][part] for row in rows], np.float64) for part in ("hits", "asked"))
-    return hits[:, steps].sum(axis=1), asked[:, steps].sum(axis=1)
+    table = np.array([ratio or (0.0, 0.0) for ratio in ratios], dtype=np.float64)
+    return table[:, 0], table[:, 1]
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -22,7 +22,7 @@ from eval.files import check_out
 from eval.functional.bootstrap import Estimate, ratio_estimate
 from eval.functional.clip_sim import retrieval_top1
 from eval.functional.psnr import psnr
-from eval.judge import JudgeConfig, Reading
+from eval.judge import JudgeConfig, Reading, load_judge
 from eval.outputs import provenance, write_outputs
 from eval.report.page import Page
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
@@ -71,7 +71,7 @@ def family(config: FamilyConfig, yaml: str = "") -> Page:
         FileNotFoundError: a part of the family, or the data, is not there.
     """
     rows, pictures = sources.load_windows(config.data, config.windows)
-    judge, clip = sources.load_judge(config.models, config.judge), sources.load_clip(config.models)
+    judge, clip = load_judge(config.models, config.judge), sources.load_clip(config.models)
     pipeline = sources.load_base_pipeline(config.models)
     check_out(config.out)
     started = time.monotonic()

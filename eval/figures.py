@@ -40,9 +40,18 @@ class Figure:
     target: Target | None = None
     """What it has to reach; None when it is only reported."""
     curve: tuple[float | None, ...] = ()
-    """Value at step 1, 2, ...; None where nothing was asked at that step."""
+    """Value at each of the steps of the curve; None where nothing was asked at that step."""
     real_curve: tuple[float | None, ...] = ()
-    """The same on real pictures."""
+    """The same on real pictures; empty where there is none."""
+    curve_steps: tuple[int, ...] = ()
+    """Steps of the curve; 1, 2, ... when empty."""
+    reason: str = ""
+    """Why there is no value."""
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Steps of the curve."""
+        return self.curve_steps or tuple(range(1, len(self.curve) + 1))
 
     @property
     def met(self) -> bool | None:
@@ -57,13 +66,15 @@ class Figure:
             return f"{100 * value:.1f} %"
         if self.unit == "count":
             return f"{value:.0f}"
-        return f"{value:.2f} dB" if self.unit == "dB" else f"{value:.3f}"
+        return f"{value:.2f} dB" if self.unit == "dB" else _plain(value)
 
     def format_interval(self, estimate: Estimate) -> str:
-        """The interval of an estimate, without the unit."""
-        if self.unit == "count":
+        """The interval of an estimate, without the unit; a dash where it has none."""
+        if self.unit == "count" or math.isnan(estimate.low):
             return "-"
-        scale, digits = (100, 1) if self.unit == "percent" else (1, 2 if self.unit == "dB" else 3)
+        if self.unit == "plain":
+            return f"{_plain(estimate.low)} .. {_plain(estimate.high)}"
+        scale, digits = (100, 1) if self.unit == "percent" else (1, 2)
         return f"{scale * estimate.low:.{digits}f} .. {scale * estimate.high:.{digits}f}"
 
     def cells(self) -> tuple[str, ...]:
@@ -72,7 +83,7 @@ class Figure:
         met = {None: "-", True: "yes", False: "MISSED"}[self.met]
         real = "-" if self.real is None else self.format(self.real.value)
         if self.estimate is None:
-            return self.title, "nothing to score", "-", real, target, met, "0 / 0"
+            return self.title, "not computed", "-", real, target, met, "0 / 0"
         count = f"{self.estimate.num_units} / {self.estimate.num_items}"
         value, interval = self.format(self.estimate.value), self.format_interval(self.estimate)
         return self.title, value, interval, real, target, met, count
@@ -84,12 +95,14 @@ class Figure:
             "definition": self.definition,
             "unit": self.unit,
             "value": None,
+            **({} if not self.reason else {"not_computed": self.reason}),
             **({} if self.estimate is None else _estimate_json(self.estimate)),
             "real": None if self.real is None else _estimate_json(self.real),
             "target": None if self.target is None else {"relation": self.target.relation, "value": self.target.value},
             "met": self.met,
             "curve": list(self.curve),
             "real_curve": list(self.real_curve),
+            "curve_steps": list(self.steps),
         }
 
 
@@ -98,21 +111,61 @@ HEADERS = ("figure", "value", "95 % interval", "real", "target", "met", "n (unit
 
 def markdown_table(figures: Sequence[Figure]) -> str:
     """The table as Markdown, without a trailing newline."""
-    rows = [HEADERS, tuple("---" for _ in HEADERS), *(figure.cells() for figure in figures)]
+    return markdown_rows([HEADERS, *(figure.cells() for figure in figures)])
+
+
+def markdown_rows(rows: Sequence[Sequence[str]]) -> str:
+    """Headers and rows as Markdown, without a trailing newline; nothing of nothing."""
+    if not rows:
+        return ""
+    rows = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 
 def text_table(figures: Sequence[Figure]) -> str:
     """The table with aligned columns, for a terminal."""
-    rows = [HEADERS, *(figure.cells() for figure in figures)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADERS))]
+    return aligned([HEADERS, *(figure.cells() for figure in figures)])
+
+
+def curve_rows(figures: Iterable[Figure], steps: Sequence[int]) -> list[tuple[str, ...]]:
+    """Headers and a row for each curve: its values at some steps, those of real panoramas in brackets."""
+    rows = [("figure", *(f"step {step}" for step in steps))]
+    for figure in figures:
+        drawn, real = (dict(zip(figure.steps, line, strict=False)) for line in (figure.curve, figure.real_curve))
+        if drawn:
+            cells = [_told(figure, drawn.get(step), real.get(step)) for step in steps]
+            rows.append((figure.title.removesuffix(", slope per step"), *cells))
+    return rows if len(rows) > 1 else []
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Headers and rows with aligned columns; nothing of nothing."""
+    if not rows:
+        return ""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([lines[0], "-" * max(len(line) for line in lines), *lines[1:]])
 
 
+def not_computed_lines(figures: Iterable[Figure]) -> list[str]:
+    """One line for each figure without a value: why."""
+    blank = [figure for figure in figures if figure.estimate is None]
+    return [f"not computed: {figure.title}: {figure.reason or 'there is nothing to score'}" for figure in blank]
+
+
+def by_definition(figures: Iterable[Figure]) -> dict[str, list[str]]:
+    """Titles by definition: figures of one metric share theirs."""
+    found: dict[str, list[str]] = {}
+    for figure in figures:
+        found.setdefault(figure.definition, []).append(figure.title)
+    return found
+
+
 def definitions(figures: Iterable[Figure]) -> str:
-    """One Markdown list item per figure: its title and its definition."""
-    return "\n".join(f"- **{figure.title}**: {figure.definition}" for figure in figures)
+    """One Markdown list item per definition, with the titles of its figures."""
+    return "\n".join(
+        f"- **{'; '.join(titles)}**: {definition}" for definition, titles in by_definition(figures).items()
+    )
 
 
 def missed_line(figures: Iterable[Figure]) -> str:
@@ -125,6 +178,16 @@ def missed_line(figures: Iterable[Figure]) -> str:
     parts = [f"{len(missed)} of {len(asked)} targets are missed: {'; '.join(missed)}"] if missed else []
     parts += [f"{len(blank)} of {len(asked)} could not be scored: {'; '.join(blank)}"] if blank else []
     return "; ".join(parts)
+
+
+def _told(figure: Figure, drawn: float | None, real: float | None) -> str:
+    cell = "-" if drawn is None else figure.format(drawn)
+    return cell if real is None else f"{cell} ({figure.format(real)})"
+
+
+def _plain(value: float) -> str:
+    """Three digits behind the point, or two that count where these would be lost."""
+    return f"{value:.3f}" if value == 0 or abs(value) >= 0.1 else f"{value:.2g}"
 
 
 def _estimate_json(estimate: Estimate) -> dict[str, Any]:

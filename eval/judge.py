@@ -14,7 +14,9 @@ Definitions (all shares are of label-map pixels; a view is a whole window or the
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -106,6 +108,10 @@ class Judge:
         self._probe = probe
         self._batch_size = batch_size
 
+    def __deepcopy__(self, memo: Any) -> "Judge":
+        # Copies of a metric look through the same network.
+        return self
+
     @torch.inference_mode()
     def look(self, windows: NDArray[np.uint8]) -> "Looks":
         """Label maps and scene logits of windows ``(n, H, W, 3)``."""
@@ -122,6 +128,19 @@ class Judge:
     def read(self, maps: Sequence[LabelMaps]) -> list[Reading]:
         """Readings of label maps, whole windows or strips of them."""
         return [read_labels(item, self.names, self.config) for item in maps]
+
+
+@cache
+def load_judge(models: Path, config: JudgeConfig) -> Judge:
+    """The probe of a model family with the thresholds of a run.
+
+    Raises:
+        FileNotFoundError: the family has no probe.
+    """
+    directory = models / "probe"
+    if not (directory / "config.json").is_file():
+        raise FileNotFoundError(f"--models must hold a trained probe in probe/, found none in {models}")
+    return Judge(ScapesProbe.from_pretrained(directory).float().eval(), config)
 
 
 class Looks(NamedTuple):

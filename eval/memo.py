@@ -17,12 +17,13 @@ class LastBatches(Generic[_Result]):
 
     Args:
         function: of one tensor.
-        size: how many tensors are remembered: a batch of pictures and one of references.
+        max_bytes: more than the last two, a batch of pictures and one of references, are remembered as long as all of
+            them together take no more.
     """
 
-    def __init__(self, function: Callable[[Tensor], _Result], size: int = 2) -> None:
+    def __init__(self, function: Callable[[Tensor], _Result], max_bytes: int = 64 << 20) -> None:
         self._function = function
-        self._size = size
+        self._max_bytes = max_bytes
         self._known: OrderedDict[int, tuple[Tensor, int | None, _Result]] = OrderedDict()
 
     def __call__(self, batch: Tensor) -> _Result:
@@ -36,6 +37,6 @@ class LastBatches(Generic[_Result]):
             return known[2]
         result = self._function(batch)
         self._known[id(batch)] = (batch, version, result)
-        while len(self._known) > self._size:
+        while len(self._known) > 2 and sum(tensor.nbytes for tensor, _, _ in self._known.values()) > self._max_bytes:
             self._known.popitem(last=False)
         return result

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -61,6 +61,10 @@ class Lpips:
         self._weights = [head.model[-1].weight.flatten() for head in network.lins]
         self.name = f"lpips-{net}"
 
+    def __deepcopy__(self, memo: Any) -> Self:
+        # Copies of a metric look through the same network.
+        return self
+
     @torch.no_grad()
     def distance(self, one: Float[Tensor, "n 3 hh ww"], other: Float[Tensor, "n 3 hh ww"]) -> Float[Tensor, " n"]:
         """See ``PerceptualDistance``."""
@@ -80,6 +84,10 @@ class ModuleLpips:
     def __init__(self, module: nn.Module, name: str) -> None:
         self._module = module.eval()
         self.name = f"lpips_uniform-{name}"
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        # Copies of a metric look through the same network.
+        return self
 
     @torch.no_grad()
     def distance(self, one: Float[Tensor, "n 3 hh ww"], other: Float[Tensor, "n 3 hh ww"]) -> Float[Tensor, " n"]:

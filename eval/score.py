@@ -1,7 +1,6 @@
 """``python -m eval score``: score pictures made by anybody, from a folder, with captions and real pictures beside."""
 
 import json
-import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,28 +9,17 @@ from typing import Any, Literal
 
 from eval.cutting import Cutter
 from eval.extractors import find_extractor
-from eval.files import check_out
+from eval.files import check_out, write_text
 from eval.folder import Captions, PictureFolder, read_captions, read_folder
-from eval.metrics import (
-    FID,
-    KID,
-    BlockFID,
-    ClipSim,
-    Curve,
-    Drift,
-    InceptionScore,
-    IntraLpips,
-    MeanClipScore,
-    PrecisionRecall,
-    Seam,
-)
+from eval.metric_sets import CaptionsGiven, Networks, Sizes, panorama_metrics, set_metrics
+from eval.metrics import ClipSim, MeanClipScore
 from eval.metrics.base import TwoSetMetric
 from eval.outputs import METRICS_VERSION, provenance
 from eval.perceptual import Lpips, PerceptualDistance, ScapesLpips
 from eval.reference_cache import ReferenceCache, default_directory
 from lit_outpaint.canvas.geometry import Direction
-from lit_outpaint.metric_feed import Compared
-from lit_outpaint.protocols import ImageMetric, NotComputable
+from lit_outpaint.metric_feed import Compared, computed
+from lit_outpaint.protocols import ImageMetric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,49 +128,23 @@ def default_metrics(
         FileNotFoundError: the weights of a network are not there.
     """
     extractor = find_extractor(config.extractor)
-    metrics: list[ImageMetric] = []
-    if extractor.num_classes is not None:
-        if config.splits > cutter.num_samples:
-            raise ValueError(
-                f"--splits must be at most {cutter.num_samples}, the number of pictures or windows; got {config.splits}"
-            )
-        metrics.append(InceptionScore(extractor, config.splits))
-    if reference is not None:
-        metrics += [
-            FID(extractor),
-            KID(extractor, config.kid_subsets, config.kid_subset_size, max_samples=config.max_samples),
-            PrecisionRecall(extractor, max_samples=config.max_samples),
-        ]
+    if extractor.num_classes is not None and config.splits > cutter.num_samples:
+        raise ValueError(
+            f"--splits must be at most {cutter.num_samples}, the number of pictures or windows; got {config.splits}"
+        )
+    sizes = Sizes(config.splits, config.kid_subsets, config.kid_subset_size, config.max_samples)
+    metrics = set_metrics(extractor, sizes, real=reference is not None)
     if captions is not None:
         metrics.append(ClipSim(config.clip, "window", "global"))
-    return metrics + (_panorama_metrics(config, cutter, captions, reference) if cutter.geometry is not None else [])
-
-
-def _panorama_metrics(
-    config: ScoreConfig, cutter: Cutter, captions: dict[str, Captions] | None, reference: PictureFolder | None
-) -> list[ImageMetric]:
-    assert config.window_px is not None
-    assert cutter.geometry is not None
-    window_px, geometry = config.window_px, cutter.geometry
-    distance: PerceptualDistance = ScapesLpips() if config.lpips == "scapes" else Lpips(config.lpips)
-    clip = None if captions is None else config.clip
-    metrics: list[ImageMetric] = [Seam(config.direction, geometry.stride_px)] if geometry.stride_px < window_px else []
-    blocks = cutter.num_steps * geometry.stride_px // window_px
-    if blocks:
-        metrics.append(IntraLpips(distance, window_px))
-        if reference is not None:
-            metrics.append(BlockFID(blocks, window_px, config.direction, config.extractor))
-    steps = [step for step in config.steps if step <= cutter.num_steps]
-    if len(steps) > 1:
-        metrics.append(Drift(window_px, geometry.stride_px, config.direction, steps, clip))
+    if cutter.geometry is None:
+        return metrics
+    given: CaptionsGiven = "none"
     if captions is not None:
-        local = all(row.local for row in captions.values())
-        metrics += [ClipSim(config.clip, "panorama", "global"), MeanClipScore(config.clip, window_px)]
-        if local:
-            metrics += [ClipSim(config.clip, "window", "local"), ClipSim(config.clip, "strip", "local")]
-        curve = ClipSim(config.clip, "window", "local" if local else "global")
-        metrics += [Curve(curve, steps)] if len(steps) > 1 else []
-    return metrics
+        given = "local" if all(row.local for row in captions.values()) else "global"
+    distance: PerceptualDistance = ScapesLpips() if config.lpips == "scapes" else Lpips(config.lpips)
+    networks = Networks(extractor, config.clip, distance)
+    real = reference is not None
+    return metrics + panorama_metrics(networks, cutter.geometry, cutter.num_steps, config.steps, given, real=real)
 
 
 def _feed(
@@ -258,22 +220,13 @@ def _batches(paths: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
 
 def _scores(metric: ImageMetric, cutter: Cutter) -> list[Score]:
     definition = getattr(metric, "definition", "")
-    try:
-        values = metric.compute()
-    except NotComputable as error:
-        return [
-            Score(name=cutter.name(_plain_name(metric), metric), value=None, definition=definition, reason=str(error))
-        ]
+    values, missing = computed(metric)
+    told: dict[str, tuple[float | None, str]] = {name: (value, "") for name, value in values.items()}
+    told |= {name: (None, reason) for name, reason in missing.items()}
     return [
-        Score(name=cutter.name(name, metric), value=value, definition=definition)
-        if math.isfinite(value)
-        else Score(name=cutter.name(name, metric), value=None, definition=definition, reason="the value is not finite")
-        for name, value in values.items()
+        Score(name=cutter.name(name, metric), value=value, definition=definition, reason=reason)
+        for name, (value, reason) in told.items()
     ]
-
-
-def _plain_name(metric: ImageMetric) -> str:
-    return type(metric).__name__.lower()
 
 
 def _write(out: Path, scores: Sequence[Score], made: dict[str, str], count: int) -> None:
@@ -286,13 +239,8 @@ def _write(out: Path, scores: Sequence[Score], made: dict[str, str], count: int)
     lines = ["| metric | value |", "| --- | --- |", *(f"| {row.name} | {_shown(row)} |" for row in scores)]
     definitions = dict.fromkeys(row.definition for row in scores if row.definition)
     lines += ["", *(f"- {definition}" for definition in definitions)]
-    for name, text in (
-        ("metrics.json", json.dumps(content, indent=2, allow_nan=False) + "\n"),
-        ("metrics.md", "\n".join(lines) + "\n"),
-    ):
-        partial = out / f".{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(out / name)
+    write_text(out / "metrics.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_text(out / "metrics.md", "\n".join(lines) + "\n")
 
 
 def _shown(row: Score) -> str:

@@ -8,27 +8,13 @@ import numpy as np
 import torch
 
 from eval.clip import EvaluationClip
-from eval.judge import Judge, JudgeConfig
 from lit_outpaint.data.evalset import EvalWindow, evalset_dir, read_windows
 from lit_outpaint.export import load_checkpoint_pipeline
 from lit_outpaint.heldout import load_picture
-from lit_outpaint.models.probe import ScapesProbe
 from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
 from lit_outpaint.rollout import Pixels
 
-PROBE, EVAL_CLIP = "probe", "eval_clip"
-
-
-def load_judge(models: Path, config: JudgeConfig) -> Judge:
-    """The probe of a model family with the thresholds of a run.
-
-    Raises:
-        FileNotFoundError: the family has no probe.
-    """
-    directory = models / PROBE
-    if not (directory / "config.json").is_file():
-        raise FileNotFoundError(f"--models must hold a trained probe in {PROBE}/, found none in {models}")
-    return Judge(ScapesProbe.from_pretrained(directory).float().eval(), config)
+EVAL_CLIP = "eval_clip"
 
 
 def load_clip(models: Path) -> EvaluationClip:

@@ -54,7 +54,7 @@ def load_picture(path: Path) -> Pixels:
     """
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+            return np.array(image.convert("RGB"))
     except FileNotFoundError as error:
         raise ValueError(f"the evaluation set names {path}, which is missing; write the set anew") from error
     except (UnidentifiedImageError, OSError) as error:

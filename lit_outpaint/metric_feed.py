@@ -1,13 +1,16 @@
-"""What metrics look at, cut from panoramas: windows, strips, or the whole."""
+"""What metrics look at, cut from panoramas: windows, strips, or the whole; and what they say, by name."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lit_outpaint.protocols import CaptionOf, ImageMetric, SampleId, View
-from lit_outpaint.rollout import Geometry
+from lit_outpaint.canvas.compositing import to_pixel_values
+from lit_outpaint.data.evalset import EvalPanorama
+from lit_outpaint.protocols import CaptionOf, ImageMetric, NotComputable, SampleId, View
+from lit_outpaint.rollout import Geometry, Pixels
 
 
 class Compared(NamedTuple):
@@ -21,6 +24,13 @@ class Compared(NamedTuple):
     global_caption: str
     local_captions: tuple[str, ...]
     """Of the start window and of each step."""
+
+
+def compared(truth: EvalPanorama, generated: Pixels, real: Pixels, device: torch.device | str = "cpu") -> Compared:
+    """A drawn panorama beside the held-out one that it was drawn from."""
+    drawn, reference = (to_pixel_values(picture[None])[0].to(device) for picture in (generated, real))
+    local = (truth.first_caption, *(step.local_caption for step in truth.steps))
+    return Compared(truth.key, drawn, reference, truth.global_caption, local)
 
 
 class _Batch(NamedTuple):
@@ -43,14 +53,20 @@ class PanoramaBatch:
         self._panoramas, self._geometry, self._num_steps = list(panoramas), geometry, num_steps
         self._cut: dict[tuple[View, int], _Batch] = {}
 
-    def feed(self, metric: ImageMetric) -> None:
-        """Hand a metric what it wants to see."""
+    def feed(self, metric: ImageMetric, *, real_alone: bool = False) -> None:
+        """Hand a metric what it wants to see.
+
+        Args:
+            metric: any.
+            real_alone: hand in the real pictures in the place of the drawn ones, too.
+        """
         wanted = metric.view, 0 if metric.view == "panorama" else metric.from_step
         if wanted not in self._cut:
             self._cut[wanted] = self._batch(*wanted)
         batch = self._cut[wanted]
         caption: CaptionOf = "global" if metric.view == "panorama" else metric.caption
-        metric.update(batch.generated, batch.reference, batch.captions[caption], batch.samples)
+        generated = batch.reference if real_alone else batch.generated
+        metric.update(generated, batch.reference, batch.captions[caption], batch.samples)
 
     def _batch(self, view: View, from_step: int) -> _Batch:
         steps = [0] if view == "panorama" else range(from_step, self._num_steps + 1)
@@ -89,3 +105,22 @@ def named_by_geometry(name: str, view: View, geometry: Geometry) -> str:
     if view == "panorama":
         return name
     return f"{name}.window{geometry.window_px}-stride{geometry.stride_px}-{geometry.direction}"
+
+
+class Computed(NamedTuple):
+    """What a metric says."""
+
+    values: dict[str, float]
+    """Finite, by name."""
+    missing: dict[str, str]
+    """Why there is no value, by name, or by what the metric is called where nothing can be computed."""
+
+
+def computed(metric: ImageMetric) -> Computed:
+    """The scores of a metric; what cannot be computed, or is not finite, is told with its reason."""
+    try:
+        scores = metric.compute()
+    except NotComputable as error:
+        return Computed({}, {getattr(metric, "label", type(metric).__name__.lower()): str(error)})
+    finite = {name: value for name, value in scores.items() if math.isfinite(value)}
+    return Computed(finite, {name: "the value is not finite" for name in scores.keys() - finite.keys()})

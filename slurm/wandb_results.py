@@ -31,12 +31,16 @@ def log_evaluation(run_dir: Path) -> bool:
     run = logger.experiment
     figures: dict[str, Any] = json.loads(metrics.read_text(encoding="utf-8"))["figures"]
     values = {f"eval/{key}": figure["value"] for key, figure in figures.items() if figure.get("value") is not None}
-    curves = {f"eval_by_step/{key}": figure["curve"] for key, figure in figures.items() if figure.get("curve")}
+    curves = {
+        f"eval_by_step/{key}": dict(zip(figure["curve_steps"], figure["curve"], strict=True))
+        for key, figure in figures.items()
+        if figure.get("curve") and "curve_steps" in figure
+    }
     run.define_metric("eval_step")
     run.define_metric("eval_by_step/*", step_metric="eval_step")
-    for step in range(max(map(len, curves.values()), default=0)):
-        row = {key: curve[step] for key, curve in curves.items() if step < len(curve) and curve[step] is not None}
-        run.log({"eval_step": step + 1, **row})
+    for step in sorted({step for curve in curves.values() for step in curve}):
+        row = {key: curve[step] for key, curve in curves.items() if curve.get(step) is not None}
+        run.log({"eval_step": step, **row})
     report = run_dir / "eval" / "report.html"
     pages = {"eval/report": wandb.Html(report.read_text(encoding="utf-8"))} if report.is_file() else {}
     run.log({**values, **pages})

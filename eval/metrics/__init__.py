@@ -3,6 +3,7 @@
 from eval.metrics.clip_sim import ClipSim, MeanClipScore
 from eval.metrics.curve import Curve
 from eval.metrics.drift import Drift
+from eval.metrics.faithfulness import Faithfulness
 from eval.metrics.fid import FID
 from eval.metrics.inception_score import InceptionScore
 from eval.metrics.intra_lpips import IntraLpips
@@ -18,6 +19,7 @@ __all__ = [
     "ClipSim",
     "Curve",
     "Drift",
+    "Faithfulness",
     "InceptionScore",
     "IntraLpips",
     "MeanClipScore",

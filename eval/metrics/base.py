@@ -5,13 +5,14 @@ A metric only accumulates; the mathematics is in ``eval.functional``.
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from eval.figures import Target, Unit
 from lit_outpaint.protocols import CaptionOf, NotComputable, SampleId, View
 
 SIDES = ("generated", "reference")
@@ -22,6 +23,22 @@ def metric_name(*parts: object) -> str:
     return ".".join(str(part) for part in parts)
 
 
+class Described(NamedTuple):
+    """How one score of a metric stands in a report."""
+
+    title: str
+    unit: Unit
+    definition: str
+    target: Target | None
+
+
+class Ratio(NamedTuple):
+    """A score as a sum over another: hits out of questions, or the sum of a score over its pictures."""
+
+    total: float
+    num: float
+
+
 class NamedMetric(Metric):
     """A torchmetrics metric that is an ``ImageMetric``."""
 
@@ -30,11 +47,23 @@ class NamedMetric(Metric):
     view: View = "window"
     caption: CaptionOf = "local"
     from_step = 1
+    key_parts = 1
+    """How many leading parts of its names tell its scores apart, for short keys."""
+    side_by_side = False
+    """Whether it scores the real pictures too, under names with ``real-``."""
 
     @property
     @abstractmethod
     def definition(self) -> str:
         """How the numbers are computed, in a sentence or two."""
+
+    def describe(self, name: str) -> Described:
+        """How a score stands in a report: under its name, which says its definition."""
+        return Described(name, "plain", self.definition, None)
+
+    def absent(self) -> dict[str, str]:
+        """Scores that there is nothing to compute from although others are there, with the reason."""
+        return {}
 
     def _wrap_compute(self, compute: Callable[..., Any]) -> Callable[..., Any]:
         wrapped = super()._wrap_compute(compute)
@@ -52,6 +81,14 @@ class NamedMetric(Metric):
                 raise
 
         return computed
+
+
+class RatioMetric(NamedMetric):
+    """A metric whose scores are sums over sums, so that whole panoramas can be redrawn for intervals, and paired."""
+
+    @abstractmethod
+    def ratios(self) -> Mapping[str, Ratio]:
+        """What makes up each score of ``compute``, by its name; those of nothing are left out."""
 
 
 class TwoSetMetric(NamedMetric):

@@ -10,13 +10,13 @@ from eval.clip import EvaluationClip, find_clip
 from eval.functional.clip_sim import clip_sim
 from eval.functional.crops import Place, crop_grid, cut
 from eval.functional.sampling import key_hash
-from eval.metrics.base import NamedMetric, metric_name
+from eval.metrics.base import Described, Ratio, RatioMetric, metric_name
 from lit_outpaint.protocols import CaptionOf, NotComputable, SampleId, View
 
 DEFAULT_CLIP = "models/scapes/eval_clip"
 
 
-class ClipSim(NamedMetric):
+class ClipSim(RatioMetric):
     """CLIP-SIM: mean cosine of each picture and its caption, generated and real side by side.
 
     Which picture and which caption is part of the name: ``window`` and ``local``, ``window`` and ``global``, ``strip``
@@ -29,6 +29,8 @@ class ClipSim(NamedMetric):
         caption: which captions.
     """
 
+    key_parts = 2
+    side_by_side = True
     total: Tensor
     real_total: Tensor
     counts: Tensor
@@ -59,16 +61,28 @@ class ClipSim(NamedMetric):
             self.real_total += clip_sim(self.clip.encode_pixel_values(reference).cpu(), texts).double().sum().item()
         self.counts += torch.tensor([len(generated), len(reference), long], device=self.device)
 
+    def ratios(self) -> dict[str, Ratio]:
+        """See ``RatioMetric``."""
+        drawn, real, _ = self.counts.tolist()
+        parts = (f"{self.view}-{self.caption}", self.clip.name)
+        scores = {metric_name("clip_sim", *parts, f"n{drawn}"): Ratio(float(self.total), drawn)} if drawn else {}
+        if real:
+            scores[metric_name("clip_sim", *parts, f"real-n{real}")] = Ratio(float(self.real_total), real)
+        return scores
+
     def compute(self) -> dict[str, float]:
         """See ``ImageMetric``."""
-        drawn, real, long = self.counts.tolist()
+        drawn, _, long = self.counts.tolist()
         if not drawn:
             raise NotComputable("CLIP-SIM cannot be computed: there are no pictures")
-        parts = (f"{self.view}-{self.caption}", self.clip.name)
-        scores = {metric_name("clip_sim", *parts, f"n{drawn}"): float(self.total) / drawn}
-        if real:
-            scores[metric_name("clip_sim", *parts, f"real-n{real}")] = float(self.real_total) / real
-        return scores | {metric_name("num_captions_in_chunks", *parts): float(long)}
+        scores = {name: ratio.total / ratio.num for name, ratio in self.ratios().items()}
+        return scores | {
+            metric_name("num_captions_in_chunks", f"{self.view}-{self.caption}", self.clip.name): float(long)
+        }
+
+    def describe(self, name: str) -> Described:
+        """See ``NamedMetric``."""
+        return super().describe(name)._replace(unit="count" if name.startswith("num_") else "plain")
 
     @property
     def definition(self) -> str:
@@ -80,7 +94,7 @@ class ClipSim(NamedMetric):
         )
 
 
-class MeanClipScore(NamedMetric):
+class MeanClipScore(RatioMetric):
     """Mean CLIP score of square crops of panoramas to the global caption, as SyncDiffusion measures it.
 
     Source: the protocol of Lee et al. 2023 (arXiv:2306.05178), from their evaluation code: one random crop per
@@ -147,14 +161,19 @@ class MeanClipScore(NamedMetric):
             for index in range(self.num_crops)
         ]
 
+    def ratios(self) -> dict[str, Ratio]:
+        """See ``RatioMetric``."""
+        size = "square" if self.crop_px is None else str(self.crop_px)
+        how = f"{self.crops}{self.num_crops if self.crops == 'random' else ''}-{size}"
+        count = int(self.count)
+        name = metric_name("mean_clip", self.clip.name, how, f"n{count}")
+        return {name: Ratio(float(self.total), count)} if count else {}
+
     def compute(self) -> dict[str, float]:
         """See ``ImageMetric``."""
         if not self.count:
             raise NotComputable("the mean CLIP score cannot be computed: there are no panoramas")
-        size = "square" if self.crop_px is None else str(self.crop_px)
-        how = f"{self.crops}{self.num_crops if self.crops == 'random' else ''}-{size}"
-        name = metric_name("mean_clip", self.clip.name, how, f"n{int(self.count)}")
-        return {name: float(self.total) / int(self.count)}
+        return {name: ratio.total / ratio.num for name, ratio in self.ratios().items()}
 
     @property
     def definition(self) -> str:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from eval.functional.slope import line_interval
-from eval.metrics.base import metric_name
+from eval.memo import LastBatches
+from eval.metrics.base import Described, metric_name
 from lit_outpaint.protocols import CaptionOf, ImageMetric, NotComputable, SampleId, View
 
 DEFAULT_STEPS = (0, 1, 5, 10, 20)
@@ -33,8 +34,11 @@ class Curve:
             raise ValueError(f"steps must be different and not negative, got {list(steps)}")
         self.view: View = metric.view
         self.caption: CaptionOf = metric.caption
+        self.key_parts: int = getattr(metric, "key_parts", 1)
+        self.side_by_side: bool = getattr(metric, "side_by_side", False)
         # A start window was not added by a step, so that there is no strip of step 0.
         self.from_step = 0 if min(steps) == 0 and metric.view == "window" else 1
+        self.label = f"{type(metric).__name__.lower()}.curve"
         self._metrics = {step: deepcopy(metric) for step in sorted(steps)}
 
     def update(
@@ -44,8 +48,7 @@ class Curve:
         for step, metric in self._metrics.items():
             rows = [row for row, sample in enumerate(samples) if sample.step == step]
             if rows:
-                drawn = generated[rows] if len(generated) else generated
-                real = reference[rows] if len(reference) else reference
+                drawn, real = (_taken(pictures, rows) for pictures in (generated, reference))
                 metric.update(drawn, real, [captions[row] for row in rows], [samples[row] for row in rows])
 
     def compute(self) -> dict[str, float]:
@@ -60,7 +63,10 @@ class Curve:
         if not points:
             raise NotComputable(f"no point of the curve can be computed: {problem}")
         scores = {
-            metric_name(name, f"step{step}"): value for step, row in points.items() for name, value in row.items()
+            metric_name(name, f"step{step}"): value
+            for step, row in points.items()
+            for name, value in row.items()
+            if not _is_beside(name)
         }
         return scores | _slopes(points)
 
@@ -83,6 +89,23 @@ class Curve:
             f"{inner} At steps {steps} alone; slope: least squares over the steps, per step, with its 95 % t interval."
         )
 
+    def describe(self, name: str) -> Described:
+        """See ``NamedMetric``."""
+        return Described(name, "plain", self.definition, None)
+
+
+_TAKEN: LastBatches[dict[tuple[int, ...], Tensor]] = LastBatches(lambda _: {})
+
+
+def _taken(pictures: Tensor, rows: list[int]) -> Tensor:
+    """Some pictures of a batch, the same tensor for all curves, so that metrics share the work on it."""
+    if not len(pictures):
+        return pictures
+    known = _TAKEN(pictures)
+    if tuple(rows) not in known:
+        known[tuple(rows)] = pictures[rows]
+    return known[tuple(rows)]
+
 
 def _slopes(points: dict[int, dict[str, float]]) -> dict[str, float]:
     if len(points) < 3:
@@ -92,10 +115,15 @@ def _slopes(points: dict[int, dict[str, float]]) -> dict[str, float]:
     slopes = {}
     # Names hold counts, which may differ between steps; the order of a metric's numbers does not.
     for names in zip(*rows, strict=False):
-        if names[0].startswith("num_"):
+        if _is_beside(names[0]):
             continue
         values = torch.tensor([row[name] for row, name in zip(rows, names, strict=True)], dtype=torch.float64)
         interval = line_interval(values, steps)
         for what, value in interval._asdict().items():
             slopes[metric_name(names[-1], "slope" if what == "value" else f"slope_{what}")] = value
     return slopes
+
+
+def _is_beside(name: str) -> bool:
+    """Whether a number only says something about another one: a count, or a deviation."""
+    return name.startswith("num_") or name.split(".")[0].endswith("_std")

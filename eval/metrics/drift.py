@@ -10,7 +10,7 @@ from eval.functional.clip_sim import clip_sim
 from eval.functional.lab import LabStatistics, lab_statistics
 from eval.functional.repetition import repetition
 from eval.functional.slope import mean_interval, slopes
-from eval.metrics.base import SIDES, NamedMetric, metric_name
+from eval.metrics.base import SIDES, Ratio, RatioMetric, metric_name
 from eval.metrics.curve import DEFAULT_STEPS
 from eval.metrics.wide_fid import window_of
 from lit_outpaint.canvas.geometry import Direction
@@ -20,7 +20,7 @@ from lit_outpaint.rollout import Geometry
 _COMPARED = (*SIDES, "beyond_real")
 
 
-class Drift(NamedMetric):
+class Drift(RatioMetric):
     """Colour, contrast, sharpness, distance to the start and repetition over steps, with slopes.
 
     Figures of a window: mean and deviation in CIE Lab, sharpness (deviation of the Laplacian of L), CLIP distance to
@@ -40,6 +40,8 @@ class Drift(NamedMetric):
 
     view: View = "panorama"
     caption: CaptionOf = "global"
+    key_parts = 2
+    side_by_side = True
 
     def __init__(
         self,
@@ -104,6 +106,17 @@ class Drift(NamedMetric):
             for what in _COMPARED:
                 scores |= self._slope_scores(row, figure, what)
         return scores
+
+    def ratios(self) -> dict[str, Ratio]:
+        """See ``RatioMetric``; slopes alone, one per panorama."""
+        return {
+            self._name(figure, what, "slope"): Ratio(
+                float(getattr(self, f"{what}_slopes")[0, row]), int(getattr(self, f"{what}_num"))
+            )
+            for row, figure in enumerate(self.figures)
+            for what in _COMPARED
+            if getattr(self, f"{what}_num")
+        }
 
     @property
     def definition(self) -> str:

@@ -74,7 +74,8 @@ class InceptionScore(NamedMetric):
         except ValueError as error:
             raise NotComputable(f"the inception score cannot be computed: {error}") from error
         parts = (self.view, self.extractor.name, f"{self.splits}splits", f"n{int(self.counts.sum())}")
-        return {metric_name("is", *parts): score.mean, metric_name("is_std", *parts): score.std}
+        spread = {metric_name("is_std", *parts): score.std} if self.splits > 1 else {}
+        return {metric_name("is", *parts): score.mean, **spread}
 
     @property
     def definition(self) -> str:

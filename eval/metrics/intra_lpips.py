@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from eval.functional.crops import crop_grid, cut
-from eval.metrics.base import SIDES, NamedMetric, metric_name
+from eval.metrics.base import SIDES, Ratio, RatioMetric, metric_name
 from eval.perceptual import PerceptualDistance, ScapesLpips
 from lit_outpaint.protocols import CaptionOf, NotComputable, SampleId, View
 
 _PAIRS_AT_ONCE = 32
 
 
-class IntraLpips(NamedMetric):
+class IntraLpips(RatioMetric):
     """Intra-LPIPS: how little the crops of a panorama resemble each other, generated and real side by side.
 
     Low values mean coherence, and repetition too: read it beside the real value. Source: Lee et al. 2023
@@ -27,6 +27,7 @@ class IntraLpips(NamedMetric):
 
     view: View = "panorama"
     caption: CaptionOf = "global"
+    side_by_side = True
 
     def __init__(
         self,
@@ -54,20 +55,22 @@ class IntraLpips(NamedMetric):
                 setattr(self, f"{side}_total", getattr(self, f"{side}_total") + self._within(picture))
                 setattr(self, f"{side}_count", getattr(self, f"{side}_count") + 1)
 
-    def compute(self) -> dict[str, float]:
-        """See ``ImageMetric``."""
+    def ratios(self) -> dict[str, Ratio]:
+        """See ``RatioMetric``."""
         scores = {}
-        crop, stride = self.crop_px or "square", self.stride_px or "side-by-side"
+        crop, stride = f"crop-{self.crop_px or 'square'}", f"stride-{self.stride_px or 'side-by-side'}"
         for side, mark in zip(SIDES, ("n", "real-n"), strict=True):
             count = int(getattr(self, f"{side}_count"))
             if count:
-                name = metric_name(
-                    "intra_lpips", self.distance.name, f"crop-{crop}", f"stride-{stride}", f"{mark}{count}"
-                )
-                scores[name] = float(getattr(self, f"{side}_total")) / count
+                name = metric_name("intra_lpips", self.distance.name, crop, stride, f"{mark}{count}")
+                scores[name] = Ratio(float(getattr(self, f"{side}_total")), count)
+        return scores
+
+    def compute(self) -> dict[str, float]:
+        """See ``ImageMetric``."""
         if not int(self.generated_count):  # type: ignore[arg-type]
             raise NotComputable("Intra-LPIPS cannot be computed: there are no panoramas")
-        return scores
+        return {name: ratio.total / ratio.num for name, ratio in self.ratios().items()}
 
     @property
     def definition(self) -> str:

@@ -114,15 +114,22 @@ class ScaleInvariantFID(FrechetSums):
             raise ValueError(f"scale and window_px must be positive, got {scale} and {window_px}")
         super().__init__(extractor, "panorama", num_sets=1)
         self.scale, self.window_px, self.resize = scale, window_px, resize
+        self._too_small = ""
+
+    def reset(self) -> None:
+        """See ``ImageMetric``."""
+        super().reset()
+        self._too_small = ""
 
     def take(self, side: str, pictures: Tensor, samples: Sequence[SampleId]) -> None:
         """See ``TwoSetMetric``."""
         size = self.window_px * (self.scale if side == "generated" else 1)
         if size > min(pictures.shape[-2:]):
-            raise NotComputable(
+            self._too_small = (
                 f"the scale-invariant FID at scale {self.scale} needs {side} pictures of at least {size} x {size} px, "
                 f"got {pictures.shape[-1]} x {pictures.shape[-2]} px"
             )
+            return
         for picture in pictures:
             squares = cut(picture, crop_grid(picture.shape[-2], picture.shape[-1], size, size), size)
             if size != self.window_px:
@@ -135,6 +142,8 @@ class ScaleInvariantFID(FrechetSums):
 
     def compute(self) -> dict[str, float]:
         """See ``ImageMetric``."""
+        if self._too_small:
+            raise NotComputable(self._too_small)
         how = f"x{self.scale}-{self.window_px}-{self.resize}"
         return {metric_name("scaleinv_fid", self.extractor.name, how, self.counts()): self.distance(0)}
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from eval.figures import HEADERS, Figure, missed_line
+from eval.figures import HEADERS, Figure, by_definition, curve_rows, missed_line, not_computed_lines
 from eval.report.charts import Line, line_chart
 from eval.report.loss_curve import LossCurve
 from eval.report.style import STYLE
@@ -56,6 +56,8 @@ class Page:
     geometry: Geometry | None = None
     """Needed with cards."""
     loss: LossCurve | None = None
+    table_steps: Sequence[int] = ()
+    """Steps at which curves are also told in numbers."""
     pictures: Sequence[tuple[str, Pixels]] = ()
     """Further pictures with their captions, for reports without panoramas."""
 
@@ -67,7 +69,7 @@ def render(page: Page) -> str:
         _section("Figures", _table(page.figures)),
         _section("Panoramas", _cards(page)) if page.cards else "",
         _section("Pictures", _pictures(page.pictures)) if page.pictures else "",
-        _section("Step by step", _curves(page.figures)) if any(f.curve for f in page.figures) else "",
+        _section("Step by step", _curves(page)) if any(f.curve for f in page.figures) else "",
         _section("Training loss", _loss(page.loss)) if page.loss else "",
         _section("Definitions", _definitions(page.figures)),
         _section("How it was made", _made(page)),
@@ -101,20 +103,22 @@ def _table(figures: Sequence[Figure]) -> str:
         cells[met] = f'<td class="{style}">{escape(figure.cells()[met])}</td>'
         rows.append(f"<tr>{''.join(cells)}</tr>")
     verdict = f'<p class="verdict">{escape(missed_line(figures))}</p>'
+    blank = "".join(f'<p class="note">{escape(line)}</p>' for line in not_computed_lines(figures))
     note = (
-        '<p class="note">"real" is the same figure on the true pictures: the ceiling. Intervals: bootstrap, 95 %.</p>'
+        '<p class="note">"real" is the same figure on the true pictures: the ceiling. Intervals, 95 %: bootstrap over '
+        "panoramas; of slopes, t.</p>"
     )
-    return f'{verdict}<div class="table"><table><tr>{head}</tr>{"".join(rows)}</table></div>{note}'
+    return f'{verdict}{blank}<div class="table"><table><tr>{head}</tr>{"".join(rows)}</table></div>{note}'
 
 
-def _curves(figures: Sequence[Figure]) -> str:
+def _curves(page: Page) -> str:
     charts = []
-    for figure in figures:
+    for figure in page.figures:
         if not figure.curve:
             continue
-        lines = [Line("generated", "drawn", range(1, len(figure.curve) + 1), figure.curve)]
+        lines = [Line("generated", "drawn", figure.steps, figure.curve)]
         if figure.real_curve:
-            lines.insert(0, Line("real", "truth", range(1, len(figure.real_curve) + 1), figure.real_curve))
+            lines.insert(0, Line("real", "truth", figure.steps, figure.real_curve))
         target = None if figure.target is None else figure.target.value
         svg = line_chart(lines, "step", top=1.0 if figure.unit == "percent" else None, target=target)
         charts.append(f'<figure class="chart"><figcaption>{escape(figure.title)}</figcaption>{svg}</figure>')
@@ -123,7 +127,16 @@ def _curves(figures: Sequence[Figure]) -> str:
         '<span class="key goal">target</span> &nbsp; Every step is shown, also of figures that the table gives for the '
         "last one.</p>"
     )
-    return f'{keys}<div class="charts">{"".join(charts)}</div>'
+    rows = curve_rows(page.figures, page.table_steps) if page.table_steps else []
+    table = f"<h3>In numbers: generated (real)</h3>{_rows(rows)}" if rows else ""
+    return f'{keys}<div class="charts">{"".join(charts)}</div>{table}'
+
+
+def _rows(rows: Sequence[Sequence[str]]) -> str:
+    """Headers and rows."""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows[1:])
+    return f'<div class="table"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def _loss(loss: LossCurve | None) -> str:
@@ -207,7 +220,11 @@ def _pictures(pictures: Sequence[tuple[str, Pixels]]) -> str:
 
 
 def _definitions(figures: Sequence[Figure]) -> str:
-    return f"<dl>{''.join(f'<dt>{escape(f.title)}</dt><dd>{escape(f.definition)}</dd>' for f in figures)}</dl>"
+    rows = (
+        f"<dt>{'<br>'.join(map(escape, titles))}</dt><dd>{escape(definition)}</dd>"
+        for definition, titles in by_definition(figures).items()
+    )
+    return f"<dl>{''.join(rows)}</dl>"
 
 
 def _made(page: Page) -> str:

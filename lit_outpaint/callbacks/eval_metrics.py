@@ -13,13 +13,12 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from PIL import Image
 
 from lit_outpaint.assembly import lent_pipeline
-from lit_outpaint.canvas.compositing import to_pixel_values
 from lit_outpaint.canvas.geometry import Direction
 from lit_outpaint.data.evalset import EvalPanorama
 from lit_outpaint.heldout import load_panoramas, view_px, walk_of
-from lit_outpaint.metric_feed import Compared, PanoramaBatch, named_by_geometry
+from lit_outpaint.metric_feed import PanoramaBatch, compared, computed, named_by_geometry
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
-from lit_outpaint.protocols import ImageMetric, NotComputable
+from lit_outpaint.protocols import ImageMetric
 from lit_outpaint.ranks import Share
 from lit_outpaint.rollout import Geometry, Pixels, roll_out
 
@@ -149,25 +148,17 @@ class EvalMetrics(Callback):
             if hasattr(metric, "to"):
                 metric.to(device)
         for start in range(0, len(mine), self.batch_size):
-            rows = []
-            for index in mine[start : start + self.batch_size]:
-                generated, reference = (
-                    to_pixel_values(picture[None])[0].to(device) for picture in (drawn[index], real[index])
-                )
-                truth = truths[index]
-                local = (truth.first_caption, *(step.local_caption for step in truth.steps))
-                rows.append(Compared(truth.key, generated, reference, truth.global_caption, local))
+            part = mine[start : start + self.batch_size]
+            rows = [compared(truths[index], drawn[index], real[index], device) for index in part]
             batch = PanoramaBatch(rows, geometry, self.steps)
             for metric in self.metrics:
                 batch.feed(metric)
         scores: dict[str, float] = {}
         for metric in self.metrics:
-            try:
-                named = metric.compute().items()
-            except NotComputable as error:
-                log.warning("%s is left out: %s", type(metric).__name__, error)
-                continue
-            scores |= {named_by_geometry(name, metric.view, geometry): value for name, value in named}
+            values, missing = computed(metric)
+            for name, reason in missing.items():
+                log.warning("%s is left out: %s", name, reason)
+            scores |= {named_by_geometry(name, metric.view, geometry): value for name, value in values.items()}
             metric.reset()
         return scores
 

@@ -39,26 +39,60 @@ def test_run_leaves_numbers_table_and_page(report: Path) -> None:
     figures = metrics["figures"]
     assert figures["known_pixels_changed"]["value"] == 0
     assert figures["seam_over_real"]["target"] == {"relation": "<=", "value": 1.25}
-    for figure in figures.values():
+    for key in ("biome_obeyed_strip", "seam", "clip_sim.window-local", "mean_clip", "intra_lpips"):
+        figure = figures[key]
         assert figure["num_units"] == 3
         assert figure["real"] is not None
-        assert figure["interval_95"][0] <= figure["value"] <= figure["interval_95"][1] or figure["num_items"] == 6
-        assert len(figure["curve"]) == 2
-    assert len(metrics["per_panorama"]) == 3
+        assert figure["interval_95"][0] <= figure["value"] <= figure["interval_95"][1]
+    assert len(figures["biome_obeyed_strip"]["curve"]) == 2
+    assert [set(row["ratios"]) >= {"seam", "drift.sharpness.slope"} for row in metrics["per_panorama"]] == [True] * 3
+
+
+def test_every_kind_of_figure_is_there_beside_the_real_one(report: Path) -> None:
+    figures = json.loads((report / "metrics.json").read_text())["figures"]
+    for key in ("is", "fid", "kid", "precision", "recall", "block_fid", "scaleinv_fid", "clip_sim.window-global"):
+        assert isinstance(figures[key]["value"], float), key
+        assert isinstance(figures[key]["real"]["value"], float), key
+    assert figures["fid"]["real"]["value"] == pytest.approx(0, abs=1e-4), (
+        "real panoramas have no distance to themselves"
+    )
+    for key in ("drift.lightness.slope", "drift.clip_distance.slope", "drift.repetition.slope", "seam.slope"):
+        assert figures[key]["curve_steps"] == [0, 1, 2], key
+        assert len(figures[key]["real_curve"]) == 3
+        low, high = figures[key]["interval_95"]
+        assert low <= figures[key]["value"] <= high
+    assert figures["drift.lightness.beyond_real"]["real"] is None
+    assert figures["clip_sim.strip-local.step2"]["curve_steps"] == [1, 2], "two points have no slope with an interval"
+
+
+def test_what_cannot_be_computed_is_told_and_has_no_value(report: Path) -> None:
+    figures = json.loads((report / "metrics.json").read_text())["figures"]
+    assert figures["inception"]["value"] is None
+    assert "needs its weights" in figures["inception"]["not_computed"]
+    assert "not computed: IS, FID, KID, precision and recall with Inception" in (report / "metrics.md").read_text()
 
 
 def test_names_state_their_definition(report: Path) -> None:
     figures = json.loads((report / "metrics.json").read_text())["figures"]
     names = {key: figure["name"] for key, figure in figures.items()}
-    for part in ("4 classes", "6 windows", "stride 32 px", "1 split", "scene head"):
-        assert part in names["inception_score"]
-    for key in ("clip_sim_window_local", "clip_sim_window_global"):
-        for part in ("open_clip eval_clip", "6 windows of 64 px", "stride 32 px"):
-            assert part in names[key]
-    assert "joint at 32 px" in names["seam"]
+    assert names["is"] == "is.window.scapes-scene_native.1splits.n6.window64-stride32-right"
+    assert names["clip_sim.window-local"] == "clip_sim.window-local.eval_clip.n6.window64-stride32-right"
+    assert names["drift.lightness.slope"] == "drift.lightness.window64-stride32-right.n3, slope per step"
     table = (report / "metrics.md").read_text()
     assert all(name in table for name in names.values())
     assert all(figure["definition"] in table for figure in figures.values())
+
+
+def test_a_later_run_leaves_nothing_of_an_earlier_one(family: Path, evalset: Path, tmp_path: Path) -> None:
+    small = {"figures": "few", "steps": 1, "sampling.num_inference_steps": 1, "shown": 0}
+    assert main(_run(family, evalset, tmp_path, **small)) == 0
+    (tmp_path / "pictures" / "mine.png").write_text("somebody else's")
+    assert main(_run(family, evalset, tmp_path, **small, panoramas=1)) == 0
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["mine.png", "p0.png"]
+    assert len((tmp_path / "captions.jsonl").read_text().splitlines()) == 1
+    figures = json.loads((tmp_path / "metrics.json").read_text())["figures"]
+    assert "fid" not in figures
+    assert figures["seam"]["num_units"] == 1
 
 
 def test_captions_are_escaped_in_the_page(report: Path) -> None:
@@ -69,7 +103,7 @@ def test_captions_are_escaped_in_the_page(report: Path) -> None:
 
 def test_real_panoramas_score_the_same_in_every_run(report: Path, family: Path, evalset: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
-    assert main(_run(family, evalset, again, batch_size=2, sampling__seed=1, panoramas=3)) == 0
+    assert main(_run(family, evalset, again, batch_size=2, sampling__seed=1, panoramas=3, shown=0)) == 0
     first, second = (json.loads((out / "metrics.json").read_text())["figures"] for out in (report, again))
     assert {key: figure["real"] for key, figure in first.items()} == {
         key: figure["real"] for key, figure in second.items()
@@ -83,6 +117,7 @@ def test_flags_win_over_the_configuration_file(family: Path, evalset: Path, tmp_
         f"checkpoint: {family / 'outpaint'}\ndata: {evalset}\nmodels: {family}\npanoramas: 99\nsteps: 1\n"
     )
     flags = ["--out", str(tmp_path / "out"), "--panoramas", "1", "--sampling.num_inference_steps", "1"]
+    flags += ["--figures", "few"]
     assert main(["run", "-c", str(config), *flags]) == 0
     figures = json.loads((tmp_path / "out" / "metrics.json").read_text())["figures"]
     assert figures["time_kept_last_step"]["num_items"] == 1
@@ -98,7 +133,7 @@ def test_family_scores_every_part(family: Path, evalset: Path, tmp_path: Path) -
     assert figures["base_object_kind"]["num_items"] == 2
     retrieval = figures["eval_clip_retrieval_top1"]
     assert (retrieval["value"], retrieval["met"]) == (None, None), "6 windows do not make a group of 64"
-    assert "nothing to score" in (out / "metrics.md").read_text()
+    assert "there is nothing to score" in (out / "metrics.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -116,6 +151,15 @@ def test_family_scores_every_part(family: Path, evalset: Path, tmp_path: Path) -
         ({"sampling.window_px": 32}, "windows of 64 px"),
         ({"judge.cloud_share": 2}, "cloud_share"),
         ({"loss_csv": "absent.csv"}, "absent.csv"),
+        ({"method": "guess"}, "method"),
+        ({"method": "inpaint_loop", "checkpoint": "absent"}, "needs a model family"),
+        ({"sampling.engine": "joint"}, "--method joint"),
+        ({"extractor": "inception:absent.pth"}, "needs its weights at absent.pth"),
+        ({"clip": "absent"}, "open_clip"),
+        ({"lpips": "vgg"}, "LPIPS needs its backbone"),
+        ({"splits": 7}, "--splits must be at most 6"),
+        ({"kid_subset_size": 1}, "subset_size"),
+        ({"metrics": "[nonsense]"}, "metrics"),
         ({"nonsense": 1}, "nonsense"),
     ],
 )

@@ -25,8 +25,7 @@ def content() -> dict[str, Any]:
         {
             "key": f"p{index}",
             "inputs": f"{index}",
-            "seam": [1.0 + index, 2.0],
-            "judged": {"time_kept_last_step": {"hits": [0, 1], "asked": [1, 1]}},
+            "ratios": {"seam": [3.0 + index, 2], "time_kept_last_step": [1, 1]},
         }
         for index in range(3)
     ]
@@ -34,7 +33,6 @@ def content() -> dict[str, Any]:
     return {
         "settings": settings | {"judge": {"cloud_share": 0.1}},
         "figures": {"seam": figure, "time_kept_last_step": judged, "inception_score": figure | {"name": "IS"}},
-        "last_step_only": ["time_kept_last_step"],
         "per_panorama": rows,
     }
 
@@ -45,8 +43,7 @@ def _other(content: dict[str, Any]) -> dict[str, Any]:
     other["settings"]["sampling"]["eta"] = 1.0
     other["figures"]["inception_score"]["value"] = 2.5
     for row in other["per_panorama"]:
-        row["seam"] = [value + 0.5 for value in row["seam"]]
-        row["judged"]["time_kept_last_step"]["hits"] = [1, 0]
+        row["ratios"] = {"seam": [row["ratios"]["seam"][0] + 1, 2], "time_kept_last_step": [0, 1]}
     return other
 
 
@@ -60,7 +57,7 @@ def test_differences_are_paired_and_settings_named_first(content: dict[str, Any]
     assert (seam["run"], seam["difference"]) == ("two", 0.5)
     assert seam["interval_95"] == pytest.approx([0.5, 0.5])
     (kept,) = told["figures"]["time_kept_last_step"]["others"]
-    assert kept["difference"] == -1, "the last step alone counts"
+    assert kept["difference"] == -1
     assert told["figures"]["inception_score"]["others"] == [{"run": "two", "value": 2.5, "difference": None}]
     text = (out / "comparison.md").read_text()
     assert text.index("sampling.eta") < text.index("seam")

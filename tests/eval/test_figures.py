@@ -37,7 +37,7 @@ def test_tables_hold_every_figure_with_interval_and_counts() -> None:
     text = text_table(figures)
     assert "80.0 .. 100.0" in text
     assert "64 / 512" in text
-    assert "nothing to score" in text
+    assert "not computed" in text
     lines = markdown_table(figures).splitlines()
     assert len(lines) == 4
     assert all(line.count(" | ") == len(HEADERS) - 1 for line in lines)

@@ -140,7 +140,10 @@ def test_scores_join_the_run_that_training_logged_to(tmp_path: Path) -> None:
     settings = "{project: outpaint, mode: offline, entity: null, group: ratio, tags: []}"
     (run_dir / "config.yaml").write_text(f"wandb: {settings}\n")
     (run_dir / "eval").mkdir()
-    figures = {"seam": {"value": 1.25, "curve": [1.0, None, 1.5]}, "nothing": {"value": None, "curve": []}}
+    figures = {
+        "seam": {"value": 1.25, "curve": [1.0, None, 1.5], "curve_steps": [1, 2, 3]},
+        "nothing": {"value": None, "curve": []},
+    }
     (run_dir / "eval" / "metrics.json").write_text(json.dumps({"figures": figures}))
     (run_dir / "eval" / "report.html").write_text("<p>panoramas</p>")
     assert log_evaluation(run_dir)
