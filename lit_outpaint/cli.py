@@ -15,6 +15,7 @@ import torch
 from jsonargparse import Namespace, set_parsing_settings
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import TensorBoardLogger
 from transformers.utils import logging as transformers_logging
 
 from lit_outpaint.callbacks.prediction_writer import PredictionWriter
@@ -159,7 +160,12 @@ class OutpaintCLI(LightningCLI):
                     remove(path)
         elif self.config[self.verb]["ckpt_path"]:
             # What came after the checkpoint is trained, and logged, once more.
-            drop_rows(run_dir / "metrics.csv", checkpoint_step(self.config[self.verb]["ckpt_path"]))
+            step = checkpoint_step(self.config[self.verb]["ckpt_path"])
+            drop_rows(run_dir / "metrics.csv", step)
+            for logger in self.trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    # For SummaryWriter, which is made later; Lightning takes it at construction only.
+                    logger._kwargs["purge_step"] = step
 
 
 def main(argv: Sequence[str]) -> int:

@@ -94,8 +94,9 @@ class Preemption(Callback):
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
                     logger.experiment.mark_preempting()
-                    # Rows of the last seconds are lost when the process is killed.
-                    logger.experiment.finish()
+                    # Rows of the last seconds are lost when the process is killed. W&B takes a run that was marked and
+                    # ends with 0 for finished (https://docs.wandb.ai/guides/runs/resuming).
+                    logger.experiment.finish(exit_code=1)
             job = os.environ.get("SLURM_JOB_ID")
             if job and self.requeue and REQUEUE_SIGNAL in self._received:
                 requeue(job)

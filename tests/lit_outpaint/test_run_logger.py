@@ -2,11 +2,13 @@
 
 import csv
 import json
+import signal
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_outpaint.__main__ import main
 from lit_outpaint.run_logger import WANDB_ID_NAME, WandbConfig, wandb_id
@@ -15,7 +17,7 @@ from lit_outpaint.testing_wandb import read_offline_wandb
 
 @pytest.fixture(scope="module")
 def run_dir(toy_family: Path, toy_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two steps with a sample grid that went on for two more, in one W&B group."""
+    """A run with a sample grid that was pre-empted after three steps and went on from the second, in one W&B group."""
     runs = tmp_path_factory.mktemp("runs")
     grid = runs / "grid.yaml"
     grid.write_text(
@@ -38,8 +40,21 @@ def run_dir(toy_family: Path, toy_shards: Path, tmp_path_factory: pytest.TempPat
         "wandb.group": "a-sweep",
     }
     argv = ["fit", "-c", str(grid), *(f"--{key}={value}" for key, value in options.items())]
-    assert main([*argv, "--trainer.max_steps=2", "--trainer.val_check_interval=2"]) == 0
-    assert main([*argv, "--trainer.max_steps=4", "--ckpt_path=last"]) == 0
+    preempted = [
+        "--trainer.max_steps=9",
+        "--trainer.val_check_interval=2",
+        "--checkpoint.save_top_k=-1",
+        "--checkpoint.every_n_train_steps=2",
+        "--trainer.callbacks+=lit_outpaint.callbacks.preemption.Preemption",
+        "--trainer.callbacks+=lit_outpaint.testing_runs.SendSignal",
+        "--trainer.callbacks.mine=true",
+    ]
+    # A run that leaves stays deaf to these, and here its process goes on.
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    assert main([*argv, *preempted]) == 0
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    assert main([*argv, "--trainer.max_steps=4", f"--ckpt_path={runs / 'toy' / 'step=0000002.ckpt'}"]) == 0
     return runs / "toy"
 
 
@@ -64,6 +79,18 @@ def test_the_curve_of_wandb_is_that_of_metrics_csv(run_dir: Path, offline: list[
     }
     assert logged == pytest.approx(written)
     assert sorted(logged) == [0, 1, 2, 3]
+
+
+def test_wandb_knows_of_the_preemption_and_lost_no_row_to_it(offline: list[dict[str, Any]]) -> None:
+    assert [(run["preempting"], run["exit_code"]) for run in offline] == [(True, 1), (False, 0)]
+    steps = [[row["trainer/global_step"] for row in run["rows"] if "train/loss" in row] for run in offline]
+    assert steps == [[0, 1, 2], [2, 3]]
+
+
+def test_tensorboard_shows_no_step_twice(run_dir: Path) -> None:
+    board = EventAccumulator(str(run_dir))
+    board.Reload()
+    assert [point.step for point in board.Scalars("train/loss")] == [0, 1, 2, 3]
 
 
 def test_sample_grids_are_logged_as_pictures(run_dir: Path, offline: list[dict[str, Any]]) -> None:
