@@ -21,11 +21,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import zarr
 
 from lit_outpaint.canvas.export import FORMATS, write_exports
 from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.canvas.png import write_png
-from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.canvas.store import ARRAY_NAME, Canvas
 
 REPORT = Path(__file__).parent / "reports" / "export.json"
 SIZES = ("200000x512", "20000x4096", "16000x1024")
@@ -57,10 +58,10 @@ def main() -> None:
 def make_canvas(directory: Path, width: int, height: int) -> None:
     """A canvas of one image, written in columns so that it need not fit into memory."""
     canvas = Canvas.create(directory, _noise(_COLUMN_PX, _COLUMN_PX, 0), reserve=Box(0, 0, width, height))
-    array = canvas._array
     for left in range(0, width, _COLUMN_PX):
-        array[:height, left : left + _COLUMN_PX] = _noise(height, min(_COLUMN_PX, width - left), left)
-    array.attrs["image_box"] = [0, 0, width, height]
+        column = Box(left, 0, min(left + _COLUMN_PX, width), height)
+        canvas._array[column] = _noise(column.height, column.width, left)
+    zarr.open_array(directory / ARRAY_NAME, mode="r+").attrs["image_box"] = [0, 0, width, height]
 
 
 def _noise(height: int, width: int, seed: int) -> np.ndarray:

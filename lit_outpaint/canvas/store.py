@@ -5,10 +5,6 @@ Layout of a canvas directory::
     canvas.zarr/   uint8 (height, width, 3); pixel (x, y) of the canvas is element [y + origin_y, x + origin_x]
     steps.jsonl    a line per finished step (`lit_outpaint.canvas.journal`)
 
-The array is no OME-Zarr image, because that format wants a group and the channel axis first; `ome_zarr` exports one.
-Chunks are not packed into shards: a step would rewrite a whole shard, known pixels and all, so a power cut at that
-moment would put many finished steps at risk where it now can reach only those that share the strip's chunks.
-
 The array's attributes hold ``origin_px`` ([origin_y, origin_x], whole chunks), ``image_box`` and ``image_sha256`` of
 the first image. Pixels reach the disk before the journal names them, so a step without a line has not happened: its
 pixels are outside the known part and are written again when the step is repeated.
@@ -18,20 +14,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import shutil
 from array import array
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
-import zarr
 from jaxtyping import UInt8
 from numpy import ndarray
 
 from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.canvas.journal import Journal, StepRecord
-from lit_outpaint.files import sync
+from lit_outpaint.canvas.pixel_array import PixelArray, finish_move
 
 ARRAY_NAME = "canvas.zarr"
 JOURNAL_NAME = "steps.jsonl"
@@ -55,7 +48,14 @@ class Canvas:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.journal = Journal(directory / JOURNAL_NAME)
-        self._load_array()
+        path = directory / ARRAY_NAME
+        try:
+            self._array = PixelArray(path)
+            self.image_box = Box(*self._array.attributes["image_box"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} must be the array of a canvas, but cannot be read ({error}); start a new run"
+            ) from error
         self.known: list[Box] = [self.image_box]
         self.num_steps = 0
         self._line_of = array("q")  # Where the line of each step begins; a step costs eight bytes of memory.
@@ -75,11 +75,10 @@ class Canvas:
         height, width = image.shape[:2]
         image_box = Box(0, 0, width, height)
         attributes = {"image_box": list(image_box.as_tuple()), "image_sha256": checksum(image)}
-        array = _create_array(directory / ARRAY_NAME, image_box.union(reserve or image_box), chunk_px, attributes)
-        oy, ox = array.attrs["origin_px"]
+        array = PixelArray.create(directory / ARRAY_NAME, image_box.union(reserve or image_box), chunk_px, attributes)
         for y in range(0, height, chunk_px):
             band = image[y : y + chunk_px]
-            array[oy + y : oy + y + len(band), ox : ox + width] = band
+            array[Box(0, y, width, y + len(band))] = band
         return cls(directory)
 
     @classmethod
@@ -93,22 +92,21 @@ class Canvas:
             ValueError: there is no canvas, its journal is unreadable or names a step twice, or the first image is
                 damaged.
         """
-        _finish_move(directory)
+        finish_move(directory / ARRAY_NAME)
         if not (directory / ARRAY_NAME / "zarr.json").is_file():
             raise ValueError(f"a canvas needs {directory / ARRAY_NAME}, which is missing; start a new run")
         for leftover in (directory / ARRAY_NAME).rglob("*.partial"):
             leftover.unlink()
         canvas = cls(directory)
-        if canvas._checksum(canvas.image_box) != canvas._array.attrs["image_sha256"]:
+        if canvas._array.checksum(canvas.image_box) != canvas._array.attributes["image_sha256"]:
             raise ValueError(
                 f"the first image in {directory / ARRAY_NAME} is damaged (checksum differs); start a new run"
             )
         for begin, record in canvas.journal.scan():
             if canvas.is_done(record.step):
                 raise ValueError(f"{canvas.journal.path} names step {record.step} twice; mend it or start a new run")
-            if not canvas._reserved().contains(record.strip_box) or (
-                canvas._checksum(record.strip_box) != record.checksum
-            ):
+            strip = record.strip_box
+            if not canvas._array.room.contains(strip) or canvas._array.checksum(strip) != record.checksum:
                 log.warning(
                     "step %d in %s is damaged (checksum differs): it and all after it in %s are drawn again",
                     record.step,
@@ -140,7 +138,7 @@ class Canvas:
             part = known.intersection(box)
             if part is not None:
                 inner = part.shift(-box.x0, -box.y0)
-                pixels[inner.y0 : inner.y1, inner.x0 : inner.x1] = self._array[self._index(part)]
+                pixels[inner.y0 : inner.y1, inner.x0 : inner.x1] = self._array[part]
         return pixels
 
     def read_with_alpha(self, box: Box) -> UInt8[ndarray, "h w 4"]:
@@ -182,9 +180,9 @@ class Canvas:
                 )
             taken.append(strip)
         for record, pixels in steps:
-            self.reserve(record.strip_box, slack=True)
-            self._array[self._index(record.strip_box)] = pixels
-            self._flush(record.strip_box)
+            self._array.reserve(record.strip_box, slack=True)
+            self._array[record.strip_box] = pixels
+            self._array.flush(record.strip_box)
         for begin, (record, _) in zip(self.journal.append([record for record, _ in steps]), steps, strict=True):
             self._remember(record, begin)
 
@@ -195,25 +193,9 @@ class Canvas:
         for begin, record in self.journal.scan():
             self._remember(record, begin)
 
-    def reserve(self, box: Box, slack: bool = False) -> None:
-        """Make room for ``box``: costs a link per chunk when the array is too small, nothing otherwise.
-
-        Args:
-            box: what must fit.
-            slack: when room is made, double it, so that many small extensions cost a constant each.
-        """
-        room = self._reserved()
-        if room.contains(box):
-            return
-        wanted = room.union(box)
-        if slack:
-            wanted = Box(
-                wanted.x0 - (room.width if box.x0 < room.x0 else 0),
-                wanted.y0 - (room.height if box.y0 < room.y0 else 0),
-                wanted.x1 + (room.width if box.x1 > room.x1 else 0),
-                wanted.y1 + (room.height if box.y1 > room.y1 else 0),
-            )
-        self._move_to(wanted)
+    def reserve(self, box: Box) -> None:
+        """Make room for ``box`` at once."""
+        self._array.reserve(box)
 
     def _remember(self, record: StepRecord, begin: int) -> None:
         missing = record.step + 1 - len(self._line_of)
@@ -222,92 +204,10 @@ class Canvas:
         self.num_steps += 1
         self.known = _merge(self.known, record.strip_box)
 
-    def _load_array(self) -> None:
-        path = self.directory / ARRAY_NAME
-        try:
-            self._array = zarr.open_array(path, mode="r+", zarr_format=3)
-            self._oy, self._ox = (int(value) for value in self._array.attrs["origin_px"])
-            self.image_box = Box(*self._array.attrs["image_box"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path} must be the array of a canvas, but cannot be read ({error}); start a new run"
-            ) from error
-
-    def _reserved(self) -> Box:
-        height, width = self._array.shape[:2]
-        return Box(-self._ox, -self._oy, width - self._ox, height - self._oy)
-
-    def _index(self, box: Box) -> tuple[slice, slice]:
-        return slice(box.y0 + self._oy, box.y1 + self._oy), slice(box.x0 + self._ox, box.x1 + self._ox)
-
-    def _checksum(self, box: Box) -> str:
-        """Checksum of stored pixels, read in bands of one chunk."""
-        digest = hashlib.sha256()
-        step = self._array.chunks[0]
-        for y in range(box.y0, box.y1, step):
-            band = Box(box.x0, y, box.x1, min(y + step, box.y1))
-            digest.update(np.ascontiguousarray(self._array[self._index(band)]).tobytes())
-        return digest.hexdigest()
-
-    def _flush(self, box: Box) -> None:
-        """Wait until the chunks under ``box`` are on disk, so that a power cut cannot lose what the journal names."""
-        rows, columns = self._index(box)
-        side = self._array.chunks[0]
-        for cy in range(rows.start // side, -(-rows.stop // side)):
-            for cx in range(columns.start // side, -(-columns.stop // side)):
-                chunk = self.directory / ARRAY_NAME / "c" / str(cy) / str(cx) / "0"
-                if chunk.exists():  # A chunk of zeros is not stored.
-                    sync(chunk)
-
-    def _move_to(self, room: Box) -> None:
-        """Make a larger array whose chunks are links to the present ones, and put it in the present one's place."""
-        partial = self.directory / f"{ARRAY_NAME}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        side = self._array.chunks[0]
-        kept = {key: self._array.attrs[key] for key in ("image_box", "image_sha256")}
-        new = _create_array(partial, room, side, kept)
-        dy, dx = ((int(n) - o) // side for n, o in zip(new.attrs["origin_px"], (self._oy, self._ox), strict=True))
-        for chunk in (self.directory / ARRAY_NAME / "c").glob("*/*/0"):
-            target = partial / "c" / str(int(chunk.parts[-3]) + dy) / str(int(chunk.parts[-2]) + dx) / "0"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _link_or_copy(chunk, target)
-        partial.rename(self.directory / f"{ARRAY_NAME}.new")
-        _finish_move(self.directory)
-        self._load_array()
-
 
 def checksum(pixels: UInt8[ndarray, "h w 3"]) -> str:
     """SHA-256 of the pixels, row by row."""
     return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
-
-
-def _create_array(path: Path, room: Box, chunk_px: int, attributes: Mapping[str, object]) -> zarr.Array:
-    """Make an array with room for ``room``; its origin is whole chunks, so that chunks can be moved as files."""
-    origin_y, origin_x = (chunk_px * -(-max(-start, 0) // chunk_px) for start in (room.y0, room.x0))
-    return zarr.create_array(
-        store=path,
-        shape=(origin_y + room.y1, origin_x + room.x1, 3),
-        chunks=(chunk_px, chunk_px, 3),
-        dtype="uint8",
-        fill_value=0,
-        attributes={"origin_px": [origin_y, origin_x], **attributes},
-    )
-
-
-def _finish_move(directory: Path) -> None:
-    """Put a finished ``canvas.zarr.new`` in place and clear what a kill left behind; see `Canvas._move_to`.
-
-    ``.new`` only exists whole, because it got that name last. While it exists it is the canvas.
-    """
-    path = directory / ARRAY_NAME
-    new, old = (directory / f"{ARRAY_NAME}.{suffix}" for suffix in ("new", "old"))
-    if new.exists():
-        if path.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            path.rename(old)
-        new.rename(path)
-    for leftover in (old, directory / f"{ARRAY_NAME}.partial"):
-        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _merge(known: Sequence[Box], new: Box) -> list[Box]:
@@ -318,10 +218,3 @@ def _merge(known: Sequence[Box], new: Box) -> list[Box]:
         if same_rows or same_columns:
             return _merge([*known[:i], *known[i + 1 :]], box.union(new))
     return [*known, new]
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # The file system has no hard links.
-        shutil.copyfile(source, target)
