@@ -1,5 +1,8 @@
 """What tests of several packages share."""
 
+import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,3 +26,19 @@ def toy_shards(tmp_path_factory: pytest.TempPathFactory, toy_family: Path) -> Pa
     status = main(["all", "--source", "scapes", "--out", str(out), "--models", str(toy_family), *counts.split()])
     assert status == 0
     return out
+
+
+@pytest.fixture
+def browse(tmp_path: Path) -> Callable[..., bytes]:
+    """Opens a page from the file system in a headless browser and returns what it printed; for slow tests."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    browser = next(filter(None, map(shutil.which, names)), None)
+    if browser is None:
+        pytest.fail("this test needs a browser: apt-get install -y chromium", pytrace=False)
+
+    def run(page: Path, *options: str) -> bytes:
+        usual = "--headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=9000"
+        command = [browser, *usual.split(), f"--user-data-dir={tmp_path / 'browser'}", *options, page.as_uri()]
+        return subprocess.run(command, check=True, capture_output=True, timeout=120).stdout
+
+    return run

@@ -1,6 +1,5 @@
 import json
-import shutil
-import subprocess
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from PIL import Image
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.canvas.viewer.page import write_page
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+SIZE = "--window-size=1200,700"
 
 
 class _Page(HTMLParser):
@@ -74,20 +73,14 @@ def test_hostile_captions_stay_data(cross: Canvas, tmp_path: Path, facts: dict) 
     assert page.title.startswith('<script>alert("1")')  # As text: the parser has undone the escapes.
 
 
-def _browse(index: Path, *options: str) -> bytes:
-    """Open a page from the file system in a headless browser; returns what it printed."""
-    usual = "--headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1200,700 --virtual-time-budget=9000"
-    command = [str(CHROMIUM), *usual.split(), f"--user-data-dir={index.parent / 'profile'}", *options, index.as_uri()]
-    return subprocess.run(command, check=True, capture_output=True, timeout=120).stdout
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
-def test_a_browser_draws_the_page_from_the_file_system(cross: Canvas, tmp_path: Path, facts: dict) -> None:
+def test_a_browser_draws_the_page_from_the_file_system(
+    cross: Canvas, tmp_path: Path, facts: dict, browse: Callable[..., bytes]
+) -> None:
     _write(cross, tmp_path / "view", facts)
     index, shot = tmp_path / "view" / "index.html", tmp_path / "shot.png"
-    _browse(index, f"--screenshot={shot}")
-    page = _Page(_browse(index, "--dump-dom").decode())
+    browse(index, SIZE, f"--screenshot={shot}")
+    page = _Page(browse(index, SIZE, "--dump-dom").decode())
     assert sum(tag == "li" for tag, _ in page.elements) == 2  # The step list was filled by the page's script.
     assert not any(attrs.get("id") is None and tag == "b" for tag, attrs in page.elements)  # Captions' tags are text.
     colours = Image.open(shot).convert("RGB").crop((0, 150, 850, 650)).getcolors(1 << 24)
@@ -96,8 +89,7 @@ def test_a_browser_draws_the_page_from_the_file_system(cross: Canvas, tmp_path: 
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
-def test_zooming_in_draws_tiles_of_finer_levels(tmp_path: Path, facts: dict) -> None:
+def test_zooming_in_draws_tiles_of_finer_levels(tmp_path: Path, facts: dict, browse: Callable[..., bytes]) -> None:
     (tmp_path / "canvas").mkdir()
     noise = np.random.default_rng(0).integers(0, 256, (600, 4000, 3), dtype=np.uint8)
     _write(Canvas.create(tmp_path / "canvas", noise), tmp_path / "view", facts)
@@ -111,4 +103,4 @@ def test_zooming_in_draws_tiles_of_finer_levels(tmp_path: Path, facts: dict) -> 
           viewer.addHandler("open", () => viewer.viewport.zoomTo({zoom} * viewer.viewport.getHomeZoom(), null, true));
         </script>"""
         index.write_text(plain.replace("</body>", f"{script}</body>"))
-        assert str(level) in _Page(_browse(index, "--dump-dom").decode()).title.split(",")
+        assert str(level) in _Page(browse(index, SIZE, "--dump-dom").decode()).title.split(",")
