@@ -177,6 +177,22 @@ def build_toy_pipeline(family: Path, visual_init: VisualInit = "plain") -> Path:
     return directory
 
 
+def slurm_step(rank: int, ranks: int, per_node: int) -> dict[str, str]:
+    """What ``srun`` tells a process; the local rank repeats on every node."""
+    return {
+        "SLURM_STEP_ID": "0",
+        "SLURM_STEP_NUM_TASKS": str(ranks),
+        "SLURM_PROCID": str(rank),
+        "SLURM_LOCALID": str(rank % per_node),
+        "SLURM_NTASKS": str(ranks),
+    }
+
+
+def torchrun(rank: int, ranks: int, per_node: int) -> dict[str, str]:
+    """What ``torchrun`` tells a process."""
+    return {"RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_RANK": str(rank % per_node)}
+
+
 class ScriptedCaptioner:
     """A captioner that notes what it is asked and gives its answers in turn; an error among them is raised.
 

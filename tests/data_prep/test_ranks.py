@@ -4,21 +4,7 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.testing import TOY_COCO_SETTINGS, build_toy_coco
-
-
-def slurm_step(rank: int, ranks: int, per_node: int) -> dict[str, str]:
-    """What ``srun`` tells a process; the local rank repeats on every node."""
-    return {
-        "SLURM_STEP_ID": "0",
-        "SLURM_STEP_NUM_TASKS": str(ranks),
-        "SLURM_PROCID": str(rank),
-        "SLURM_LOCALID": str(rank % per_node),
-        "SLURM_NTASKS": str(ranks),
-    }
-
-
-def torchrun(rank: int, ranks: int, per_node: int) -> dict[str, str]:
-    return {"RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_RANK": str(rank % per_node)}
+from lit_outpaint.testing import slurm_step, torchrun
 
 
 def test_ranks_in_any_order_end_with_the_bytes_of_one_process(

@@ -15,9 +15,8 @@ from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.outpaint_cli import main
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
-from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
+from lit_outpaint.pipeline import OutpaintPipeline
 from lit_outpaint.protocols import Candidate, CandidateScorer
-from lit_outpaint.testing import build_toy_pipeline
 
 GLOBAL = "a wide view at night: a meadow, a lake, and a desert"
 IMAGE = np.random.default_rng(3).integers(0, 256, (64, 72, 3), dtype=np.uint8)
@@ -35,21 +34,6 @@ class _Given:
 
 def _candidate(window: np.ndarray, decoded: np.ndarray, new: Box) -> Candidate:
     return Candidate(window, decoded, new, "a lake", GLOBAL)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_toy_pipeline(tmp_path_factory.mktemp("candidates") / "family")
-
-
-@pytest.fixture(scope="module")
-def pipeline(model: Path) -> OutpaintPipeline:
-    return load_pipeline(model)
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.fsync", lambda descriptor: None)
 
 
 def _run(directory: Path, pipeline: OutpaintPipeline, plan: str, **changes: Any) -> Canvas:

@@ -22,21 +22,11 @@ from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.joint import JointDrawing, decode_tile
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
-from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
-from lit_outpaint.testing import ScriptedCaptioner, build_toy_pipeline
+from lit_outpaint.pipeline import OutpaintPipeline
+from lit_outpaint.testing import ScriptedCaptioner
 
 GLOBAL = "a wide view at night: a meadow, a lake, and a desert"
 IMAGE = np.random.default_rng(3).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> OutpaintPipeline:
-    return load_pipeline(build_toy_pipeline(tmp_path_factory.mktemp("joint") / "family"))
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.fsync", lambda descriptor: None)
 
 
 def _run(

@@ -1,5 +1,4 @@
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -7,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,9 @@ import yaml
 from PIL import Image
 
 from lit_outpaint.outpaint_cli import main
-from lit_outpaint.testing import build_toy_pipeline
 
 GLOBAL = "a wide view at night: a meadow, a lake, and a desert"
 FAST = ["--num_inference_steps", "2", "--device", "cpu"]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_toy_pipeline(tmp_path_factory.mktemp("cli") / "family")
 
 
 @pytest.fixture
@@ -342,14 +335,6 @@ def test_the_verb_answers_on_the_real_command_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.splitlines() == ["error: outpaint needs --caption (or --resume DIR to go on with a run)"]
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[Any]:
-    """Real processes that start fast: one server has the imports done and forks them."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lit_outpaint.outpaint_cli"])
-    return context
 
 
 def _num_lines(run: Path) -> int:

@@ -19,15 +19,10 @@ from PIL import Image
 from lit_outpaint.outpaint_cli import main
 from lit_outpaint.outpaint_many import scene_around
 from lit_outpaint.protocols import CaptionError
-from lit_outpaint.testing import ScriptedCaptioner, build_toy_pipeline
+from lit_outpaint.testing import ScriptedCaptioner
 
 GLOBAL = "a wide view at night: a meadow, a lake, and a desert"
 PICTURES = ("a.png", "b.png", "c.png")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_toy_pipeline(tmp_path_factory.mktemp("many") / "family")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The command line beyond strips: rectangles, rings, plan files, edits, undo, Ctrl-C, and kills at random moments."""
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -18,14 +17,8 @@ import yaml
 from PIL import Image
 
 from lit_outpaint.outpaint_cli import main
-from lit_outpaint.testing import build_toy_pipeline
 
 GLOBAL = "a wide view at night: a meadow, a lake, and a desert"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_toy_pipeline(tmp_path_factory.mktemp("plans") / "family")
 
 
 @pytest.fixture
@@ -162,14 +155,6 @@ def test_what_cannot_be_begun_is_refused_and_leaves_nothing(
     assert main(outpaint(to="100000064x65600")) == 2
     assert "a plan may have 1000000 steps" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
-
-
-@pytest.fixture(scope="module")
-def processes() -> Any:
-    """Real processes that start fast: one server has the imports done and forks them."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lit_outpaint.outpaint_cli"])
-    return context
 
 
 def _num_lines(run: Path) -> int:

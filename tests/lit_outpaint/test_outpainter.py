@@ -14,15 +14,10 @@ from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
 from lit_outpaint.protocols import CaptionError
-from lit_outpaint.testing import TOY_WINDOW_PX, ScriptedCaptioner, build_toy_pipeline
+from lit_outpaint.testing import TOY_WINDOW_PX, ScriptedCaptioner
 
 GLOBAL = "a wide view at night: a meadow, a lake, and a desert"
 IMAGE = np.random.default_rng(3).integers(0, 256, (70, 80, 3), dtype=np.uint8)
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> OutpaintPipeline:
-    return load_pipeline(build_toy_pipeline(tmp_path_factory.mktemp("outpainter") / "family"))
 
 
 def _config(**changes: Any) -> OutpainterConfig:
@@ -182,8 +177,8 @@ def test_what_the_encoder_does_not_read_stands_in_the_record(tmp_path: Path, pip
     assert canvas.record(1).truncated == {}
 
 
-def test_a_scheduler_is_chosen_by_name(tmp_path_factory: pytest.TempPathFactory) -> None:
-    pipeline = load_pipeline(build_toy_pipeline(tmp_path_factory.mktemp("scheduler") / "family"))
+def test_a_scheduler_is_chosen_by_name(model: Path) -> None:
+    pipeline = load_pipeline(model)
     Outpainter(pipeline, config=_config(scheduler="DPMSolverMultistepScheduler"))
     assert type(pipeline.scheduler).__name__ == "DPMSolverMultistepScheduler"
     assert pipeline.scheduler.config.prediction_type == "v_prediction"

@@ -13,20 +13,15 @@ from lit_outpaint.canvas.geometry import outpaint_mask
 from lit_outpaint.diffusion.schedule import scheduler_class
 from lit_outpaint.overlay import part_directories
 from lit_outpaint.pipeline import OutpaintPipeline, Uncond, load_pipeline
-from lit_outpaint.testing import TOY_WINDOW_PX, build_toy_family, build_toy_pipeline
+from lit_outpaint.testing import TOY_WINDOW_PX, build_toy_family
 
 LOCAL = ("a lake", "a meadow with a red barn", "a desert")
 GLOBAL = ("a wide view at night", "a wide view at dawn", "a wide view")
 
 
-@pytest.fixture(scope="module")
-def overlay(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_toy_pipeline(tmp_path_factory.mktemp("pipeline") / "family")
-
-
 @pytest.fixture
-def pipeline(overlay: Path) -> OutpaintPipeline:
-    return load_pipeline(overlay)
+def pipeline(model: Path) -> OutpaintPipeline:
+    return load_pipeline(model)
 
 
 def _windows(size: int) -> tuple[Tensor, Tensor]:
@@ -201,13 +196,13 @@ def test_a_saved_pipeline_loads_and_draws_the_same(pipeline: OutpaintPipeline, t
     assert torch.equal(_draw(load_pipeline(tmp_path / "whole")), _draw(pipeline))
 
 
-def test_an_overlay_moves_with_its_family(overlay: Path, pipeline: OutpaintPipeline, tmp_path: Path) -> None:
-    shutil.copytree(overlay.parent, tmp_path / "moved")
+def test_an_overlay_moves_with_its_family(model: Path, pipeline: OutpaintPipeline, tmp_path: Path) -> None:
+    shutil.copytree(model.parent, tmp_path / "moved")
     assert torch.equal(_draw(load_pipeline(tmp_path / "moved" / "outpaint")), _draw(pipeline))
 
 
-def test_an_overlays_own_scheduler_wins(overlay: Path, tmp_path: Path) -> None:
-    shutil.copytree(overlay.parent, tmp_path / "family")
+def test_an_overlays_own_scheduler_wins(model: Path, tmp_path: Path) -> None:
+    shutil.copytree(model.parent, tmp_path / "family")
     scheduler = scheduler_class("EulerDiscreteScheduler").from_config({"prediction_type": "epsilon"})
     scheduler.save_pretrained(tmp_path / "family" / "outpaint" / "scheduler")
     assert load_pipeline(tmp_path / "family" / "outpaint").scheduler.config.prediction_type == "epsilon"
@@ -215,8 +210,8 @@ def test_an_overlays_own_scheduler_wins(overlay: Path, tmp_path: Path) -> None:
     assert (homes["scheduler"], homes["unet"], homes["vae"]) == ("outpaint", "outpaint", "family")
 
 
-def test_half_precision_is_a_matter_of_loading(overlay: Path) -> None:
-    pipeline = load_pipeline(overlay, torch.bfloat16)
+def test_half_precision_is_a_matter_of_loading(model: Path) -> None:
+    pipeline = load_pipeline(model, torch.bfloat16)
     assert {part.dtype for part in (pipeline.unet, pipeline.context, pipeline.vae)} == {torch.bfloat16}
     assert _draw(pipeline).dtype == torch.float32
 
@@ -278,9 +273,9 @@ def _other_width(directory: Path) -> None:
     ],
 )
 def test_a_model_that_does_not_fit_is_refused_in_one_line(
-    overlay: Path, tmp_path: Path, damage: Callable[[Path], None], message: str
+    model: Path, tmp_path: Path, damage: Callable[[Path], None], message: str
 ) -> None:
-    shutil.copytree(overlay.parent, tmp_path / "family")
+    shutil.copytree(model.parent, tmp_path / "family")
     damage(tmp_path / "family" / "outpaint")
     with pytest.raises(ValueError, match=message) as caught:
         load_pipeline(tmp_path / "family" / "outpaint")
@@ -301,6 +296,6 @@ def test_arguments_that_do_not_fit_together_are_refused(pipeline: OutpaintPipeli
         scheduler_class("NoSuchScheduler")
 
 
-def test_the_window_is_the_size_the_model_was_made_for(overlay: Path, pipeline: OutpaintPipeline) -> None:
+def test_the_window_is_the_size_the_model_was_made_for(model: Path, pipeline: OutpaintPipeline) -> None:
     assert pipeline.window_px == TOY_WINDOW_PX
-    assert build_toy_family(overlay.parent) == overlay.parent
+    assert build_toy_family(model.parent) == model.parent

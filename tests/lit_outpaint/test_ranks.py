@@ -1,23 +1,9 @@
 import pytest
 
 from lit_outpaint.ranks import ALONE, RankConfig, Share, find_share
+from lit_outpaint.testing import slurm_step, torchrun
 
 STEMS = [f"train-{number:05d}" for number in range(23)]
-
-
-def slurm_step(rank: int, ranks: int, per_node: int) -> dict[str, str]:
-    """What ``srun`` tells a process; the local rank repeats on every node."""
-    return {
-        "SLURM_STEP_ID": "0",
-        "SLURM_STEP_NUM_TASKS": str(ranks),
-        "SLURM_PROCID": str(rank),
-        "SLURM_LOCALID": str(rank % per_node),
-        "SLURM_NTASKS": str(ranks),
-    }
-
-
-def torchrun(rank: int, ranks: int, per_node: int) -> dict[str, str]:
-    return {"RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_RANK": str(rank % per_node)}
 
 
 def array(task: int, first: int, last: int, count: int) -> dict[str, str]:

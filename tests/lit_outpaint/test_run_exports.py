@@ -11,12 +11,6 @@ from PIL import Image
 from lit_outpaint.outpaint_cli import main
 from lit_outpaint.run_exports import run_facts
 from lit_outpaint.run_record import RunRecord
-from lit_outpaint.testing import build_toy_pipeline
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_toy_pipeline(tmp_path_factory.mktemp("run_exports") / "family")
 
 
 @pytest.fixture

@@ -18,28 +18,13 @@ from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.caption_queue import CaptionQueue
 from lit_outpaint.global_view import global_view
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
-from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
+from lit_outpaint.pipeline import OutpaintPipeline
 from lit_outpaint.protocols import Captioner, Written
-from lit_outpaint.testing import ScriptedCaptioner, build_toy_pipeline
+from lit_outpaint.testing import ScriptedCaptioner
 
 GLOBAL = "a wide view at night: a meadow, a lake, and a desert"
 IMAGE = np.random.default_rng(3).integers(0, 256, (64, 72, 3), dtype=np.uint8)
 RECTANGLE = "to:168x112"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_toy_pipeline(tmp_path_factory.mktemp("wavefront") / "family")
-
-
-@pytest.fixture(scope="module")
-def pipeline(model: Path) -> OutpaintPipeline:
-    return load_pipeline(model)
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.fsync", lambda descriptor: None)
 
 
 def _run(

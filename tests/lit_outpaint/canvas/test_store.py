@@ -40,12 +40,6 @@ def _record(step: int, direction: Direction, window: Box, strip: Box, pixels: np
     )
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test cannot cut the power, so it need not wait until bytes are safe from that."""
-    monkeypatch.setattr("os.fsync", lambda descriptor: None)
-
-
 @pytest.fixture
 def canvas(tmp_path: Path) -> Canvas:
     return Canvas.create(tmp_path, IMAGE, chunk_px=16)

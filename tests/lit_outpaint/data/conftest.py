@@ -3,12 +3,11 @@ from pathlib import Path
 import pytest
 
 from data_prep.testing import build_toy_shards
-from lit_outpaint.testing import build_toy_family
 
 
 @pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_toy_family(tmp_path_factory.mktemp("models"))
+def models(toy_family: Path) -> Path:
+    return toy_family
 
 
 @pytest.fixture(scope="session")
