@@ -17,6 +17,7 @@ from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.order import bounded_order, full_order
 from lit_outpaint.data.plain import PlainBatch, PlainDataset
 from lit_outpaint.data.reader import PackedBatch, SampleRef, ShardDataset
+from lit_outpaint.data.slots import Slots
 from lit_outpaint.data.worker_signals import shield
 
 
@@ -114,6 +115,7 @@ class ShardLoader(DataLoader[Any]):
         )
         self.epoch_sampler = sampler
         self.shards, self.pinned = dataset, pinned
+        self._slots: Slots | None = None
         self.waited_s = 0.0
         """How long users of this loader have waited for batches so far."""
         self._delivered = 0
@@ -128,14 +130,32 @@ class ShardLoader(DataLoader[Any]):
         self.epoch_sampler.first_batch = self._delivered = first
         try:
             since = time.perf_counter()
+            slots = self._share_slots()
             for packed in super().__iter__():
-                batch = self.shards.unpack(packed, self.pinned)
+                # At once: the next turn asks for a batch that may take this one's slot.
+                batch = self._unpack(packed, slots)
                 self.waited_s += time.perf_counter() - since
                 self._delivered += 1
                 yield batch
                 since = time.perf_counter()
         finally:
             self.epoch_sampler.first_batch = 0
+
+    def _share_slots(self) -> Slots | None:
+        """Give workers that start now memory to put batches into, and return it."""
+        if self.num_workers == 0 or not isinstance(self.shards, ShardDataset):
+            return None
+        if self._slots is None or not self.persistent_workers:
+            size = self.shards.batch_bytes(self.epoch_sampler.batch_size)
+            # A worker is at most ``prefetch_factor`` batches ahead of the one that is unpacked.
+            self._slots = Slots(self.num_workers, (self.prefetch_factor or 1) + 2, size)
+        self.shards.slots = self._slots
+        return self._slots
+
+    def _unpack(self, packed: Any, slots: Slots | None) -> OutpaintBatch | PlainBatch:
+        if isinstance(self.shards, ShardDataset):
+            return self.shards.unpack(packed, self.pinned, slots)
+        return self.shards.unpack(packed, self.pinned)
 
     def state_dict(self) -> dict[str, int]:
         """The epoch and how many of its batches were handed out."""

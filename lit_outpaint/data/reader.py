@@ -20,7 +20,7 @@ from jaxtyping import Float
 from PIL import Image, UnidentifiedImageError
 from pydantic import ValidationError
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from lit_outpaint.canvas.geometry import Growth, outpaint_mask
 from lit_outpaint.data.batch import OutpaintBatch
@@ -42,6 +42,7 @@ from lit_outpaint.data.schema import (
     visual_key,
 )
 from lit_outpaint.data.shard_set import LocalSet, RemoteSet
+from lit_outpaint.data.slots import Slots
 
 MAX_OPEN: Final = 256
 """Shards that a process keeps open; systems allow 1024 files, and those of one batch come on top."""
@@ -197,6 +198,8 @@ class PackedBatch(NamedTuple):
     rows: PackedRows
     windows: Tensor | None
     """(B, 3, H, W), where something is to be encoded from them."""
+    slot: tuple[int, int] | None = None
+    """Worker and turn, where the rows lie in a slot."""
 
 
 class ShardDataset(Dataset[PackedBatch]):
@@ -217,7 +220,11 @@ class ShardDataset(Dataset[PackedBatch]):
         self.choice = choice
         self.seed = seed
         self.text_empty = text_empty
+        self.slots: Slots | None = None
+        """Where workers put batches; the loader gives them before it starts them."""
+        self._turn = 0
         self._rows = RowReader()
+        self._wanted: dict[tuple[Growth, float] | None, dict[str, str]] = {}
         self._masks: dict[tuple[Growth, float], Tensor] = {}
 
     def __len__(self) -> int:
@@ -229,14 +236,51 @@ class ShardDataset(Dataset[PackedBatch]):
         entries = [self.entries[ref.position] for ref in refs]
         drawn = [self.choice.draw(self.seed, ref.epoch, entry.key) for ref, entry in zip(refs, entries, strict=True)]
         members = [self.files.member(entry, TENSOR_SUFFIX) for entry in entries]
-        rows = self._rows.read(members, [self._fields(view_name(*view)) for view in drawn])
+        rows, slot = self._read(members, [self._fields(view) for view in drawn])
         stored = "masked_image_latents" in rows.places
         windows = None if stored else torch.stack([self._window(entry) for entry in entries])
-        return PackedBatch(tuple(entry.key for entry in entries), tuple(drawn), rows, windows)
+        return PackedBatch(tuple(entry.key for entry in entries), tuple(drawn), rows, windows, slot)
 
-    def unpack(self, packed: PackedBatch, pinned: bool = False) -> OutpaintBatch:
-        """Make the batch of what came out of a worker, in pinned memory if it goes on to a GPU."""
-        fields = packed.rows.unpack(pinned)
+    def batch_bytes(self, batch_size: int) -> int:
+        """Bytes of the stored tensors of a batch."""
+        entry = self.entries[0]
+        self.files.tidy()
+        view = self.choice.draw(self.seed, 0, entry.key)
+        return self._rows.places(self.files.member(entry, TENSOR_SUFFIX), self._fields(view), batch_size)[1]
+
+    def _read(
+        self, members: Sequence[tuple[int, int, int]], wanted: Sequence[dict[str, str]]
+    ) -> tuple[PackedRows, tuple[int, int] | None]:
+        """The rows of a batch, in this worker's next slot where it has some, and which that is."""
+        worker = get_worker_info()
+        if self.slots is None or worker is None:
+            return self._rows.read(members, wanted), None
+        slot = (worker.id, self._turn)
+        room = self.slots.take(*slot)
+
+        def allocate(size: int) -> Tensor:
+            return room if size <= len(room) else torch.empty(size, dtype=torch.uint8)
+
+        rows = self._rows.read(members, wanted, allocate)
+        if rows.buffer is not room:
+            return rows, None
+        self._turn += 1
+        return rows._replace(buffer=None), slot
+
+    def unpack(self, packed: PackedBatch, pinned: bool = False, slots: Slots | None = None) -> OutpaintBatch:
+        """Make the batch of what came out of a worker, in pinned memory if it goes on to a GPU.
+
+        Args:
+            packed: what a worker made.
+            pinned: whether it goes on to a GPU.
+            slots: those that the worker was given.
+        """
+        if packed.slot is None:
+            fields = packed.rows.unpack(pinned)
+        else:
+            assert slots is not None
+            fields = packed.rows.unpack(pinned, slots.look(*packed.slot))
+            slots.look(*packed.slot)
         return OutpaintBatch(
             keys=packed.keys,
             directions=tuple(direction for direction, _ in packed.views),
@@ -250,14 +294,19 @@ class ShardDataset(Dataset[PackedBatch]):
             pixel_values=packed.windows,
         )
 
-    def _fields(self, view: str) -> dict[str, str]:
-        """Which stored tensor fills which field."""
-        fields = {"moments": MOMENTS, "text_local": TEXT_LOCAL, "text_global": TEXT_GLOBAL}
-        if self.choice.precomputed is not None:
-            fields["visual_features"] = visual_key(view)
-            if self.choice.masked_latents:
-                fields["masked_image_latents"] = masked_latents_key(view)
-        return fields
+    def _fields(self, view: tuple[Growth, float]) -> dict[str, str]:
+        """Which stored tensor fills which field; the same object for the same view."""
+        # Views that are encoded online take the same tensors, whatever they are.
+        stored = view if self.choice.precomputed is not None else None
+        if stored not in self._wanted:
+            fields = {"moments": MOMENTS, "text_local": TEXT_LOCAL, "text_global": TEXT_GLOBAL}
+            if self.choice.precomputed is not None:
+                name = view_name(*view)
+                fields["visual_features"] = visual_key(name)
+                if self.choice.masked_latents:
+                    fields["masked_image_latents"] = masked_latents_key(name)
+            self._wanted[stored] = fields
+        return self._wanted[stored]
 
     def _mask(self, direction: Growth, ratio: float) -> Tensor:
         if self.choice.precomputed is None:

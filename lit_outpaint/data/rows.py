@@ -5,8 +5,8 @@ it is parsed once and compared afterwards; tensors that lie side by side are rea
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -56,20 +56,47 @@ class Layout:
 
 
 class PackedRows(NamedTuple):
-    """Fields of several samples in one piece of memory, which costs one handle on the way out of a worker, not five."""
+    """Fields of several samples in one piece of memory."""
 
-    buffer: Tensor
-    """uint8: the bytes of all fields."""
+    buffer: Tensor | None
+    """uint8: the bytes of all fields; None where they lie in a slot that both processes see (`slots.Slots`)."""
     places: dict[str, Place]
     """Where each field lies in it."""
 
-    def unpack(self, pinned: bool = False) -> dict[str, Tensor]:
-        """The fields as float32 tensors, in pinned memory if they go on to a GPU."""
+    def unpack(self, pinned: bool = False, slot: Tensor | None = None) -> dict[str, Tensor]:
+        """The fields as float32 tensors, in pinned memory if they go on to a GPU.
+
+        Args:
+            pinned: whether they go on to a GPU.
+            slot: where their bytes lie, if not in ``buffer``.
+        """
+        buffer = self.buffer if slot is None else slot
+        assert buffer is not None
         unpacked: dict[str, Tensor] = {}
         for field, place in self.places.items():
-            stored = self.buffer[place.begin : place.begin + place.size].view(place.dtype).view(place.shape)
+            stored = buffer[place.begin : place.begin + place.size].view(place.dtype).view(place.shape)
             unpacked[field] = torch.empty(place.shape, pin_memory=pinned).copy_(stored)
         return unpacked
+
+
+def _allocate(size: int) -> Tensor:
+    return torch.empty(size, dtype=torch.uint8)
+
+
+def _reads(layout: Layout, names: Mapping[str, str], raw: Mapping[str, Any]) -> list[tuple[int, int, list[Any]]]:
+    """The reads that fill a row: offset in the member, bytes, and the arrays whose rows they fill.
+
+    Raises:
+        ShardError: a tensor is missing, or is of another size than the rows.
+    """
+    field_of = {name: field for field, name in names.items()}
+    reads = []
+    for run in layout.plan(tuple(names.values())):
+        targets = [raw[field_of[name]] for name in run.names]
+        if sum(target.shape[1] for target in targets) != run.size:
+            raise ShardError(f"samples of one batch differ in the size of {' or '.join(run.names)}")
+        reads.append((run.begin, run.size, targets))
+    return reads
 
 
 class RowReader:
@@ -79,42 +106,63 @@ class RowReader:
         self._layouts: dict[bytes, Layout] = {}
         self._head_bytes = 0
 
-    def read(self, members: Sequence[tuple[int, int, int]], wanted: Sequence[Mapping[str, str]]) -> PackedRows:
+    def read(
+        self,
+        members: Sequence[tuple[int, int, int]],
+        wanted: Sequence[Mapping[str, str]],
+        allocate: Callable[[int], Tensor] = _allocate,
+    ) -> PackedRows:
         """Read the same fields of several samples.
 
         Args:
             members: descriptor, offset and size of each sample's member.
             wanted: for each sample, field -> name of the tensor that fills it; the same fields for all.
+            allocate: gives that many bytes, or more.
 
         Raises:
             ShardError: a member is damaged, ends early, lacks a tensor, or has tensors of other sizes than the first.
         """
-        fields = tuple(wanted[0])
-        layouts = [self._layout(*member) for member in members]
-        first = [layouts[0].places.get(wanted[0][field]) for field in fields]
-        places: dict[str, Place] = {}
-        end = 0
-        for field, place in zip(fields, first, strict=True):
-            if place is None:
-                layouts[0].plan(tuple(wanted[0].values()))
-            assert place is not None
-            places[field] = Place(end, place.size * len(members), place.dtype, (len(members), *place.shape))
-            # Each field begins at a multiple of the largest item.
-            end += -(-places[field].size // 8) * 8
-        buffer = torch.empty(end, dtype=torch.uint8)
+        places, size = self.places(members[0], wanted[0], len(members))
+        buffer = allocate(size)
         raw = {
             field: buffer[place.begin : place.begin + place.size].view(len(members), -1).numpy()
             for field, place in places.items()
         }
-        for row, ((descriptor, offset, _), layout, names) in enumerate(zip(members, layouts, wanted, strict=True)):
-            field_of = {name: field for field, name in names.items()}
-            for run in layout.plan(tuple(names.values())):
-                rows = [raw[field_of[name]][row] for name in run.names]
-                if sum(part.nbytes for part in rows) != run.size:
-                    raise ShardError(f"samples of one batch differ in the size of {' or '.join(run.names)}")
-                if os.preadv(descriptor, rows, offset + run.begin) != run.size:
+        # Few views and layouts occur in a batch: what to read is worked out once for each.
+        plans: dict[tuple[Layout, int], list[tuple[int, int, list[Any]]]] = {}
+        for row, ((descriptor, offset, size), names) in enumerate(zip(members, wanted, strict=True)):
+            layout = self._layout(descriptor, offset, size)
+            plan = plans.get((layout, id(names)))
+            if plan is None:
+                plan = plans[layout, id(names)] = _reads(layout, names, raw)
+            for begin, length, targets in plan:
+                if os.preadv(descriptor, [target[row] for target in targets], offset + begin) != length:
                     raise ShardError("a shard ends inside a sample; prepare the set anew")
         return PackedRows(buffer, places)
+
+    def places(
+        self, member: tuple[int, int, int], wanted: Mapping[str, str], rows: int
+    ) -> tuple[dict[str, Place], int]:
+        """Where the fields of a batch go, and how many bytes they take together.
+
+        Args:
+            member: a sample of the batch; the others must be of its sizes.
+            wanted: field -> name of the tensor that fills it.
+            rows: samples of the batch.
+
+        Raises:
+            ShardError: the member is damaged, or lacks a tensor.
+        """
+        layout = self._layout(*member)
+        layout.plan(tuple(wanted.values()))
+        places: dict[str, Place] = {}
+        end = 0
+        for field, name in wanted.items():
+            place = layout.places[name]
+            places[field] = Place(end, place.size * rows, place.dtype, (rows, *place.shape))
+            # Each field begins at a multiple of the largest item.
+            end += -(-places[field].size // 8) * 8
+        return places, end
 
     def _layout(self, descriptor: int, offset: int, size: int) -> Layout:
         """The layout of a member, by its header; parsed when it is a new one."""

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.data.loading import EpochSampler, ShardLoader
@@ -56,6 +57,34 @@ def test_a_loader_goes_on_where_it_stopped(shards: Path, workers: int) -> None:
     second = train_loader(shards, workers)
     second.load_state_dict(first.state_dict())
     assert begun + [batch.keys for batch in second] == undisturbed
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("persistent", [True, False])
+def test_workers_make_the_batches_of_the_main_process(shards: Path, workers: int, persistent: bool) -> None:
+    here, there = train_loader(shards), train_loader(shards, workers)
+    there = ShardLoader(there.shards, there.epoch_sampler, num_workers=workers, persistent_workers=persistent)
+    for epoch in range(3):
+        for loader in (here, there):
+            loader.epoch_sampler.set_epoch(epoch)
+        # All are kept: nothing may write over a batch that was handed out. More of them than a worker has slots.
+        pairs = list(zip(here, there, strict=True))
+        assert len(pairs) == 6
+        for one, other in pairs:
+            assert all(
+                torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in zip(one, other, strict=True)
+            )
+
+
+def test_an_epoch_that_is_left_early_does_not_spoil_the_next(shards: Path) -> None:
+    loader, reference = train_loader(shards, 2), train_loader(shards)
+    for _ in range(3):
+        next(iter(loader))
+    undisturbed = list(reference)
+    for one, other in zip(loader, undisturbed, strict=True):
+        assert one.keys == other.keys
+        assert torch.equal(one.moments, other.moments)
+        assert torch.equal(one.visual_features, other.visual_features)
 
 
 def test_after_a_resumed_epoch_the_next_one_is_whole(shards: Path) -> None:

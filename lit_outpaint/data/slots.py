@@ -1,0 +1,51 @@
+"""Memory that loader workers fill in turns and the training process reads, mapped once instead of for every batch.
+
+A new piece of shared memory costs more than reading a batch from the page cache: the system zeroes and maps its pages
+in both processes.
+"""
+
+from typing import Final
+
+import torch
+from torch import Tensor
+
+_HEAD_BYTES: Final = 8
+
+
+class Slots:
+    """Some slots for each worker; the turn of a batch says which, and lies in the slot's head while it is there."""
+
+    def __init__(self, workers: int, each: int, size: int) -> None:
+        """Allocate.
+
+        Args:
+            workers: loader processes.
+            each: slots of each; more than a worker has batches that are not unpacked yet.
+            size: bytes of a batch.
+        """
+        self._memory = torch.zeros((workers, each, _HEAD_BYTES + -(-size // 8) * 8), dtype=torch.uint8).share_memory_()
+
+    @property
+    def size(self) -> int:
+        """Bytes of a slot."""
+        return self._memory.shape[2] - _HEAD_BYTES
+
+    def take(self, worker: int, turn: int) -> Tensor:
+        """A slot to fill: uint8, (size,)."""
+        slot = self._slot(worker, turn)
+        slot[:_HEAD_BYTES].view(torch.int64).fill_(turn)
+        return slot[_HEAD_BYTES:]
+
+    def look(self, worker: int, turn: int) -> Tensor:
+        """What was filled in.
+
+        Raises:
+            RuntimeError: another batch has taken its place.
+        """
+        slot = self._slot(worker, turn)
+        if int(slot[:_HEAD_BYTES].view(torch.int64)) != turn:
+            raise RuntimeError(f"batch {turn} of loader worker {worker} was overwritten before it was used")
+        return slot[_HEAD_BYTES:]
+
+    def _slot(self, worker: int, turn: int) -> Tensor:
+        return self._memory[worker, turn % self._memory.shape[1]]
