@@ -4,7 +4,6 @@ Exit codes: 0 done, 2 the input was at fault (one clear line on stderr), 1 the f
 """
 
 import ctypes
-import logging
 import sys
 from collections.abc import Callable, Sequence
 
@@ -32,8 +31,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: the verb must be one of {', '.join(TRAINING_VERBS | OWN_VERBS)}, got {verb!r}", file=sys.stderr)
         return 2
     keep_freed_memory()
-    # It complains about an absent GPU library on every import.
-    logging.getLogger("bitsandbytes").setLevel(logging.CRITICAL)
     try:
         return _program(verb)(arguments)
     except (ValueError, FileNotFoundError, PermissionError) as error:
