@@ -6,7 +6,6 @@ model_pred  = unet([noisy latents, mask, masked-image latents], t, W)
 loss        = MSE(model_pred, target) over the region that counts
 """
 
-import logging
 from copy import deepcopy
 from typing import Any
 
@@ -22,8 +21,8 @@ from lit_outpaint.callbacks.random_states import RandomStates
 from lit_outpaint.checkpoint import check_shapes
 from lit_outpaint.conditions import drop_conditions, encode_views, without_captions
 from lit_outpaint.data.batch import OutpaintBatch
-from lit_outpaint.data.fingerprint import is_hub_name, require_same_encoders
-from lit_outpaint.data.schema import Card, ShardError
+from lit_outpaint.data.fingerprint import require_same_encoders_at_hand
+from lit_outpaint.data.schema import Card
 from lit_outpaint.diffusion.draws import BatchDraws
 from lit_outpaint.diffusion.dropout import DropoutConfig
 from lit_outpaint.diffusion.guidance import guide
@@ -40,8 +39,6 @@ from lit_outpaint.models.encoders import FrozenEncoders, check_parts, family_dim
 from lit_outpaint.models.unet import ModelConfig, load_unet, unet_input
 from lit_outpaint.optim import OptimConfig, build_lr_schedule, build_optimizer
 from lit_outpaint.sharding import clip_gradients, is_sharded, shard_module
-
-log = logging.getLogger(__name__)
 
 # Hyperparameters are stored as these objects; checkpoints load with weights_only=True.
 add_safe_globals([ContextConfig, DropoutConfig, EmaConfig, FullAttention, ModelConfig, ObjectiveConfig, OptimConfig])
@@ -111,16 +108,7 @@ class OutpaintModule(LightningModule):
 
     def check_features(self, card: Card) -> None:
         """Refuse a shard set that other encoders made, where the encoders are at hand to compare."""
-        config = self.config
-        try:
-            require_same_encoders(card, config.pretrained, config.vision)
-        except ShardError:
-            raise
-        except ValueError as error:
-            # Training reads features, so that a machine without network may lack the encoders of a hub model.
-            if not any(is_hub_name(name) for name in (config.pretrained, config.vision) if name is not None):
-                raise
-            log.warning("the encoders that made the features cannot be compared with the model's: %s", error)
+        require_same_encoders_at_hand(card, self.config.pretrained, self.config.vision)
 
     def training_step(self, batch: OutpaintBatch, batch_idx: int) -> Tensor:
         """Regress the target of one random timestep per sample."""
@@ -214,12 +202,9 @@ class OutpaintModule(LightningModule):
         """Clip the joint norm; of sharded gradients over all ranks."""
         if self.device_mesh is None or not gradient_clip_val:
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        elif gradient_clip_algorithm not in (None, "norm"):
-            raise ValueError(
-                f"sharded gradients are clipped by norm, got gradient_clip_algorithm {gradient_clip_algorithm}"
-            )
         else:
-            clip_gradients(self.trained().values(), gradient_clip_val, self.device_mesh["data_parallel"])
+            mesh = self.device_mesh["data_parallel"]
+            clip_gradients(self.trained().values(), gradient_clip_val, mesh, gradient_clip_algorithm)
 
     def configure_callbacks(self) -> list[Callback]:
         """What every checkpoint of a run needs: the random states, and the moving average, which drives itself."""

@@ -73,11 +73,24 @@ def rows_of(count: int, rank: int, world_size: int) -> slice:
 
 
 @torch.no_grad()
-def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float, mesh: DeviceMesh) -> None:
+def clip_gradients(
+    parameters: Iterable[nn.Parameter], max_norm: float, mesh: DeviceMesh, algorithm: str | None = None
+) -> None:
     """Scale gradients down to a joint norm of ``max_norm``, counting what all ranks hold.
 
     ``torch.nn.utils.clip_grad_norm_`` does not take whole and sharded ones together.
+
+    Args:
+        parameters: those whose gradients count.
+        max_norm: in the units of the gradients.
+        mesh: over all ranks.
+        algorithm: as the trainer names it; there is only ``norm`` here, which None stands for.
+
+    Raises:
+        ValueError: another algorithm is asked for.
     """
+    if algorithm not in (None, "norm"):
+        raise ValueError(f"sharded gradients are clipped by norm, got gradient_clip_algorithm {algorithm}")
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     cut = [local(gradient) for gradient in gradients if isinstance(gradient, DTensor)]
     uncut = [gradient for gradient in gradients if not isinstance(gradient, DTensor)]

@@ -6,11 +6,14 @@ tell. Torch-free.
 
 import hashlib
 import json
+import logging
 import re
 from pathlib import Path
 from typing import Final
 
 from lit_outpaint.data.schema import Card, ShardError
+
+log = logging.getLogger(__name__)
 
 # Neither variants (``model.fp16.safetensors``) nor ``config.json`` count: the first is not what is loaded, the second
 # carries library versions that change when a model is saved again.
@@ -74,6 +77,25 @@ def require_same_encoders(card: Card, models: str | Path, vision: str | Path | N
             f"the features were made by another {', '.join(different)} than that of {models}; encode the set anew with"
             f" `python -m data_prep all {flags}` or train with the model directory it was made with"
         )
+
+
+def require_same_encoders_at_hand(card: Card, models: str | Path, vision: str | Path | None = None) -> None:
+    """As `require_same_encoders`, but where a model of the hub cannot be had to compare, only warn.
+
+    Training reads features, so that a machine without network may lack the encoders.
+
+    Raises:
+        ShardError: other encoders made the features.
+        ValueError: a local directory holds no such models.
+    """
+    try:
+        require_same_encoders(card, models, vision)
+    except ShardError:
+        raise
+    except ValueError as error:
+        if not any(is_hub_name(name) for name in (models, vision) if name is not None):
+            raise
+        log.warning("the encoders that made the features cannot be compared with the model's: %s", error)
 
 
 def family_window_px(models: str | Path) -> int | None:

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from lit_outpaint.data.fingerprint import encoder_fingerprints, family_window_px
+from lit_outpaint.data.fingerprint import encoder_fingerprints, family_window_px, require_same_encoders_at_hand
+from lit_outpaint.data.shard_set import load_card
 
 
 @pytest.fixture
@@ -29,6 +30,18 @@ def test_a_model_that_is_nowhere_is_refused_in_one_line(hub: Path) -> None:
     with pytest.raises(ValueError, match="nobody/nothing is no directory, and the hub does not give it") as refusal:
         encoder_fingerprints("nobody/nothing")
     assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_encoders_are_compared_where_they_can_be_had_and_else_it_is_said(
+    hub: Path, shards: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    card = load_card(shards)
+    require_same_encoders_at_hand(card, "somebody/family")
+    assert not caplog.records
+    require_same_encoders_at_hand(card, "nobody/nothing")
+    assert "cannot be compared with the model's: nobody/nothing is no directory" in caplog.text
+    with pytest.raises(ValueError, match="has none"):
+        require_same_encoders_at_hand(card, hub)
 
 
 def test_a_clip_of_its_own_stands_in_for_the_vision_parts_alone(models: Path, tmp_path: Path) -> None:
