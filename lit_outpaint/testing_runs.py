@@ -115,7 +115,8 @@ def rank_fit(
         family: model family.
         shards: shard set.
         out: ``losses.json`` and the run's checkpoints.
-        options: ``steps``, ``resume`` (a checkpoint), ``send`` (a rank that sends itself SIGTERM after two batches).
+        options: ``steps``, ``resume`` (a checkpoint), ``send`` (a rank that sends itself SIGTERM after two batches);
+            with ``validate`` the held-out windows are scored instead, and their loss is the only one.
     """
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     if world_size > 1:
@@ -128,9 +129,9 @@ def rank_fit(
         accelerator="cpu",
         devices=world_size,
         strategy=ShardedStrategy(**strategy) if isinstance(strategy, dict) else strategy,
-        max_steps=options["steps"],
+        max_steps=options.get("steps", -1),
         gradient_clip_val=1.0,
-        limit_val_batches=1,
+        limit_val_batches=None if options.get("validate") else 1,
         val_check_interval=3,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
@@ -150,8 +151,11 @@ def rank_fit(
     model = ModelConfig(pretrained=str(family), gradient_checkpointing=options.get("gradient_checkpointing", False))
     module = OutpaintModule(model, optim=OptimConfig(lr=1e-3, warmup_steps=5), ema=EmaConfig(decay=0.9))
     data = OutpaintDataModule(str(shards), batch_size=4 // world_size, num_workers=0)
-    with suppress(Preempted):
-        trainer.fit(module, datamodule=data, ckpt_path=options.get("resume"))
+    if options.get("validate"):
+        losses.losses = [scores["val/loss"] for scores in trainer.validate(module, data, verbose=False)]
+    else:
+        with suppress(Preempted):
+            trainer.fit(module, datamodule=data, ckpt_path=options.get("resume"))
     if rank == 0:
         (out / "losses.json").write_text(json.dumps(losses.losses))
 

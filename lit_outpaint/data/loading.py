@@ -46,7 +46,8 @@ class EpochSampler(DistributedSampler[SampleRef]):
             num_samples: samples of the split.
             batch_size: samples per rank and step.
             shuffle: permute per epoch and drop the incomplete last batch (training), or keep the index order and fill
-                the last global batch with its first samples so that ranks stay in step (validation).
+                the last global batch with the first samples of all, so that ranks stay in step and none counts more
+                than twice (validation).
             seed: of the permutation.
             buffer: samples that a bounded shuffle mixes (`bounded_order`); None permutes all of them.
             shards: number of each sample's shard, in the order of the index; what a buffer needs.
@@ -86,8 +87,7 @@ class EpochSampler(DistributedSampler[SampleRef]):
             if len(batch) < self.global_batch:
                 if self.shuffle:
                     return
-                each = -(-len(batch) // self.num_replicas)
-                batch = (batch * self.num_replicas)[: each * self.num_replicas]
+                batch += np.resize(order, -len(batch) % self.num_replicas).tolist()
             share = len(batch) // self.num_replicas
             for index in batch[self.rank * share : (self.rank + 1) * share]:
                 yield SampleRef(index, epoch)

@@ -1,3 +1,4 @@
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -35,12 +36,15 @@ def test_two_ranks_see_the_global_batches_of_one() -> None:
     assert together == one
 
 
-@pytest.mark.parametrize("world_size", [1, 2, 3])
+@pytest.mark.parametrize("world_size", [1, 2, 3, 21])
 def test_validation_takes_every_sample_in_epoch_zero_and_keeps_ranks_in_step(world_size: int) -> None:
     ranks = [refs(9, shuffle=False, rank=rank, world_size=world_size) for rank in range(world_size)]
     assert {position for rank in ranks for position, _ in rank} == set(range(23))
     assert {epoch for rank in ranks for _, epoch in rank} == {0}
     assert len({len(rank) for rank in ranks}) == 1
+    times = Counter(position for rank in ranks for position, _ in rank)
+    assert times.total() < 23 + world_size
+    assert max(times.values()) <= 2
 
 
 def test_fewer_samples_than_a_step_takes_are_refused() -> None:
