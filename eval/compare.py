@@ -99,7 +99,7 @@ def compare(config: CompareConfig, yaml: str = "") -> list[Row]:
     write_text(config.out / "comparison.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
     write_text(config.out / "comparison.md", tables_markdown(title, subtitle, sections))
     write_text(config.out / "comparison.html", tables_html(title, subtitle, sections))
-    print(tables_markdown(title, subtitle, sections[:2]))
+    print(tables_markdown(title, subtitle, sections[:3]))
     print(f"report: {config.out / 'comparison.html'}")
     return rows
 
@@ -169,7 +169,10 @@ def row_of(key: str, runs: Sequence[ComparedRun]) -> Row:
     others = []
     for run, scores in zip(runs[1:], sums[1:], strict=True):
         paired = None if sums[0] is None or scores is None else paired_difference(sums[0], scores)
-        others.append(Difference(run.name, run.figures.get(key, {}).get("value"), paired))
+        value, items = (run.figures.get(key, {}).get(what) for what in ("value", "num_items"))
+        if paired is not None and items is not None:
+            paired = paired._replace(num_items=items)  # A quotient of two sums counts neither.
+        others.append(Difference(run.name, value, paired))
     return Row(figure, told["value"], others, sums[0] is not None)
 
 

@@ -1,6 +1,7 @@
 """A figure: a number with its definition, interval, count, target and the same number on real pictures."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -8,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 from eval.functional.bootstrap import Estimate
 
 Unit = Literal["percent", "plain", "count", "dB"]
+SLOPE_TITLE = ", slope per step"
+"""How titles of slopes end."""
 
 
 class Target(NamedTuple):
@@ -52,6 +55,11 @@ class Figure:
     def steps(self) -> tuple[int, ...]:
         """Steps of the curve."""
         return self.curve_steps or tuple(range(1, len(self.curve) + 1))
+
+    @property
+    def curve_title(self) -> str:
+        """What the curve shows, also where the value is its slope or its last point."""
+        return re.sub(rf"({SLOPE_TITLE}|, step \d+)$", "", self.title)
 
     @property
     def met(self) -> bool | None:
@@ -134,7 +142,7 @@ def curve_rows(figures: Iterable[Figure], steps: Sequence[int]) -> list[tuple[st
         drawn, real = (dict(zip(figure.steps, line, strict=False)) for line in (figure.curve, figure.real_curve))
         if drawn:
             cells = [_told(figure, drawn.get(step), real.get(step)) for step in steps]
-            rows.append((figure.title.removesuffix(", slope per step"), *cells))
+            rows.append((figure.curve_title, *cells))
     return rows if len(rows) > 1 else []
 
 

@@ -174,7 +174,7 @@ class InpaintLoop:
     """
 
     def __init__(self, family: Path, prompt: LoopPrompt) -> None:
-        base = load_base_pipeline(family)
+        base = load_base_pipeline(family, "--checkpoint")
         channels = base.unet.config.in_channels
         if channels != base.vae.config.latent_channels:
             raise ValueError(
@@ -193,16 +193,7 @@ class InpaintLoop:
     def draw_all(
         self, walks: Sequence[Walk], geometry: Geometry, sampling: OutpainterConfig, batch_size: int, report: Report
     ) -> Rollout:
-        """See `Method`.
-
-        Raises:
-            ValueError: the sampling asks for what the pipeline cannot do.
-        """
-        if sampling.guidance_rescale or sampling.seam_feather_cells:
-            raise ValueError(
-                "--method inpaint_loop takes no sampling.guidance_rescale and no sampling.seam_feather_cells; leave "
-                "them out"
-            )
+        """See `Method`; ``guidance_rescale`` and ``seam_feather_cells`` are not looked at."""
         self._sampling = sampling
         kind = type(self._scheduler) if sampling.scheduler is None else scheduler_class(sampling.scheduler)
         self._pipeline.scheduler = kind.from_config(self._scheduler.config)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eval.figures import Figure
+from eval.figures import SLOPE_TITLE, Figure
 from eval.functional.bootstrap import Estimate, ratio_estimate
 from eval.metrics.base import Described, Ratio, RatioMetric
 from eval.score_names import Scores, Side, parse
@@ -96,7 +96,9 @@ class _MetricTable:
         absent = self._metric.absent() if values and hasattr(self._metric, "absent") else {}
         for text, reason in (missing | absent).items():
             told = self._described(text) if text in absent else self._plainly(text)
-            base = parse(text).base
+            base, side = parse(text)[:2]
+            if side:
+                continue
             key = base.split(".")[0]
             figures.append(_figure(base if key in taken else key, told, None, reason=reason))
         return figures
@@ -131,7 +133,7 @@ class _MetricTable:
             figures.append(_figure(key, told, *values, **curve))
         slope, real_slope, beyond = (self._slope(scores, base, side) for side in ("", "real", "beyond_real"))
         if slope is not None:
-            plain = told._replace(title=f"{told.title}, slope per step", target=None)
+            plain = told._replace(title=f"{told.title}{SLOPE_TITLE}", target=None)
             figures.append(_figure(f"{key}.slope", plain, slope, real_slope, **({} if figures else curve)))
         if beyond is not None:
             plain = told._replace(title=f"{told.title}, slope beyond that of the real panorama", target=None)

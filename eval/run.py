@@ -104,6 +104,17 @@ class RunConfig:
             )
         if self.sampling.engine == "joint":
             raise ValueError("--sampling.engine joint is chosen by --method joint here; leave it out")
+        if self.sampling.visual_source == "image_from_global_caption":
+            raise ValueError(
+                "--sampling.visual_source must be canvas_so_far or visible_part_of_window in an evaluation"
+            )
+        if self.method == "inpaint_loop" and (self.sampling.guidance_rescale or self.sampling.seam_feather_cells):
+            raise ValueError(
+                "--method inpaint_loop takes no sampling.guidance_rescale and no sampling.seam_feather_cells; leave "
+                "them out"
+            )
+        if self.method == "joint":
+            replace(self.sampling, engine="joint")  # Refuses what that engine does not take.
 
     @property
     def reached(self) -> list[int]:
@@ -202,7 +213,7 @@ def default_metrics(config: RunConfig, geometry: Geometry) -> tuple[list[ImageMe
     networks = Networks(extractor, clip, distance)
     of_panoramas = panorama_metrics(networks, geometry, config.steps, config.reached, "local", real=True)
     published, unavailable = _published(config, sizes)
-    return [*metrics, *of_sets, *curves, *of_panoramas, *published], unavailable
+    return [*metrics, *of_sets, *published, *of_panoramas, *curves], unavailable
 
 
 def _sizes(config: RunConfig, num_windows: int) -> Sizes:

@@ -40,14 +40,18 @@ def load_outpaint_pipeline(checkpoint: Path) -> OutpaintPipeline:
     return pipeline
 
 
-def load_base_pipeline(models: Path) -> Any:
+def load_base_pipeline(models: Path, flag: str = "--models") -> Any:
     """The stock text-to-image pipeline of a model family.
+
+    Args:
+        models: the family.
+        flag: names it in messages.
 
     Raises:
         FileNotFoundError: there is none.
     """
     if not (models / "model_index.json").is_file():
-        raise FileNotFoundError(f"--models must be a model family with model_index.json, found none in {models}")
+        raise FileNotFoundError(f"{flag} must be a model family with model_index.json, found none in {models}")
     from diffusers import StableDiffusionPipeline
 
     pipeline = StableDiffusionPipeline.from_pretrained(models, local_files_only=True, dtype=torch.float32)

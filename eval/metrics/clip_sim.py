@@ -76,9 +76,8 @@ class ClipSim(RatioMetric):
         if not drawn:
             raise NotComputable("CLIP-SIM cannot be computed: there are no pictures")
         scores = {name: ratio.total / ratio.num for name, ratio in self.ratios().items()}
-        return scores | {
-            metric_name("num_captions_in_chunks", f"{self.view}-{self.caption}", self.clip.name): float(long)
-        }
+        told = metric_name("num_captions_in_chunks", f"{self.view}-{self.caption}", self.clip.name)
+        return scores | ({told: float(long)} if long else {})
 
     def describe(self, name: str) -> Described:
         """See ``NamedMetric``."""

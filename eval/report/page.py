@@ -18,6 +18,8 @@ from eval.report.loss_curve import LossCurve
 from eval.report.style import STYLE
 from lit_outpaint.rollout import Geometry, Pixels
 
+_MAX_COLUMNS = 13
+
 
 class Note(NamedTuple):
     """What was read in one view, and what of the truth is missing there."""
@@ -121,11 +123,10 @@ def _curves(page: Page) -> str:
             lines.insert(0, Line("real", "truth", figure.steps, figure.real_curve))
         target = None if figure.target is None else figure.target.value
         svg = line_chart(lines, "step", top=1.0 if figure.unit == "percent" else None, target=target)
-        charts.append(f'<figure class="chart"><figcaption>{escape(figure.title)}</figcaption>{svg}</figure>')
+        charts.append(f'<figure class="chart"><figcaption>{escape(figure.curve_title)}</figcaption>{svg}</figure>')
     keys = (
         '<p class="note"><span class="key">generated</span> &nbsp; <span class="key truth">real</span> &nbsp; '
-        '<span class="key goal">target</span> &nbsp; Every step is shown, also of figures that the table gives for the '
-        "last one.</p>"
+        '<span class="key goal">target</span> &nbsp; Dots are the steps that were looked at.</p>'
     )
     rows = curve_rows(page.figures, page.table_steps) if page.table_steps else []
     table = f"<h3>In numbers: generated (real)</h3>{_rows(rows)}" if rows else ""
@@ -150,7 +151,7 @@ def _cards(page: Page) -> str:
     assert geometry is not None, "panoramas need their geometry"
     intro = (
         '<p class="note">Marks at the edges are the borders of the steps (lines while the pointer is on the picture); '
-        "the first window is real in both. At each strip: the local caption of its step, what the probe reads in the "
+        "the first window is real in both. For each step: its number, its local caption, what the probe reads in the "
         "generated window, and in red what the truth has and the probe does not see.</p>"
     )
     draw = _across if geometry.horizontal else _along
@@ -158,10 +159,15 @@ def _cards(page: Page) -> str:
 
 
 def _across(card: PanoramaCard, geometry: Geometry) -> str:
-    """Real above generated, captions in columns under their strips."""
+    """Real above generated, captions in columns under their strips, or in lines where these would be too narrow."""
     order = slice(None) if geometry.forward else slice(None, None, -1)
+    if len(card.captions) > _MAX_COLUMNS:
+        return _stacked(card, geometry, "repeat(auto-fill, minmax(190px, 1fr))", slice(None))
     stride = [f"{geometry.stride_px}fr"] * len(card.notes)
-    columns = " ".join([f"{geometry.window_px}fr", *stride][order])
+    return _stacked(card, geometry, " ".join([f"{geometry.window_px}fr", *stride][order]), order)
+
+
+def _stacked(card: PanoramaCard, geometry: Geometry, columns: str, order: slice) -> str:
     cells = "".join([_caption(card, index) for index in range(len(card.captions))][order])
     return (
         f'<div class="panorama">{_heading(card)}<p class="which">real</p>{_stripe(card.real, geometry)}'

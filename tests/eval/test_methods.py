@@ -98,8 +98,8 @@ def test_the_inpaint_loop_is_the_pipeline_of_diffusers(overlay: Path) -> None:
     assert np.array_equal(drawn[:, :STRIDE], window[:, :STRIDE])
 
 
-def test_what_a_method_cannot_draw_with_is_told(overlay: Path, tmp_path: Path) -> None:
+def test_the_inpaint_loop_needs_a_text_to_image_model(overlay: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="inpaint_loop needs a model family"):
         load_method("inpaint_loop", tmp_path / "absent", "local")
-    with pytest.raises(ValueError, match=r"takes no sampling\.guidance_rescale"):
-        _drawn(overlay, "inpaint_loop", guidance_rescale=0.5)
+    with pytest.raises(FileNotFoundError, match="--checkpoint must be a model family"):
+        load_method("inpaint_loop", overlay / "unet", "local")
