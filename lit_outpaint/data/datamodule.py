@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import torch
 from lightning import LightningDataModule
@@ -20,6 +20,9 @@ from lit_outpaint.data.schema import EMPTY_NAME, SPLITS, TEXT_EMPTY, Card, Shard
 from lit_outpaint.data.shard_cache import ShardCache, cache_home
 from lit_outpaint.data.shard_set import LocalSet, RemoteSet
 from lit_outpaint.data.tensors import unpack_tensors
+
+MOST_AHEAD: Final = 8
+"""Shards that are fetched before they are needed, at most."""
 
 
 class OutpaintDataModule(LightningDataModule):
@@ -94,6 +97,7 @@ class OutpaintDataModule(LightningDataModule):
         # Refuses an impossible ratio before anything is loaded.
         ViewChoice(directions=self.directions, ratios=self.ratios, precomputed=None)
         self._card: Card | None = None
+        self._remote: dict[str, Any] = {}
         self._datasets: dict[Split, ShardDataset | PlainDataset] = {}
 
     @property
@@ -149,7 +153,9 @@ class OutpaintDataModule(LightningDataModule):
             return
         held = LocalSet(self.shards) if self.shards is not None else RemoteSet(self.place, self.cache)
         card, index = check_shard_set(held)
-        self._check_cache(card)
+        if isinstance(held, RemoteSet):
+            names = index.names
+            self._remote = {"fetch": lambda number: held.path(names[number]), "ahead": self._shards_ahead(card)}
         choice = ViewChoice(
             directions=self.directions,
             ratios=self.ratios,
@@ -177,25 +183,31 @@ class OutpaintDataModule(LightningDataModule):
             for split, paths in plain_shards(directory).items()
         }
 
-    def _check_cache(self, card: Card) -> None:
-        """Refuse an order of reading for which shards would be fetched over and over.
+    def _shards_ahead(self, card: Card) -> int:
+        """How many training shards can be fetched ahead without any that is read giving way to them.
 
         Raises:
-            ShardError: the cache does not hold what is read at a time.
+            ShardError: the cache does not hold what is read at a time, so that shards would be fetched over and over.
         """
         shards = card.shards.get("train", [])
-        if self.shards is not None or not shards:
-            return
+        if not shards:
+            return 0
         needed = total = sum(shard.size for shard in shards)
+        largest = max(shard.size for shard in shards)
         if self.shuffle_buffer is not None:
             # A sample comes up to one buffer early or late; workers are some batches ahead.
             share = 2 * self.shuffle_buffer / max(card.samples("train"), 1)
-            needed = min(total, int(total * share) + 2 * max(shard.size for shard in shards))
+            needed = min(total, int(total * share) + 2 * largest)
         if needed > self.cache.limit_bytes:
             raise ShardError(
                 f"the cache must hold what is mixed at a time, {needed / 2**30:.2g} GiB of {self.place}, and may take"
                 f" {self.cache.limit_bytes / 2**30:.2g} GiB; raise cache_gib, or set a smaller shuffle_buffer"
             )
+        return (
+            MOST_AHEAD
+            if total <= self.cache.limit_bytes
+            else min(MOST_AHEAD, (self.cache.limit_bytes - needed) // largest)
+        )
 
     def _loader(self, split: Split) -> ShardLoader:
         dataset = self._datasets[split]
@@ -216,5 +228,6 @@ class OutpaintDataModule(LightningDataModule):
             sampler,
             num_workers=self.num_workers,
             pinned=torch.cuda.is_available(),
+            **(self._remote if split == "train" else {}),
             persistent_workers=self.num_workers > 0,
         )

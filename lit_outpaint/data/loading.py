@@ -5,7 +5,7 @@ its share *inside* that slice, so one rank with batch 2B and two ranks with batc
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch.utils.data.distributed import DistributedSampler
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.order import bounded_order, full_order
 from lit_outpaint.data.plain import PlainBatch, PlainDataset
+from lit_outpaint.data.prefetch import Prefetch, turns_of
 from lit_outpaint.data.reader import PackedBatch, SampleRef, ShardDataset
 from lit_outpaint.data.slots import Slots
 from lit_outpaint.data.worker_signals import shield
@@ -101,8 +102,25 @@ class ShardLoader(DataLoader[Any]):
     """A data loader whose position is part of the checkpoint (Lightning saves and restores it)."""
 
     def __init__(
-        self, dataset: ShardDataset | PlainDataset, sampler: EpochSampler, *, pinned: bool = False, **options: Any
+        self,
+        dataset: ShardDataset | PlainDataset,
+        sampler: EpochSampler,
+        *,
+        pinned: bool = False,
+        fetch: Callable[[int], object] | None = None,
+        ahead: int = 0,
+        **options: Any,
     ) -> None:
+        """Configure.
+
+        Args:
+            dataset: where batches come from.
+            sampler: their order.
+            pinned: whether they go on to a GPU.
+            fetch: brings the shard of a number here, where shards are elsewhere.
+            ahead: how many shards are fetched before they are needed.
+            options: of torch's loader.
+        """
         super().__init__(
             dataset,
             sampler=sampler,
@@ -115,6 +133,7 @@ class ShardLoader(DataLoader[Any]):
         )
         self.epoch_sampler = sampler
         self.shards, self.pinned = dataset, pinned
+        self.fetch, self.ahead = fetch, ahead
         self._slots: Slots | None = None
         self.waited_s = 0.0
         """How long users of this loader have waited for batches so far."""
@@ -131,13 +150,17 @@ class ShardLoader(DataLoader[Any]):
         try:
             since = time.perf_counter()
             slots = self._share_slots()
-            for packed in super().__iter__():
-                # At once: the next turn asks for a batch that may take this one's slot.
-                batch = self._unpack(packed, slots)
-                self.waited_s += time.perf_counter() - since
-                self._delivered += 1
-                yield batch
-                since = time.perf_counter()
+            # Workers start here, before the thread does: what a thread holds during a fork stays locked in the child.
+            batches = super().__iter__()
+            with self._prefetch() as reading:
+                for packed in batches:
+                    # At once: the next turn asks for a batch that may take this one's slot.
+                    batch = self._unpack(packed, slots)
+                    self.waited_s += time.perf_counter() - since
+                    self._delivered += 1
+                    reading.reached((self._delivered - first) * self.epoch_sampler.global_batch)
+                    yield batch
+                    since = time.perf_counter()
         finally:
             self.epoch_sampler.first_batch = 0
 
@@ -151,6 +174,14 @@ class ShardLoader(DataLoader[Any]):
             self._slots = Slots(self.num_workers, (self.prefetch_factor or 1) + 2, size)
         self.shards.slots = self._slots
         return self._slots
+
+    def _prefetch(self) -> Prefetch:
+        """What fetches shards ahead in this epoch; nothing where they are here."""
+        sampler, fetch = self.epoch_sampler, self.fetch
+        if fetch is None or sampler.sample_shards is None:
+            return Prefetch([], str, 0)
+        order = sampler.order(sampler.epoch)[sampler.first_batch * sampler.global_batch :]
+        return Prefetch(turns_of(sampler.sample_shards[order]), fetch, self.ahead)
 
     def _unpack(self, packed: Any, slots: Slots | None) -> OutpaintBatch | PlainBatch:
         if isinstance(self.shards, ShardDataset):

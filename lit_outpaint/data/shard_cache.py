@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import BinaryIO, Final
 
 from lit_outpaint.data.schema import FileCard, ShardError
 
+_PAUSE_S: Final = 0.05
 _DRAFT: Final = ".part"
 _OURS: Final = re.compile(rf"[0-9a-f]{{64}}({re.escape(_DRAFT)})?")
 
@@ -55,29 +57,45 @@ class ShardCache:
                     # While this process waited, another may have finished the file, or cleared it away.
                     if not _same(target, draft) or _used(copy, file.size):
                         continue
-                    self._reserve(target, draft.name, file.size)
+                    # Who waits for room takes none, so that the others come to their end.
+                    target.truncate(0)
+                    while not self._reserve(target, draft.name, file.size):
+                        time.sleep(_PAUSE_S)
                     fetch(target)
                     _check(target, file)
                     os.fsync(target.fileno())
-                    draft.replace(copy)
+                    with self._listed():
+                        draft.replace(copy)
         except OSError as error:
             raise ShardError(f"cannot keep {file.name} in {self.directory}: {error.strerror or error}") from error
         return copy
 
-    def _reserve(self, target: BinaryIO, name: str, size: int) -> None:
-        """Make room for a file that is about to be fetched, and take it."""
+    @contextmanager
+    def _listed(self) -> Iterator[None]:
+        """While names in the directory stay as they are, but for empty drafts."""
         with (self.directory / "lock").open("ab") as turn, _locked(turn):
+            yield
+
+    def _reserve(self, target: BinaryIO, name: str, size: int) -> bool:
+        """Make room for a file that is to be fetched, and take it; False while what others fetch is in the way."""
+        with self._listed():
             # Whatever else lies in the directory is not ours.
             others = {path: path.stat() for path in self.directory.iterdir() if _OURS.fullmatch(path.name)}
             others = {path: state for path, state in others.items() if path.name != name}
             room = self.limit_bytes - size - sum(state.st_size for state in others.values())
+            waiting = False
             for path in sorted(others, key=lambda path: (path.suffix != _DRAFT, others[path].st_mtime_ns)):
                 if room >= 0:
                     break
                 if path.suffix != _DRAFT or _abandoned(path):
                     path.unlink()
                     room += others[path].st_size
+                else:
+                    waiting = waiting or others[path].st_size > 0
+            if room < 0 and waiting:
+                return False
             target.truncate(size)
+            return True
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 import hashlib
 import re
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -133,6 +134,18 @@ def test_what_is_mixed_at_a_time_must_fit_into_the_cache(in_memory: str, shards:
     largest = max(path.stat().st_size for path in shards.glob("*.tar"))
     with pytest.raises(ShardError, match="raise cache_gib"):
         module(in_memory, tmp_path, cache_gib=0.5 * largest / 2**30, shuffle_buffer=1)
+
+
+def test_shards_come_before_they_are_needed(server: FileServer, shards: Path, tmp_path: Path) -> None:
+    data = module(server.url, tmp_path, shuffle_buffer=1, batch_size=1)
+    reading = iter(data.train_dataloader())
+    next(reading)
+    wanted = {f"/{path.name}" for path in shards.glob("train-*.tar")}
+    end = time.monotonic() + 120
+    while not wanted <= set(server.asked):
+        assert time.monotonic() < end, f"only {server.asked} were asked for"
+        time.sleep(0.01)
+    list(reading)
 
 
 def test_a_loader_over_a_url_goes_on_where_it_stopped(server: FileServer, tmp_path: Path) -> None:
