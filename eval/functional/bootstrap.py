@@ -1,6 +1,5 @@
 """Bootstrap intervals over panoramas, for ratios of sums (means and proportions are special cases)."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -59,36 +58,6 @@ def ratio_estimate(
     resampled = numerators[draws].sum(axis=1) / denominators[draws].sum(axis=1)
     low, high = interval(resampled, level)
     return Estimate(value, low, high, len(numerators), int(denominators.sum()))
-
-
-def statistic_estimate(
-    num_units: int,
-    num_items: int,
-    statistic: Callable[[NDArray[np.integer]], float],
-    *,
-    num_resamples: int = NUM_RESAMPLES,
-    level: float = LEVEL,
-    seed: int = 0,
-) -> Estimate:
-    """Interval of any statistic that can be computed from a list of unit indices (with repeats).
-
-    Args:
-        num_units: how many units there are.
-        num_items: how many items they hold together; only reported.
-        statistic: from indices in ``[0, num_units)`` to a number.
-        num_resamples: how many times units are redrawn.
-        level: coverage of the interval.
-        seed: of the resampling.
-
-    Raises:
-        ValueError: there are no units.
-    """
-    if num_units < 1:
-        raise ValueError("nothing to score: there are no units to resample")
-    value = statistic(np.arange(num_units))
-    resampled = np.array([statistic(draw) for draw in resampled_indices(num_units, num_resamples, seed)])
-    low, high = interval(resampled, level)
-    return Estimate(value, low, high, num_units, num_items)
 
 
 def resampled_indices(num_units: int, num_resamples: int, seed: int) -> NDArray[np.integer]:

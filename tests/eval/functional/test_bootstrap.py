@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from eval.functional.bootstrap import ratio_estimate, statistic_estimate
+from eval.functional.bootstrap import ratio_estimate
 
 
 def test_interval_holds_the_mean_and_shrinks_with_the_number_of_units() -> None:
@@ -39,14 +39,6 @@ def test_same_seed_gives_the_same_interval() -> None:
     assert ratio_estimate(values, np.ones(20), seed=3) == ratio_estimate(values, np.ones(20), seed=3)
 
 
-def test_mean_as_a_statistic_agrees_with_the_ratio() -> None:
-    values = np.random.default_rng(3).normal(size=20)
-    statistic = statistic_estimate(20, 20, lambda indices: float(values[indices].mean()))
-    assert statistic == pytest.approx(ratio_estimate(values, np.ones(20)))
-
-
 def test_nothing_to_score_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing to score"):
         ratio_estimate(np.zeros(3), np.zeros(3))
-    with pytest.raises(ValueError, match="nothing to score"):
-        statistic_estimate(0, 0, lambda indices: 0.0)
