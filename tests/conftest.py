@@ -18,14 +18,30 @@ def toy_family(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def toy_shards(tmp_path_factory: pytest.TempPathFactory, toy_family: Path) -> Path:
-    """A shard set of a few scapes windows, encoded by the toy family; read only."""
+    """A shard set of a few scapes windows with views of all sides and corners, encoded by the toy family; read only."""
     from data_prep.__main__ import main
+    from lit_outpaint.canvas.geometry import GROWTHS
 
     out = tmp_path_factory.mktemp("toy_shards") / "data"
     counts = "--windows 8 --val-windows 4 --panoramas 0 --eval-windows 0 --eval-steps 1 --samples-per-shard 4"
-    status = main(["all", "--source", "scapes", "--out", str(out), "--models", str(toy_family), *counts.split()])
+    views = f"--directions=[{','.join(GROWTHS)}]"
+    status = main(["all", "--source", "scapes", "--out", str(out), "--models", str(toy_family), views, *counts.split()])
     assert status == 0
     return out
+
+
+@pytest.fixture(scope="session")
+def models(toy_family: Path) -> Path:
+    """The toy family, as what encodes shards calls it."""
+    return toy_family
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
+    """A shard set of a dozen scapes windows in several shards, with an evaluation set; read only."""
+    from data_prep.testing import build_toy_shards
+
+    return build_toy_shards(tmp_path_factory.mktemp("prepared") / "set", models)
 
 
 @pytest.fixture
