@@ -24,6 +24,7 @@ from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
 from lit_outpaint.callbacks.throughput import Throughput
 from lit_outpaint.checkpoint import LAST, PREVIOUS, checkpoint_step, newest_checkpoint, read_checkpoint, remove
 from lit_outpaint.data.datamodule import OutpaintDataModule
+from lit_outpaint.files import written_whole
 from lit_outpaint.models.context import ContextConfig
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.run_logger import WandbConfig, drop_rows
@@ -64,7 +65,8 @@ class RunRecord(SaveConfigCallback):
             "machine": _machine(trainer),
             "versions": {name: _version(name) for name in RECORDED_PACKAGES},
         }
-        (Path(trainer.log_dir) / "run.json").write_text(json.dumps(record, indent=2) + "\n")
+        with written_whole(Path(trainer.log_dir) / "run.json") as draft:
+            draft.write_text(json.dumps(record, indent=2) + "\n")
 
 
 class OutpaintCLI(LightningCLI):
@@ -143,7 +145,8 @@ class OutpaintCLI(LightningCLI):
         path = Path(self.trainer.default_root_dir) / "run.json"
         if path.is_file() and not self.config["fit"]["trainer"]["fast_dev_run"] and self.trainer.is_global_zero:
             record = json.loads(path.read_text()) | {"finished_at_step": self.trainer.global_step}
-            path.write_text(json.dumps(record, indent=2) + "\n")
+            with written_whole(path) as draft:
+                draft.write_text(json.dumps(record, indent=2) + "\n")
 
     def after_instantiate_classes(self) -> None:
         """Refuse shards that do not fit, before anything is written; then make the logs fit what comes."""
