@@ -7,7 +7,7 @@ from data_prep.config import EncodeConfig
 from data_prep.encode import encode_batch
 from lit_outpaint.canvas.geometry import Direction, known_box
 from lit_outpaint.data.integrity import check_shard_set
-from lit_outpaint.data.reader import ShardFiles, decode_window
+from lit_outpaint.data.reader import decode_window
 from lit_outpaint.data.schema import (
     EMPTY_NAME,
     MOMENTS,
@@ -18,6 +18,7 @@ from lit_outpaint.data.schema import (
     masked_latents_key,
     visual_key,
 )
+from lit_outpaint.data.shard_files import ShardFiles
 from lit_outpaint.data.tensors import unpack_tensors
 from lit_outpaint.models.encoders import FrozenEncoders
 

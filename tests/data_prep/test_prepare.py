@@ -10,8 +10,8 @@ from data_prep.scapes import shards as scapes_shards
 from data_prep.testing import build_toy_shards
 from lit_outpaint.captions.scene import read_scene
 from lit_outpaint.data.integrity import check_shard_set
-from lit_outpaint.data.reader import ShardFiles
 from lit_outpaint.data.schema import SampleRecord
+from lit_outpaint.data.shard_files import ShardFiles
 
 SMALL = {"windows": 7, "val_windows": 0, "panoramas": 1, "eval_windows": 1, "samples_per_shard": 3}
 

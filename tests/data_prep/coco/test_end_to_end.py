@@ -9,7 +9,7 @@ import pytest
 from data_prep.__main__ import main as data_prep
 from data_prep.testing import TOY_COCO_COUNTS, TOY_COCO_SETTINGS, build_toy_coco
 from lit_outpaint.data.integrity import check_shard_set
-from lit_outpaint.data.reader import ShardFiles
+from lit_outpaint.data.shard_files import ShardFiles
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -10,8 +10,9 @@ from PIL import Image
 from lit_outpaint.canvas.geometry import DIRECTIONS, outpaint_mask
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.data.integrity import check_shard_set
-from lit_outpaint.data.reader import SampleRef, ShardDataset, ShardFiles, ViewChoice, decode_window
+from lit_outpaint.data.reader import SampleRef, ShardDataset, ViewChoice, decode_window
 from lit_outpaint.data.schema import ShardError, masked_latents_key, view_name, visual_key
+from lit_outpaint.data.shard_files import ShardFiles
 from lit_outpaint.data.tensors import unpack_tensors
 
 
