@@ -1,10 +1,11 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from data_prep.config import EncodeConfig
-from data_prep.encode import encode_batch
+from data_prep.encode import decode_windows, encode_batch, to_pixel_values
 from lit_outpaint.canvas.geometry import Direction, known_box
 from lit_outpaint.data.integrity import check_shard_set
 from lit_outpaint.data.reader import decode_window
@@ -49,6 +50,16 @@ def test_masked_latents_are_the_encoding_of_the_window_with_the_growing_side_gre
     blanked[..., known.y0 : known.y1, known.x0 : known.x1] = shown
     torch.testing.assert_close(tensors[masked_latents_key(view)][None], encoders.encode_mode(blanked), **HALF)
     torch.testing.assert_close(tensors[visual_key(view)][None], encoders.encode_visual(shown), **HALF)
+
+
+def test_windows_are_decoded_without_tensors_to_what_training_sees(shards: Path) -> None:
+    _, entries = check_shard_set(shards)
+    files = ShardFiles(shards)
+    samples = [(entry.key, bytes(files.read(entry, "webp"))) for entry in entries[:5]]
+    ((keys, windows), _) = decode_windows(iter(samples), 3)
+    assert isinstance(windows, np.ndarray)  # Torch would start OpenMP's workers for the thread that decodes.
+    assert keys == [key for key, _ in samples[:3]]
+    assert torch.equal(to_pixel_values(windows), torch.stack([decode_window(data, 128) for _, data in samples[:3]]))
 
 
 def test_moments_are_those_of_the_whole_window(shards: Path, encoders: FrozenEncoders) -> None:
