@@ -40,8 +40,8 @@ class LocalChat:
         device: ``auto`` takes the GPU if there is one.
         dtype: ``auto`` takes that of the weights, on a CPU float32.
         max_wait_ms: how long a batch that is not full waits for others, in milliseconds.
-        temperature: of sampling, which the seed and the question decide; 0 takes the likeliest token, which small models
-            repeat for ever.
+        temperature: of sampling, which the seed and the question decide; 0 takes the likeliest token, which small
+            models repeat for ever.
         seed: of sampling.
         revision: branch, tag or commit of a hub model.
         image_px: longest side of a picture shown to it.
