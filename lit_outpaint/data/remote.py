@@ -1,5 +1,6 @@
 """A shard set behind a URL (s3, gs, http, ... : whatever fsspec knows), of which files come here when they are read."""
 
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -10,6 +11,8 @@ import fsspec  # type: ignore[import-untyped]
 from fsspec.core import url_to_fs  # type: ignore[import-untyped]
 
 from lit_outpaint.data.schema import FileCard, ShardError
+
+log = logging.getLogger(__name__)
 
 PIECE_BYTES: Final = 16 << 20
 """Fetched by one request, which is what a fault costs."""
@@ -116,10 +119,10 @@ class RemoteFiles:
                 raise _MissingError(f"{self.url}/{name} is missing") from error
             except Exception as error:
                 # Every backend has exceptions of its own.
-                if pause_s is None:
-                    said = (str(error).splitlines() or [""])[0]
-                    said = f"{type(error).__name__} {said}".rstrip()
+                said = f"{type(error).__name__} {(str(error).splitlines() or [''])[0]}".rstrip()
+                if pause_s is None or not _may_pass(error):
                     raise ShardError(f"cannot read {self.url}/{name}: {said}") from error
+                log.warning("cannot read %s/%s: %s; again in %g s", self.url, name, said, pause_s)
             time.sleep(pause_s)
         raise AssertionError
 
@@ -127,6 +130,13 @@ class RemoteFiles:
         # Not kept: a connection does not survive a fork. fsspec hands out the same one within a process.
         fs, root = url_to_fs(self.url)
         return fs, root.rstrip("/")
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether asking again may help: not where a server refuses, as 4xx says except for time-outs and rate limits."""
+    status = getattr(error, "status", None)
+    refused = isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)
+    return not (refused or isinstance(error, PermissionError))
 
 
 class _MissingError(ShardError):

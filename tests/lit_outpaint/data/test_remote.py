@@ -24,7 +24,7 @@ class FileServer(ThreadingHTTPServer):
     def __init__(self, directory: Path) -> None:
         super().__init__(("127.0.0.1", 0), partial(_Handler, directory=str(directory)))
         self.asked: list[str] = []
-        self.ranges, self.failures = True, 0
+        self.ranges, self.failures, self.status = True, 0, 503
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
 
@@ -36,7 +36,7 @@ class _Handler(SimpleHTTPRequestHandler):
         span = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         if self.server.failures:
             self.server.failures -= 1
-            self.send_error(503)
+            self.send_error(self.server.status)
         elif self.server.ranges and span and Path(self.translate_path(self.path)).is_file():
             first, last = int(span[1]), int(span[2])
             data = Path(self.translate_path(self.path)).read_bytes()
@@ -193,6 +193,14 @@ def test_requests_are_tried_again_and_then_given_up_with_one_line(server: FileSe
     with pytest.raises(ShardError, match=r"cannot read http.*card\.json") as caught:
         RemoteFiles(server.url, pauses_s=(0.0, 0.0)).read("card.json")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("status", "times"), [(403, 1), (429, 3), (500, 3)])
+def test_a_refusal_is_final(server: FileServer, status: int, times: int) -> None:
+    server.failures, server.status = 9, status
+    with pytest.raises(ShardError, match=str(status)):
+        RemoteFiles(server.url, pauses_s=(0.0, 0.0)).read("card.json")
+    assert len(server.asked) == times
 
 
 def test_a_large_file_comes_in_pieces(
