@@ -84,11 +84,12 @@ class JointDrawing:
         self._latents: Tensor | None = None
 
     @torch.no_grad()
-    def walk(self, should_stop: Callable[[], bool]) -> None:
+    def walk(self, should_stop: Callable[[], bool], on_timestep: Callable[[int, int], None]) -> None:
         """Denoise.
 
         Args:
             should_stop: asked before every timestep.
+            on_timestep: told after every timestep how many are done, and of how many.
 
         Raises:
             Stopped: it said so.
@@ -98,8 +99,10 @@ class JointDrawing:
         batches = self._views()
         noise = self._noise().to(pipeline.device, pipeline.unet.dtype)
         coverage = grid.coverage.clamp(min=1).to(noise)
+        done = 0
 
         def predict(latents: Tensor, timestep: Tensor) -> Tensor:
+            nonlocal done
             if should_stop():
                 raise Stopped
             total = torch.zeros_like(latents[0])
@@ -108,6 +111,8 @@ class JointDrawing:
                 # Sums are taken in the order of the steps, so that they do not depend on the batch size.
                 for window, model_pred in zip(windows, predict_windows(views, timestep), strict=True):
                     grid.add(total, window, model_pred)
+            done += 1
+            on_timestep(done, len(pipeline.scheduler.timesteps))
             return (total / coverage)[None]
 
         with one_timestep(pipeline.unet):

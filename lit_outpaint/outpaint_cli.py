@@ -230,6 +230,7 @@ def _grow(
             [progress.advance],
             edits=record.edits,
             should_stop=lambda: interrupt.requested,
+            on_timestep=progress.denoise,
         )
     if canvas.num_steps < len(graph):
         raise KeyboardInterrupt(

@@ -53,6 +53,13 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
+    def denoise(self, done: int, total: int) -> None:
+        """Show how far windows are that are denoised together; none of them is finished before the last timestep."""
+        if self._bar is None:
+            print(f"timestep {done} of {total}, all windows together", flush=True)
+        else:
+            self._bar.update(self._task, description=f"timestep {done} of {total}", pace="all windows together")
+
     def advance(self, record: StepRecord) -> None:
         """Show that the step of ``record`` is done."""
         self.done += 1

@@ -113,6 +113,7 @@ class Outpainter:
         *,
         edits: Sequence[Edit] = (),
         should_stop: Callable[[], bool] = lambda: False,
+        on_timestep: Callable[[int, int], None] = lambda done, total: None,
     ) -> Canvas:
         """Do the steps of the plan that the canvas has not done yet.
 
@@ -123,6 +124,7 @@ class Outpainter:
             callbacks: called with the record of each finished step.
             edits: steps that are drawn in another way, with all that builds on them; see `lit_outpaint.canvas.edits`.
             should_stop: asked before each batch; when it says so the run ends there, to be gone on with later.
+            on_timestep: called by engine joint, which finishes no step before the end, with timesteps done and in all.
 
         Raises:
             ValueError: the caption is empty, the plan cannot be drawn, or the canvas was grown by another plan.
@@ -145,7 +147,9 @@ class Outpainter:
             joint: JointDrawing | None = None
             if self.config.engine == "joint":
                 try:
-                    joint = self._walk_jointly(canvas, graph, revisions, captions, global_caption, should_stop)
+                    joint = self._walk_jointly(
+                        canvas, graph, revisions, captions, global_caption, should_stop, on_timestep
+                    )
                 except Stopped:
                     return canvas
             for batch in graph.batches(self.config.batch_size):
@@ -187,6 +191,7 @@ class Outpainter:
         captions: CaptionQueue,
         global_caption: str,
         should_stop: Callable[[], bool],
+        on_timestep: Callable[[int, int], None],
     ) -> JointDrawing | None:
         """Denoise all steps that are missing; those that are kept from before are put back first, to be known.
 
@@ -213,7 +218,7 @@ class Outpainter:
 
         text = self._global_features([global_caption])
         joint = JointDrawing(self.pipeline, self.config, canvas, graph, versions, text, view)
-        joint.walk(should_stop)
+        joint.walk(should_stop, on_timestep)
         begin_pass(canvas, missing)
         return joint
 

@@ -99,7 +99,7 @@ def test_overlapping_views_agree_with_a_plain_loop_over_them(
 ) -> None:
     seen: list[JointDrawing] = []
     walk = JointDrawing.walk
-    monkeypatch.setattr(JointDrawing, "walk", lambda self, stop: (seen.append(self), walk(self, stop))[1])
+    monkeypatch.setattr(JointDrawing, "walk", lambda self, *asked: (seen.append(self), walk(self, *asked))[1])
     canvas = _run(tmp_path / "run", pipeline, "right:3", guidance_scale=1.0, num_inference_steps=3)
     captions = [record.local_caption for record in canvas.journal]
     with torch.no_grad():
@@ -144,6 +144,21 @@ def test_a_stop_while_denoising_leaves_nothing_half_done(tmp_path: Path, pipelin
     parts = _run(tmp_path / "parts", pipeline, "right:3", num_inference_steps=4)
     assert _records(parts) == _records(whole)
     np.testing.assert_array_equal(_pixels(parts), _pixels(whole))
+
+
+def test_timesteps_are_told_since_no_step_is_finished_before_the_last(
+    tmp_path: Path, pipeline: OutpaintPipeline
+) -> None:
+    outpainter = Outpainter(pipeline, config=OutpainterConfig(num_inference_steps=3, engine="joint"))
+    told: list[object] = []
+    outpainter.run(
+        Canvas.create(tmp_path, IMAGE, chunk_px=32),
+        parse_plan("right:2"),
+        GLOBAL,
+        [lambda record: told.append(record.step)],
+        on_timestep=lambda done, total: told.append((done, total)),
+    )
+    assert told == [(1, 3), (2, 3), (3, 3), 0, 1]
 
 
 @pytest.mark.parametrize("num_lines", [0, 1, 3])
