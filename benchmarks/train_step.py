@@ -50,14 +50,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20, help="timed steps of each side")
     parser.add_argument("--warmup", type=int, default=3, help="untimed steps before them")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="time that passes, or CPU time of all threads")
+    parser.add_argument("--compile", action="store_true", help="compile our U-Net in the first step")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
     rows = {}
     for name, precision in PRECISIONS.items():
-        rows[f"step, {name}"] = compare(args, precision)
-    write_report("train_step", vars(args), rows)
+        rows[f"step, {name}{', compiled' if args.compile else ''}"] = compare(args, precision)
+    write_report("train_step_compiled" if args.compile else "train_step", vars(args), rows)
 
 
 def compare(args: argparse.Namespace, precision: str) -> dict[str, float | int]:
@@ -69,7 +70,7 @@ def compare(args: argparse.Namespace, precision: str) -> dict[str, float | int]:
     plain_step = plain_loop(pretrained, batches, device, autocast=precision == "bf16-mixed")
     turns = TakeTurns(plain_step, warmup, args.clock)
     # As the experiments are set: channels_last goes with bfloat16.
-    model = ModelConfig(pretrained=pretrained, channels_last=precision == "bf16-mixed")
+    model = ModelConfig(pretrained=pretrained, channels_last=precision == "bf16-mixed", compile=args.compile)
     module = OutpaintModule(model, optim=OptimConfig(lr=LR), ema=EmaConfig(decay=EMA_DECAY))
     loader: DataLoader = DataLoader(batches * (rounds + warmup), batch_size=None)  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory() as root:

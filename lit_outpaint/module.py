@@ -82,6 +82,8 @@ class OutpaintModule(LightningModule):
         self.unet = load_unet(base)
         self.attention = attention or FullAttention()
         self.attention.install(self.unet)
+        if base.compile:
+            self.unet.compile()  # In place: names in checkpoints stay what they are.
         self.ema = Ema(ema, self.trained()) if ema.decay is not None else None
         self._encoders: list[FrozenEncoders] = []  # in a list, so that they are neither saved nor trained
 

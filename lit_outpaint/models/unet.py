@@ -41,6 +41,9 @@ class ModelConfig:
     """Memory layout of the U-Net's convolutions; faster on GPUs and with bfloat16 on CPUs."""
     gradient_checkpointing: bool = False
     """Compute activations twice to hold fewer of them."""
+    compile: bool = False
+    """Compile the U-Net (``torch.compile``): faster steps after a first one that takes minutes. Needs a C++ compiler on
+    CPUs."""
 
 
 def load_unet(config: ModelConfig) -> UNet2DConditionModel:

@@ -1,5 +1,7 @@
 """The training system at toy size, with real classes."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,6 +121,39 @@ def test_checkpoint_loads_with_weights_only_and_holds_no_frozen_part(toy_family:
     assert loaded.objective == ObjectiveConfig(loss_region="masked")
     for name, parameter in module.trained().items():
         assert torch.equal(loaded.trained()[name], parameter)
+
+
+COMPILED = """
+import sys
+import torch
+from lit_outpaint.models.unet import ModelConfig
+from lit_outpaint.module import OutpaintModule
+from lit_outpaint.testing import toy_batch
+
+torch.manual_seed(0)
+batch, noise, timesteps = toy_batch(), torch.randn(4, 4, 8, 8), torch.tensor([0, 10, 500, 999])
+losses, gradients, names = [], [], []
+for compiled in (False, True):
+    torch.manual_seed(0)
+    module = OutpaintModule(base=ModelConfig(pretrained=sys.argv[1], compile=compiled))
+    loss = module.denoising_loss(batch, torch.zeros(4, 4, 8, 8), noise, timesteps)
+    loss.backward()
+    losses.append(loss.detach())
+    gradients.append({name: parameter.grad for name, parameter in module.trained().items()})
+    names.append(list(module.state_dict()))
+graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+assert graphs == 1, f"{graphs} graphs"
+assert names[1] == names[0]
+torch.testing.assert_close(losses[1], losses[0])
+torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-3, atol=1e-5)
+"""
+
+
+@pytest.mark.slow
+def test_a_compiled_unet_is_one_graph_with_the_same_loss_gradients_and_checkpoint_names(toy_family: Path) -> None:
+    # In an interpreter of its own: the checks of tensor shapes that tests run with would cut the graph to pieces.
+    done = subprocess.run([sys.executable, "-c", COMPILED, str(toy_family)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def test_validation_sees_the_average_and_training_goes_on_from_its_own_weights(
