@@ -111,16 +111,23 @@ def test_real_panoramas_score_the_same_in_every_run(report: Path, family: Path, 
     assert first["seam"]["value"] != second["seam"]["value"]
 
 
-def test_flags_win_over_the_configuration_file(family: Path, evalset: Path, tmp_path: Path) -> None:
+def test_flags_win_over_the_configuration_file_and_metrics_come_by_class_path(
+    family: Path, evalset: Path, tmp_path: Path
+) -> None:
     config = tmp_path / "run.yaml"
-    config.write_text(
-        f"checkpoint: {family / 'outpaint'}\ndata: {evalset}\nmodels: {family}\npanoramas: 99\nsteps: 1\n"
-    )
+    faithfulness = {
+        "class_path": "eval.metrics.Faithfulness",
+        "init_args": {"data": str(evalset), "models": str(family)},
+    }
+    given = {"checkpoint": family / "outpaint", "data": evalset, "models": family, "panoramas": 99, "steps": 1}
+    given["metrics"] = json.dumps([faithfulness, {"class_path": "eval.metrics.Seam"}])
+    config.write_text("".join(f"{name}: {value}\n" for name, value in given.items()))
     flags = ["--out", str(tmp_path / "out"), "--panoramas", "1", "--sampling.num_inference_steps", "1"]
-    flags += ["--figures", "few"]
     assert main(["run", "-c", str(config), *flags]) == 0
     figures = json.loads((tmp_path / "out" / "metrics.json").read_text())["figures"]
     assert figures["time_kept_last_step"]["num_items"] == 1
+    assert {"seam", "known_pixels_changed"} <= figures.keys()
+    assert not {"is", "fid", "clip_sim.window-local"} & figures.keys()
 
 
 def test_family_scores_every_part(family: Path, evalset: Path, tmp_path: Path) -> None:
