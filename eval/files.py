@@ -1,6 +1,8 @@
 """Directories and files that a verb leaves."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +32,24 @@ def check_out(out: Path) -> None:
         raise ValueError(f"--out must be writable, but {out} is not ({error.strerror}); name another one") from error
     if not os.access(out, os.W_OK):
         raise ValueError(f"--out must be writable, but {out} is not; name another one")
+
+
+@contextmanager
+def output_directory(out: Path) -> Iterator[None]:
+    """Make the output directory for a block of work, and remove it again where the work fails before it wrote anything.
+
+    Raises:
+        ValueError: see `check_out`.
+    """
+    new = not out.exists()
+    check_out(out)
+    try:
+        yield
+    except BaseException:
+        if new:
+            with suppress(OSError):  # Something is in it.
+                out.rmdir()
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

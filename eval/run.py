@@ -16,7 +16,7 @@ from yaml import safe_load
 from eval import sources
 from eval.extractors import InceptionExtractor, SharedExtractor, find_extractor
 from eval.figures import Figure, Target, aligned, curve_rows, missed_line, not_computed_lines, text_table
-from eval.files import check_out
+from eval.files import output_directory
 from eval.functional.bootstrap import Estimate
 from eval.judge import Judge, JudgeConfig, Reading, load_judge
 from eval.methods import LoopPrompt, MethodName, load_method
@@ -142,10 +142,10 @@ def run(config: RunConfig, yaml: str = "") -> Page:
     metrics, unavailable = (config.metrics, []) if config.metrics else default_metrics(config, geometry)
     method = load_method(config.method, config.checkpoint, config.loop_prompt)
     sampling = _sampling(config, geometry, method.window_px)
-    check_out(config.out)
     started = time.monotonic()
     walks = [walk_of(truth, picture, geometry) for truth, picture in zip(truths, real, strict=True)]
-    rollout = method.draw_all(walks, geometry, sampling, config.batch_size, _progress)
+    with output_directory(config.out):
+        rollout = method.draw_all(walks, geometry, sampling, config.batch_size, _progress)
     seconds = time.monotonic() - started
     _progress(f"drew {len(walks)} panoramas in {seconds:.0f} s; scoring them")
     started = time.monotonic()

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from eval.cutting import Cutter
 from eval.extractors import find_extractor
-from eval.files import check_out, write_text
+from eval.files import output_directory, write_text
 from eval.folder import Captions, PictureFolder, read_captions, read_folder
 from eval.metric_sets import CaptionsGiven, Networks, Sizes, panorama_metrics, set_metrics
 from eval.metrics import ClipSim, MeanClipScore
@@ -108,8 +108,8 @@ def score(config: ScoreConfig, yaml: str = "") -> list[Score]:
     if captions is not None:
         cutter.check_captions(captions)
     metrics = config.metrics or default_metrics(config, cutter, captions, reference)
-    check_out(config.out)
-    _feed(config, cutter, metrics, images, reference, captions or {})
+    with output_directory(config.out):
+        _feed(config, cutter, metrics, images, reference, captions or {})
     scores = [row for metric in metrics for row in _scores(metric, cutter)]
     made = provenance(images=config.images, reference=config.reference, captions=config.captions, config=yaml)
     _write(config.out, scores, made, len(images.paths))

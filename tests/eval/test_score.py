@@ -222,7 +222,7 @@ def test_bad_input_gets_one_line_and_leaves_nothing(
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert message in error
-    assert not (tmp_path / "out" / "metrics.json").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_pictures_are_read_at_their_own_levels(tmp_path: Path) -> None:
