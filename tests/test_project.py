@@ -132,22 +132,6 @@ def test_experiment_parses_against_the_command_line(
     assert "model:" in output.out, output.err
 
 
-@pytest.fixture(scope="session")
-def toy_family(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from lit_outpaint.testing import build_toy_family
-
-    return build_toy_family(tmp_path_factory.mktemp("toy") / "family")
-
-
-@pytest.fixture(scope="session")
-def toy_shards(toy_family: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("toy") / "shards"
-    sizes = "--windows 8 --val-windows 4 --panoramas 0 --eval-windows 0 --samples-per-shard 4 --workers 1"
-    main = importlib.import_module("data_prep.__main__").main
-    assert main(["all", "--source", "scapes", "--out", str(out), "--models", str(toy_family), *sizes.split()]) == 0
-    return out
-
-
 @pytest.mark.parametrize("config", [config for config in EXPERIMENTS if "/debug/" not in config])
 def test_experiment_survives_a_fast_dev_run(
     config: str, toy_family: Path, toy_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
