@@ -50,7 +50,7 @@ quickstart: setup  ## Write shards, fine-tune, outpaint held-out panoramas, prin
 	  --captioner.batch_size 128
 	$(PY) -m lit_outpaint fit -c experiments/quickstart.yaml
 	$(PY) -m eval run --checkpoint $(QUICKSTART)/last.ckpt --data $(QUICKSTART)/data --out $(QUICKSTART) \
-	  --panoramas $(QUICKSTART_PANORAMAS) --steps 8 --loss_csv $(QUICKSTART)/metrics.csv
+	  --panoramas $(QUICKSTART_PANORAMAS) --steps 8 --figures few --loss_csv $(QUICKSTART)/metrics.csv
 	@echo "The panoramas, with captions and the loss curve: $(QUICKSTART)/report.html"
 
 test: setup  ## Run the fast test suite.
