@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from eval.memo import LastBatches
+from lit_outpaint.files import shown
 from lit_outpaint.models.probe import ScapesProbe
 
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -72,7 +73,7 @@ class InceptionExtractor:
         path = weights or Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
         if not path.is_file():
             raise FileNotFoundError(
-                f"the inception extractor needs its weights at {path}; put {INCEPTION_ADDRESS} there, or choose "
+                f"the inception extractor needs its weights at {shown(path)}; put {INCEPTION_ADDRESS} there, or choose "
                 "another extractor"
             )
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]

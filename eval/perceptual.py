@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from eval.functional.lpips import lpips_distance
+from lit_outpaint.files import shown
 from lit_outpaint.models.probe import ScapesProbe
 
 _BACKBONES = {
@@ -49,8 +50,8 @@ class Lpips:
         path = backbone or Path(torch.hub.get_dir()) / "checkpoints" / file
         if not path.is_file():
             raise FileNotFoundError(
-                f"LPIPS needs its backbone's weights at {path}; put https://download.pytorch.org/models/{file} there, "
-                "or choose another distance"
+                f"LPIPS needs its backbone's weights at {shown(path)}; put https://download.pytorch.org/models/{file} "
+                "there, or choose another distance"
             )
         heads = Path(published.__file__).parent / "lpips_models" / f"{net}.pth"
         network: Any = published._LPIPS(pretrained=False, net=net, pnet_rand=True, use_dropout=True).eval()

@@ -8,6 +8,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 from eval.metrics.base import TwoSetMetric
+from lit_outpaint.data.shard_cache import cache_home
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +17,7 @@ _VERSION = 1
 
 def default_directory() -> Path:
     """Where statistics are kept unless something else is said."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lit_outpaint" / "reference"
+    return cache_home() / "reference"
 
 
 class ReferenceCache:

@@ -16,6 +16,11 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def shown(path: Path) -> str:
+    """A path for messages that are kept in reports: below the home directory with ``~``, which tells of no machine."""
+    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
+
+
 @contextmanager
 def written_whole(path: Path, *, shared: bool = False) -> Iterator[Path]:
     """Give a draft to write, which takes the name of a file when the block ends and its bytes are on the disk.
