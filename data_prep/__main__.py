@@ -61,8 +61,13 @@ def build_parser(source: str = "scapes") -> ArgumentParser:
         if name == "caption":
             help_text = "say what the captions would cost; ask nothing, write nothing"
             command.add_argument("--dry_run", action="store_true", help=help_text)
-        if name == "verify":
+        if name in ("verify", "texts"):
             command.add_argument("directory", type=str, help="directory of the shard set")
+        if name == "texts":
+            kinds, splits = Literal["local", "imaginary", "global"], Literal["train", "val"]
+            command.add_argument("--kind", type=kinds, default="global", help="which captions")
+            command.add_argument("--split", type=splits, default="train", help="of which samples")
+        if name == "verify":
             command.add_argument("--models", type=str | None, default=None, help="must have made the features")
             command.add_argument(
                 "--vision", type=str | None, default=None, help="with models: the CLIP given to encode"
@@ -150,6 +155,14 @@ def _verify(options: Namespace) -> int:
     return 0
 
 
+def _texts(options: Namespace) -> int:
+    from data_prep.texts import texts
+
+    for text in texts(Path(options.directory), options.kind, options.split):
+        print(text)
+    return 0
+
+
 _SOURCES: Final[dict[str, type]] = {"scapes": ScapesConfig, "coco": CocoConfig}
 
 _PARSERS: Final[dict[str, tuple[tuple[type, ...], bool, str]]] = {
@@ -164,6 +177,7 @@ _PARSERS: Final[dict[str, tuple[tuple[type, ...], bool, str]]] = {
     "encode": ((EncodeConfig, MachineConfig, RankConfig), True, "Stage 3: features of the frozen encoders."),
     "pack": ((MachineConfig,), True, "Stage 4: shards, index and card."),
     "verify": ((), False, "Read every byte of a shard set and recompute its card."),
+    "texts": ((), False, "Print the captions of a shard set, one a line."),
 }
 
 _COMMANDS: Final[dict[str, Callable[[Namespace], int]]] = {
@@ -174,6 +188,7 @@ _COMMANDS: Final[dict[str, Callable[[Namespace], int]]] = {
     "encode": _encode,
     "pack": _pack,
     "verify": _verify,
+    "texts": _texts,
 }
 
 

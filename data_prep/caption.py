@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 from data_prep.atomic import write_atomic
 from data_prep.caption_journal import CaptionJournal, read_lines
@@ -32,6 +32,19 @@ MAX_CORPUS: Final = 5000
 _CALLS: Final = ("imagine", "summarise")
 
 
+@runtime_checkable
+class PlacedCaptioner(Captioner, Protocol):
+    """A captioner that knows the truth, and has to be told which picture it is asked about."""
+
+    def about(self, record: RawRecord) -> Captioner:
+        """The captioner for one picture.
+
+        Raises:
+            ValueError: it knows nothing of that picture's source.
+        """
+        ...
+
+
 def build_captioner(config: CaptionConfig, call: CallConfig, corpus: Sequence[str]) -> Captioner:
     """The captioner of the stage: cached when asked for, and with rules behind it.
 
@@ -39,8 +52,15 @@ def build_captioner(config: CaptionConfig, call: CallConfig, corpus: Sequence[st
         config: who writes.
         call: where answers are kept.
         corpus: captions of other pictures, for rules to pick from.
+
+    Raises:
+        ValueError: answers are to be kept of a captioner that has its answer for each picture.
     """
     rules, chosen = RuleCaptioner(corpus), config.captioner
+    if isinstance(chosen, PlacedCaptioner):
+        if call.cache:
+            raise ValueError(f"--cache keeps what models were asked; {chosen.name} asks none, leave it out")
+        return chosen
     if chosen is None or (isinstance(chosen, RuleCaptioner) and not chosen.corpus):
         return rules
     return WithFallback(CachedCaptioner(chosen, call.cache) if call.cache else chosen, rules)
@@ -103,6 +123,7 @@ class CaptionShard:
 
 def caption_record(record: RawRecord, captioner: Captioner, count: int) -> SampleRecord:
     """Imagine ``count`` captions for a sample and summarise."""
+    captioner = captioner.about(record) if isinstance(captioner, PlacedCaptioner) else captioner
     imaginary = captioner.imagine(record.local_captions[record.local_index], count) if count else []
     texts = [written.text for written in imaginary]
     summary = captioner.summarise([*record.local_captions, *texts])

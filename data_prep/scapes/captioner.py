@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_prep.scapes.captions import global_caption as caption_of_stretch
 from data_prep.scapes.captions import local_caption
+from data_prep.scapes.windows import Place
 from data_prep.scapes.world import WINDOW, Facts, World
 from lit_outpaint.canvas.geometry import Box, next_window
 from lit_outpaint.canvas.plan import Strips, parse_plan, stride_of
@@ -15,6 +16,7 @@ from lit_outpaint.protocols import CaptionError, Written
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from data_prep.raw import RawRecord
     from lit_outpaint.canvas.geometry import Direction
 
 
@@ -22,10 +24,11 @@ class ScapesCaptioner:
     """Ground truth: knows the world that the first window was cut from, and says what is to be seen next to it.
 
     Args:
-        world: seed of the world.
+        world: seed of the world; absent in preparation, which tells the place of each window by `about`.
         x: left edge of the first window in it, px.
         y: upper edge, px; 0 is the surface.
-        steps: the plan of the run, right:8,left:4 and so on: it decides where each step lies.
+        steps: the plan of the run, right:8,left:4 and so on: it decides where each step lies, and how far the global
+            caption looks.
         overlap_px: known pixels of each window along the growing axis.
 
     Raises:
@@ -35,16 +38,41 @@ class ScapesCaptioner:
     name = "scapes:truth"
     concurrency = 1
 
-    def __init__(self, world: int, x: int, y: int = 0, *, steps: str, overlap_px: int = WINDOW // 2) -> None:
-        self.world, self.x, self.y = World(world), x, y
-        self.steps = steps
+    def __init__(
+        self, world: int | None = None, x: int = 0, y: int = 0, *, steps: str, overlap_px: int = WINDOW // 2
+    ) -> None:
+        self._world = None if world is None else World(world)
+        self.x, self.y = x, y
+        self.steps, self.overlap_px = steps, overlap_px
         self.stride_px = stride_of(WINDOW, overlap_px)
         self._windows = list(self._walk())
+
+    def about(self, record: RawRecord) -> ScapesCaptioner:
+        """The truth around the window of a record; see `data_prep.caption.PlacedCaptioner`.
+
+        Raises:
+            ValueError: the record is of another source.
+        """
+        if record.source != "scapes":
+            raise ValueError(f"{self.name} knows the scapes world alone, not {record.source}; give another captioner")
+        place = Place.parse(record.id)
+        return ScapesCaptioner(place.world, place.x, place.y, steps=self.steps, overlap_px=self.overlap_px)
+
+    @property
+    def world(self) -> World:
+        """The world.
+
+        Raises:
+            ValueError: none was given.
+        """
+        if self._world is None:
+            raise ValueError(f"{self.name} must be told the world and the place of the first window, got no world")
+        return self._world
 
     def identity(self, call: str) -> dict[str, Any]:
         """Where the panorama lies and how it is walked."""
         del call
-        place = {"world": self.world.seed, "x": self.x, "y": self.y}
+        place = {} if self._world is None else {"world": self._world.seed, "x": self.x, "y": self.y}
         return {**place, "steps": self.steps, "stride_px": self.stride_px, "sees": False}
 
     def imagine(self, caption: str, n: int) -> list[Written]:

@@ -140,7 +140,7 @@ def _window(job: Job) -> tuple[str, bytes, RawRecord]:
     place = place_of(job)
     captions = annotate(place.facts(), _text_seed(place))
     record = RawRecord(
-        id=f"world {place.world} at {place.x},{place.y}",
+        id=str(place),
         source="scapes",
         licence=LICENCE,
         local_captions=captions,

@@ -1,9 +1,11 @@
 """Random windows of random worlds: the one sampling rule that every training script and the shard writer share."""
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -20,6 +22,24 @@ class Place:
     world: int
     x: int
     y: int
+
+    def __str__(self) -> str:
+        return f"world {self.world} at {self.x},{self.y}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what ``str`` wrote.
+
+        >>> Place.parse("world 8 at -5,128")
+        Place(world=8, x=-5, y=128)
+
+        Raises:
+            ValueError: it is something else.
+        """
+        match = re.fullmatch(r"world (\d+) at (-?\d+),(-?\d+)", text)
+        if match is None:
+            raise ValueError(f"a window of the scapes world is called 'world N at X,Y', got {text[:80]!r}")
+        return cls(*map(int, match.groups()))
 
     def render(self) -> np.ndarray:
         """The picture, uint8 ``(128, 128, 3)``."""

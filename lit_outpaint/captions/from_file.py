@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 
 class FileCaptioner:
-    """Reads out the captions of a file, one a step; it cannot imagine, summarise or look.
+    """Reads out the captions of a file, one a step; it cannot look.
 
     Args:
         path: a text file with one caption a line, or a ``.yaml`` file with a list of captions.
-        shuffle_seed: reads them in another order, drawn by this seed: right captions in wrong places, the ablation
-            that shows what their place is worth.
+        shuffle_seed: takes them from wrong places, drawn by this seed: captions of the right kind that belong to other
+            pictures, the ablation that shows what their place is worth. A run reads them in another order; preparation,
+            which has no order, gets one for each question, drawn by the question. Without it there is nothing to be
+            imagined or summarised.
 
     Raises:
         ValueError: the file cannot be read, holds no caption, or is no list of captions.
@@ -34,7 +36,7 @@ class FileCaptioner:
     concurrency = 1
 
     def __init__(self, path: str, shuffle_seed: int | None = None) -> None:
-        self.path = path
+        self.path, self.shuffle_seed = path, shuffle_seed
         self.name = "file" if shuffle_seed is None else "file:shuffled"
         self.captions = read_captions(Path(path))
         if shuffle_seed is not None:
@@ -46,12 +48,20 @@ class FileCaptioner:
         return {"captions_sha256": hashlib.sha256("\n".join(self.captions).encode()).hexdigest(), "sees": False}
 
     def imagine(self, caption: str, n: int) -> list[Written]:
-        """A file holds no imaginary captions: raises ``CaptionError``."""
-        raise CaptionError(f"{self.path} holds local captions only; imaginary captions need another captioner")
+        """Shuffled: ``n`` different captions of other pictures.
+
+        Raises:
+            CaptionError: the file is read in its order, so it holds no imaginary captions; or it holds fewer than n.
+        """
+        return self._drawn("imagine", caption, n)
 
     def summarise(self, captions: Sequence[str]) -> Written:
-        """A file holds no summary: raises ``CaptionError``."""
-        raise CaptionError(f"{self.path} holds local captions only; a summary needs another captioner")
+        """Shuffled: a caption of another picture.
+
+        Raises:
+            CaptionError: the file is read in its order, so it holds no summary.
+        """
+        return self._drawn("summarise", "\n".join(captions), 1)[0]
 
     def next_local(
         self,
@@ -76,6 +86,17 @@ class FileCaptioner:
     def describe(self, image: Image) -> Written:
         """A file cannot look: raises ``CaptionError``."""
         raise CaptionError(f"{self.path} holds local captions only; to describe needs a captioner that sees", "blind")
+
+    def _drawn(self, call: str, question: str, n: int) -> list[Written]:
+        """Captions that hang on the question alone, so that ranks and restarts get the same."""
+        if self.shuffle_seed is None:
+            raise CaptionError(
+                f"{self.path} is read one caption a step; to {call} needs another captioner, or a shuffle_seed"
+            )
+        if n > len(self.captions):
+            raise CaptionError(f"{self.path} holds {len(self.captions)} captions, {n} different ones were asked for")
+        chosen = random.Random(f"{self.shuffle_seed} {call} {question}").sample(self.captions, n)
+        return [Written(text, self.name) for text in chosen]
 
 
 def read_captions(path: Path) -> list[str]:

@@ -13,6 +13,9 @@ import yaml
 from data_prep.__main__ import main
 from data_prep.caption import CaptionShard, read_captions, read_records
 from data_prep.caption_journal import CaptionJournal, read_lines
+from data_prep.scapes.captions import global_caption
+from data_prep.scapes.windows import Place
+from data_prep.scapes.world import World
 from lit_outpaint.captions.fallback import WithFallback
 from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.captions.scene import read_scene
@@ -212,3 +215,34 @@ def test_rules_cost_nothing_and_pick_from_the_set_itself(out: Path, capsys: pyte
     }
     imagined = [text for record in captions.values() for text in record.imaginary_captions]
     assert sum(text in told for text in imagined) > len(imagined) / 2
+
+
+def test_the_truth_is_told_which_window_it_is_asked_about(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth = ["--captioner", "data_prep.scapes.captioner.ScapesCaptioner", "--captioner.steps", "right:4,left:4"]
+    command = ["caption", "--out", str(out), *truth]
+    assert main([*command, "--dry-run"]) == 0
+    assert "nothing to pay" in capsys.readouterr().out
+    assert main([*command, "--cache", str(out / "a.sqlite")]) == 2
+    assert "leave it out" in capsys.readouterr().err
+    assert main(command) == 0
+    samples = read_captions(out / "work" / "captions" / "train-00000.jsonl")
+    for _, raw in read_records(out / "work" / "raw" / "train-00000.tar"):
+        place = Place.parse(raw.id)
+        stretch = World(place.world).facts(place.x - 256, place.y, 640)
+        sample = next(sample for sample in samples.values() if sample.id == raw.id)
+        assert sample.global_caption == global_caption(stretch)
+        assert set(sample.provenance.values()) == {"scapes annotator", "scapes:truth"}
+
+
+def test_captions_of_other_windows_are_the_lower_bound(
+    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "global.txt").write_text("\n".join(f"a wide view of lake {number}" for number in range(30)))
+    shuffled = {"path": str(tmp_path / "global.txt"), "shuffle_seed": "0"}
+    flags = [part for name, value in shuffled.items() for part in (f"--captioner.{name}", value)]
+    captioner = ["--captioner", "lit_outpaint.captions.from_file.FileCaptioner", *flags]
+    assert main(["caption", "--out", str(out), *captioner]) == 0
+    samples = list(read_captions(out / "work" / "captions" / "train-00000.jsonl").values())
+    assert all(sample.global_caption.startswith("a wide view of lake") for sample in samples)
+    assert len({sample.global_caption for sample in samples}) > WINDOWS / 3
+    assert {sample.provenance["global_caption"] for sample in samples} == {"file:shuffled"}

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from data_prep.config import ScapesConfig
+from data_prep.raw import RawRecord
 from data_prep.scapes.captioner import ScapesCaptioner
 from data_prep.scapes.captions import local_caption
 from data_prep.scapes.world import World
@@ -36,6 +37,22 @@ def test_the_summary_is_true_of_all_that_the_plan_shows(shards: Any) -> None:
     captioner = ScapesCaptioner(place.world, place.x, steps=f"right:{len(row.steps)}")
     assert captioner.summarise([]).text == row.global_caption
     assert [_ask(captioner, "right", step) for step in range(len(row.steps))] == [s.local_caption for s in row.steps]
+
+
+def test_in_preparation_it_is_told_the_place_of_each_window() -> None:
+    placeless = ScapesCaptioner(steps="right:2,left:2")
+    record = RawRecord(
+        id=f"world {SEED} at -{X},-128", source="scapes", licence="", local_captions=["a"], local_index=0, annotator=""
+    )
+    assert placeless.about(record).identity("summarise") == ScapesCaptioner(
+        SEED, -X, -128, steps="right:2,left:2"
+    ).identity("summarise")
+    with pytest.raises(ValueError, match="got no world"):
+        placeless.summarise([])
+    with pytest.raises(ValueError, match="scapes world alone, not coco"):
+        placeless.about(record.model_copy(update={"source": "coco"}))
+    with pytest.raises(ValueError, match="called 'world N at X,Y', got 'here'"):
+        placeless.about(record.model_copy(update={"id": "here"}))
 
 
 def test_a_step_that_is_not_of_the_plan_is_refused() -> None:

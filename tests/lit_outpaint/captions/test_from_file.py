@@ -47,6 +47,26 @@ def test_shuffled_captions_are_the_same_in_another_order(tmp_path: Path) -> None
     )
 
 
+def test_shuffled_it_answers_preparation_with_captions_of_other_pictures(tmp_path: Path) -> None:
+    captions = [f"a lake with {number} boats" for number in range(50)]
+    path = str(_write(tmp_path / "c.txt", "\n".join(captions)))
+    shuffled, again, other = (FileCaptioner(path, shuffle_seed=seed) for seed in (1, 1, 2))
+    imagined = [text for text, *_ in shuffled.imagine("a town", 5)]
+    assert len(set(imagined)) == 5
+    assert set(imagined) <= set(captions)
+    asked = [f"place {number}" for number in range(40)]
+    summaries = [shuffled.summarise([text]).text for text in asked]
+    # The answer hangs on the question and the seed, not on what was asked before.
+    assert [again.summarise([text]).text for text in reversed(asked)] == summaries[::-1]
+    assert again.imagine("a town", 5) == shuffled.imagine("a town", 5) != other.imagine("a town", 5)
+    assert len(set(summaries)) > 15
+    with pytest.raises(CaptionError, match="holds 50 captions, 51 different ones"):
+        shuffled.imagine("a town", 51)
+    for ask in (lambda: FileCaptioner(path).imagine("a", 1), lambda: FileCaptioner(path).summarise(["a"])):
+        with pytest.raises(CaptionError, match="or a shuffle_seed"):
+            ask()
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
