@@ -1,7 +1,7 @@
 """The verbs of ``python -m slurm``.
 
 Words behind ``--`` are arguments of ``fit``. Exit codes: 0 done, 1 a cell failed, 2 the input was at fault (one line on
-stderr).
+stderr), 128 and the signal's number when one stopped a local sweep.
 """
 
 import os
@@ -127,7 +127,7 @@ def _sweep(options: Namespace, rest: list[str]) -> int:
 
 
 def _sweep_here(options: Namespace, record: Record, asked: set[str]) -> int:
-    from slurm.local import run_cells
+    from slurm.local import Stopped, run_cells
 
     cells = [cell for cell in record.cells if cell.name in asked]
     if options.dry_run:
@@ -136,7 +136,11 @@ def _sweep_here(options: Namespace, record: Record, asked: set[str]) -> int:
                 if stage in cell.stages and words:
                     print(f"{cell.name}: {stage}: {' '.join(words)}")
         return 0
-    failed = run_cells(record, cells, options.jobs)
+    try:
+        failed = run_cells(record, cells, options.jobs)
+    except Stopped as reason:
+        print(f"slurm: {reason}", file=sys.stderr)
+        return 128 + reason.number
     for line in failed:
         print(f"error: {line}", file=sys.stderr)
     print(

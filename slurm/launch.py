@@ -52,6 +52,12 @@ def preemption(config: dict[str, Any]) -> list[str]:
     )
 
 
+def preemption_of(record: Record) -> list[str]:
+    """The same for all cells of a sweep, which share their callbacks."""
+    first = record.cells[0]
+    return preemption(parse_fit(first.fit, first.name)) if first.fit is not None else []
+
+
 def sweep_jobs(
     record: Record, missing: dict[Stage, list[int]], resources: Resources, site: Site, throttle: int | None
 ) -> list[tuple[Stage, Job]]:
@@ -65,9 +71,7 @@ def sweep_jobs(
         throttle: how many cells run at once.
     """
     log = record.directory / "slurm" / "%A_%a.log"
-    extra = resources.trainer_arguments()
-    if record.cells[0].fit is not None:
-        extra += preemption(parse_fit(record.cells[0].fit, record.cells[0].name))
+    extra = [*resources.trainer_arguments(), *preemption_of(record)]
     single = Resources(gpus=min(resources.gpus, 1), cpus=resources.cpus, mem=resources.mem, time=resources.time)
 
     def job(stage: Stage, cells: Sequence[int], after: bool = False) -> Job:
