@@ -94,9 +94,10 @@ class Preemption(Callback):
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
                     logger.experiment.mark_preempting()
-                    # Rows of the last seconds are lost when the process is killed. W&B takes a run that was marked and
-                    # ends with 0 for finished (https://docs.wandb.ai/guides/runs/resuming).
-                    logger.experiment.finish(exit_code=1)
+                    # Rows of the last seconds are lost when the process is killed. A run that was marked is shown as
+                    # pre-empted when it ends with anything but 0, which stands for finished; a crash ends with 1 here
+                    # (https://docs.wandb.ai/models/sweeps/signal-handling-sweep-runs, exit code contract).
+                    logger.experiment.finish(exit_code=128 + min(self._received))
             job = os.environ.get("SLURM_JOB_ID")
             if job and self.requeue and REQUEUE_SIGNAL in self._received:
                 requeue(job)

@@ -82,7 +82,7 @@ def test_the_curve_of_wandb_is_that_of_metrics_csv(run_dir: Path, offline: list[
 
 
 def test_wandb_knows_of_the_preemption_and_lost_no_row_to_it(offline: list[dict[str, Any]]) -> None:
-    assert [(run["preempting"], run["exit_code"]) for run in offline] == [(True, 1), (False, 0)]
+    assert [(run["preempting"], run["exit_code"]) for run in offline] == [(True, 128 + signal.SIGTERM), (False, 0)]
     steps = [[row["trainer/global_step"] for row in run["rows"] if "train/loss" in row] for run in offline]
     assert steps == [[0, 1, 2], [2, 3]]
 
