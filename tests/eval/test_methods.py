@@ -7,7 +7,8 @@ import pytest
 import torch
 from diffusers import StableDiffusionInpaintPipeline
 
-from eval.methods import InpaintLoop, load_method
+from eval.inpaint_loop import InpaintLoop, load_text_to_image
+from eval.methods import load_method
 from eval.sources import load_base_pipeline
 from lit_outpaint.canvas.compositing import to_uint8
 from lit_outpaint.canvas.geometry import Direction, new_box
@@ -69,13 +70,11 @@ def test_one_joint_step_is_the_step_of_outpaint(overlay: Path) -> None:
 
 
 def test_the_inpaint_loop_is_the_pipeline_of_diffusers(overlay: Path) -> None:
-    method = load_method("inpaint_loop", overlay, "global")
-    assert isinstance(method, InpaintLoop)
     walk, seam = _walks(1)[0], OutpainterConfig(num_inference_steps=3, window_px=SIDE, overlap_px=STRIDE, seam="none")
-    method.draw_all([walk], Geometry("right", SIDE, STRIDE), seam, 1, lambda _: None)  # Takes over the sampling.
+    loop = InpaintLoop(load_text_to_image(overlay.parent), "global", seam)
     window = walk.first_window.copy()
     box = new_box("right", STRIDE, SIDE)
-    (drawn,) = method.draw(window[None], [box], ["a"], ["a wide view"], [window], [torch.Generator().manual_seed(5)])
+    (drawn,) = loop.draw(window[None], [box], ["a"], ["a wide view"], [window], [torch.Generator().manual_seed(5)])
     parts = load_base_pipeline(overlay.parent).components
     pipeline = StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
     pipeline.set_progress_bar_config(disable=True)

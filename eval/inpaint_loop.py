@@ -1,0 +1,130 @@
+"""The baseline of people who have no inpainting model: a text-to-image model in diffusers' inpainting pipeline.
+
+With a U-Net of four channels ``StableDiffusionInpaintPipeline`` puts the noised latents of the known part back after
+every denoising step. Panoramas are drawn window by window.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from diffusers import StableDiffusionInpaintPipeline
+
+from eval.sources import load_base_pipeline
+from lit_outpaint.canvas.compositing import composite, to_pixel_values, to_uint8
+from lit_outpaint.canvas.geometry import Box, box_mask
+from lit_outpaint.canvas.joints import treat_joints
+from lit_outpaint.data.views import extend_visible
+from lit_outpaint.diffusion.schedule import scheduler_class
+from lit_outpaint.models.unet import one_timestep, windows_at_once
+from lit_outpaint.outpainter import OutpainterConfig
+from lit_outpaint.rollout import Geometry, Pixels, Report, Rollout, Walk, roll_out
+
+LoopPrompt = Literal["local", "global", "both"]
+
+
+def load_text_to_image(family: Path) -> Any:
+    """The ``StableDiffusionPipeline`` of a model family.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: its U-Net reads more than latents.
+    """
+    base = load_base_pipeline(family, "--checkpoint")
+    channels, latents = base.unet.config.in_channels, base.vae.config.latent_channels
+    if channels != latents:
+        raise ValueError(
+            f"--method inpaint_loop needs a text-to-image U-Net of {latents} channels, that of {family} reads "
+            f"{channels}; give another --checkpoint"
+        )
+    return base
+
+
+def draw_in_loop(
+    base: Any,
+    prompt: LoopPrompt,
+    walks: Sequence[Walk],
+    geometry: Geometry,
+    sampling: OutpainterConfig,
+    batch_size: int,
+    report: Report,
+) -> Rollout:
+    """Let an `InpaintLoop` draw; see `eval.methods.DrawAll`."""
+    return roll_out(
+        InpaintLoop(base, prompt, sampling),
+        walks,
+        geometry,
+        view_px=geometry.window_px,
+        seed=sampling.seed,
+        batch_size=batch_size,
+        report=report,
+    )
+
+
+class InpaintLoop:
+    """Draws windows with the inpainting pipeline.
+
+    The part to be drawn is filled with the nearest known pixels before the pipeline encodes the window: what lies there
+    is not read, but an encoder that looks across the joint would take an empty part for content.
+
+    Args:
+        base: see `load_text_to_image`.
+        prompt: the local caption, the global one, or both joined by a comma.
+        sampling: how; ``guidance_rescale`` and ``seam_feather_cells`` are not looked at.
+    """
+
+    def __init__(self, base: Any, prompt: LoopPrompt, sampling: OutpainterConfig) -> None:
+        kind = type(base.scheduler) if sampling.scheduler is None else scheduler_class(sampling.scheduler)
+        parts = {**base.components, "safety_checker": None, "feature_extractor": None, "image_encoder": None}
+        parts["scheduler"] = kind.from_config(base.scheduler.config)
+        self._pipeline = StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
+        self._pipeline.set_progress_bar_config(disable=True)
+        self._pipeline.vae.enable_slicing()
+        self._prompt, self._sampling = prompt, sampling
+
+    def draw(
+        self,
+        known: Pixels,
+        new: Sequence[Box],
+        local_captions: Sequence[str],
+        global_captions: Sequence[str],
+        views: Sequence[Pixels],
+        generators: Sequence[torch.Generator],
+    ) -> Pixels:
+        """See `lit_outpaint.rollout.Draws`; the views are not looked at."""
+        at_once = windows_at_once(len(known), self._pipeline.device)
+        drawn = []
+        for begin in range(0, len(known), at_once):
+            part = slice(begin, begin + at_once)
+            prompts = [self._told(*texts) for texts in zip(local_captions[part], global_captions[part], strict=True)]
+            decoded = self._decode(known[part], new[part], prompts, generators[part])
+            drawn += [self._paste(*each) for each in zip(decoded, known[part], new[part], strict=True)]
+        return np.stack(drawn)
+
+    def _told(self, local: str, whole: str) -> str:
+        return {"local": local, "global": whole, "both": f"{local}, {whole}"}[self._prompt]
+
+    def _decode(
+        self, known: Pixels, new: Sequence[Box], prompts: list[str], generators: Sequence[torch.Generator]
+    ) -> Pixels:
+        masks = torch.stack([box_mask(box, *known.shape[1:3]) for box in new])
+        pairs = zip(to_pixel_values(known), masks, strict=True)
+        with one_timestep(self._pipeline.unet):
+            images = self._pipeline(
+                prompt=prompts,
+                image=torch.cat([extend_visible(window[None], mask) for window, mask in pairs]) / 2 + 0.5,
+                mask_image=masks,
+                height=known.shape[1],
+                width=known.shape[2],
+                num_inference_steps=self._sampling.num_inference_steps,
+                guidance_scale=self._sampling.guidance_scale,
+                generator=list(generators),
+                output_type="pt",
+            ).images
+        return to_uint8(images * 2 - 1)
+
+    def _paste(self, decoded: Pixels, known: Pixels, new: Box) -> Pixels:
+        treated = treat_joints(decoded, known, new, self._sampling.seam, self._sampling.seam_reach_px)
+        return composite(known, treated, box_mask(new, *known.shape[:2]))
