@@ -23,7 +23,7 @@ from eval.functional.bootstrap import Estimate, ratio_estimate
 from eval.functional.clip_sim import retrieval_top1
 from eval.functional.psnr import psnr
 from eval.judge import JudgeConfig, Reading, load_judge
-from eval.outputs import provenance, write_outputs
+from eval.outputs import provenance, write_numbers, write_page
 from eval.report.page import Page
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
 from lit_outpaint.data.evalset import EvalWindow, WindowFacts
@@ -96,7 +96,8 @@ def family(config: FamilyConfig, yaml: str = "") -> Page:
         config=yaml,
         pictures=_shown(drawn_rows, pictures, decoded, drawn),
     )
-    write_outputs(config.out, page, {})
+    write_numbers(config.out, page.title, figures, page.facts)
+    write_page(config.out, page)
     print(text_table(figures))
     print(f"{missed_line(figures)}; report: {config.out / 'report.html'}")
     return page

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -113,6 +113,32 @@ class Figure:
             "curve_steps": list(self.steps),
         }
 
+    @classmethod
+    def from_json(cls, key: str, told: Mapping[str, Any]) -> "Figure":
+        """The figure that `as_json` told of.
+
+        Args:
+            key: under which ``metrics.json`` holds it.
+            told: what it holds.
+
+        Raises:
+            KeyError: something is missing.
+        """
+        real, target = told["real"], told["target"]
+        return cls(
+            key=key,
+            title=told["name"],
+            definition=told["definition"],
+            unit=told["unit"],
+            estimate=_estimate(told) if "num_units" in told else None,
+            real=None if real is None else _estimate(real),
+            target=None if target is None else Target(target["relation"], target["value"]),
+            curve=tuple(told["curve"]),
+            real_curve=tuple(told["real_curve"]),
+            curve_steps=tuple(told["curve_steps"]),
+            reason=told.get("not_computed", ""),
+        )
+
 
 HEADERS = ("figure", "value", "95 % interval", "real", "target", "met", "n (units / items)")
 
@@ -123,11 +149,13 @@ def markdown_table(figures: Sequence[Figure]) -> str:
 
 
 def markdown_rows(rows: Sequence[Sequence[str]]) -> str:
-    """Headers and rows as Markdown, without a trailing newline; nothing of nothing."""
+    """Headers and rows as Markdown, a line each, without a trailing newline; nothing of nothing."""
     if not rows:
         return ""
     rows = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+    return "\n".join(
+        "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in row) + " |" for row in rows
+    )
 
 
 def text_table(figures: Sequence[Figure]) -> str:
@@ -194,7 +222,8 @@ def _told(figure: Figure, drawn: float | None, real: float | None) -> str:
 
 
 def _plain(value: float) -> str:
-    """Three digits behind the point, or two that count where these would be lost."""
+    """Three digits behind the point, or two that count where these would be lost; what float64 rounds to 0 is 0."""
+    value = 0.0 if abs(value) < 1e-12 else value
     return f"{value:.3f}" if value == 0 or abs(value) >= 0.1 else f"{value:.2g}"
 
 
@@ -208,3 +237,16 @@ def _estimate_json(estimate: Estimate) -> dict[str, Any]:
         "num_units": estimate.num_units,
         "num_items": estimate.num_items,
     }
+
+
+def _estimate(told: Mapping[str, Any]) -> Estimate:
+    """What `_estimate_json` told of; null is infinite in a value and above one, and no interval elsewhere."""
+    low, high = told["interval_95"]
+    above = math.nan if low is None else math.inf
+    return Estimate(
+        math.inf if told["value"] is None else told["value"],
+        math.nan if low is None else low,
+        above if high is None else high,
+        told["num_units"],
+        told["num_items"],
+    )

@@ -6,14 +6,35 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from PIL import Image, UnidentifiedImageError
+
 from lit_outpaint.files import written_whole
 
+METRICS_NAME: Final = "metrics.json"
+"""Numbers and all that a report needs beside pictures; every verb that scores leaves one."""
+CAPTIONS_NAME: Final = "captions.jsonl"
+PICTURES_NAME: Final = "pictures"
+REAL_NAME: Final = "real"
+"""Folder of the true panoramas of those that the report of ``eval run`` shows."""
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def pictures_in(directory: Path) -> list[Path]:
     """The files of a directory that are pictures by their ending, by name."""
     return sorted(path for path in directory.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+
+
+def read_picture(path: Path) -> Image.Image:
+    """A picture, decoded to its end, as RGB.
+
+    Raises:
+        ValueError: it is missing, or cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
+        raise ValueError(f"{path} must be a readable picture ({error}); mend or remove it") from error
 
 
 def check_out(out: Path) -> None:

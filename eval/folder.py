@@ -13,7 +13,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from eval.files import PICTURE_SUFFIXES, pictures_in
+from eval.files import PICTURE_SUFFIXES, pictures_in, read_picture
 from lit_outpaint.canvas.compositing import to_pixel_values
 
 
@@ -142,9 +142,4 @@ def _size(path: Path) -> tuple[int, int]:
 
 
 def _pixel_values(path: Path) -> Tensor:
-    try:
-        with Image.open(path) as image:
-            levels = np.array(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path} must be a readable picture ({error}); mend or remove it") from error
-    return torch.as_tensor(to_pixel_values(levels[None])[0])
+    return torch.as_tensor(to_pixel_values(np.array(read_picture(path))[None])[0])

@@ -2,8 +2,9 @@
 
 import json
 import platform
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -11,44 +12,56 @@ from typing import Any
 from PIL import Image
 
 from eval.figures import Figure, curve_rows, definitions, markdown_rows, markdown_table, missed_line, not_computed_lines
-from eval.files import write_text
+from eval.files import CAPTIONS_NAME, METRICS_NAME, PICTURES_NAME, REAL_NAME, write_text
+from eval.finished import METRICS_VERSION, picture_path
 from eval.report.page import Page, render
 from lit_outpaint.files import written_whole
 from lit_outpaint.rollout import Pixels, Walk
 
-METRICS_VERSION = 2
-PICTURES_NAME, CAPTIONS_NAME = "pictures", "captions.jsonl"
-_FILES = ("metrics.json", "metrics.md", "report.html")
+TABLE_NAME, PAGE_NAME = "metrics.md", "report.html"
 _PACKAGES = ("lit-outpaint", "torch", "diffusers", "transformers", "open-clip-torch")
 
 
 def provenance(**known: object) -> dict[str, str]:
     """How a run was made: what is known, the command, and the versions of what did the work."""
     facts = {name: str(value) for name, value in known.items()}
-    facts["command"] = "python -m eval " + " ".join(sys.argv[1:])
+    facts["command"] = "python -m eval " + shlex.join(sys.argv[1:])
     facts["python"] = platform.python_version()
     facts |= {package: _version(package) for package in _PACKAGES}
     return facts
 
 
-def write_outputs(out: Path, page: Page, extra: dict[str, Any]) -> None:
-    """Write the three files, each whole or not at all.
+def write_numbers(
+    out: Path, title: str, figures: Sequence[Figure], made: Mapping[str, str], more: Mapping[str, Any] | None = None
+) -> None:
+    """Write ``metrics.json``.
 
     Args:
         out: the directory, see ``eval.files.check_out``.
-        page: the report; its figures also make the JSON and the Markdown.
-        extra: further keys of ``metrics.json``.
+        title: of the report.
+        figures: what was scored.
+        made: how, see `provenance`.
+        more: further keys.
     """
     metrics = {
         "schema": METRICS_VERSION,
-        "title": page.title,
-        "figures": {figure.key: figure.as_json() for figure in page.figures},
-        "made": dict(page.facts),
-        **extra,
+        "title": title,
+        "figures": {figure.key: figure.as_json() for figure in figures},
+        "made": dict(made),
+        **(more or {}),
     }
-    write_text(out / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
-    write_text(out / "metrics.md", markdown(page.figures, page.table_steps))
-    write_text(out / "report.html", render(page))
+    write_text(out / METRICS_NAME, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+
+
+def write_page(out: Path, page: Page) -> None:
+    """Write ``metrics.md`` and ``report.html``.
+
+    Args:
+        out: the directory, see ``eval.files.check_out``.
+        page: the report; its figures make the Markdown too.
+    """
+    write_text(out / TABLE_NAME, markdown(page.figures, page.table_steps))
+    write_text(out / PAGE_NAME, render(page))
 
 
 def markdown(figures: Sequence[Figure], table_steps: Sequence[int] = ()) -> str:
@@ -65,35 +78,37 @@ def begin_outputs(out: Path) -> None:
 
     Pictures are removed that its captions name; anything else in the directory is somebody else's and stays.
     """
-    for name in _FILES:
+    for name in (METRICS_NAME, TABLE_NAME, PAGE_NAME):
         (out / name).unlink(missing_ok=True)
     captions = out / CAPTIONS_NAME
     if captions.is_file():
         for line in captions.read_text(encoding="utf-8").splitlines():
-            (out / PICTURES_NAME / Path(json.loads(line)["image"]).name).unlink(missing_ok=True)
+            for folder in (PICTURES_NAME, REAL_NAME):
+                (out / folder / Path(json.loads(line)["image"]).name).unlink(missing_ok=True)
 
 
-def write_panoramas(out: Path, walks: Sequence[Walk], panoramas: Sequence[Pixels]) -> None:
-    """Write ``pictures/KEY.png`` and ``captions.jsonl``, which ``eval score`` and ``eval study`` take.
+def write_panoramas(out: Path, walks: Sequence[Walk], drawn: Sequence[Pixels], real: Mapping[str, Pixels]) -> None:
+    """Write ``pictures/KEY.png`` and ``captions.jsonl``, which ``eval score`` and ``eval study`` take, and ``real/``.
 
     Args:
         out: the directory, see ``eval.files.check_out``.
         walks: what was asked for.
-        panoramas: what was drawn, one per walk.
+        drawn: what was drawn, one per walk.
+        real: true panoramas of some walks, by key.
 
     Raises:
         ValueError: a key does not do as the name of a file.
     """
-    folder = out / PICTURES_NAME
-    paths = [folder / f"{walk.key}.png" for walk in walks]
-    for path, walk in zip(paths, walks, strict=True):
-        if path.parent != folder or walk.key.startswith("."):
-            raise ValueError(f"keys of panoramas must do as names of files, got {walk.key}; write the set anew")
-    folder.mkdir(exist_ok=True)
+    pictures = [
+        (picture_path(out / PICTURES_NAME, walk.key), panorama) for walk, panorama in zip(walks, drawn, strict=True)
+    ]
     # The captions come first, so that they name every picture that may be there, also after a run that was killed.
-    rows = [{"image": path.name, "caption": walk.global_caption} for path, walk in zip(paths, walks, strict=True)]
+    rows = [
+        {"image": path.name, "caption": walk.global_caption} for walk, (path, _) in zip(walks, pictures, strict=True)
+    ]
     write_text(out / CAPTIONS_NAME, "".join(f"{json.dumps(row)}\n" for row in rows))
-    for path, panorama in zip(paths, panoramas, strict=True):
+    for path, panorama in [*pictures, *((picture_path(out / REAL_NAME, key), each) for key, each in real.items())]:
+        path.parent.mkdir(exist_ok=True)
         with written_whole(path) as draft:
             Image.fromarray(panorama).save(draft, format="PNG")
 

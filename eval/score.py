@@ -10,11 +10,12 @@ from typing import Any, Literal
 from eval.cutting import Cutter
 from eval.extractors import find_extractor
 from eval.files import output_directory, write_text
+from eval.finished import METRICS_VERSION
 from eval.folder import Captions, PictureFolder, read_captions, read_folder
 from eval.metric_sets import CaptionsGiven, Networks, Sizes, panorama_metrics, set_metrics
 from eval.metrics import ClipSim, MeanClipScore
 from eval.metrics.base import TwoSetMetric
-from eval.outputs import METRICS_VERSION, provenance
+from eval.outputs import provenance
 from eval.perceptual import Lpips, PerceptualDistance, ScapesLpips
 from eval.reference_cache import ReferenceCache, default_directory
 from lit_outpaint.canvas.geometry import Direction

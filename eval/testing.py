@@ -1,17 +1,29 @@
-"""Toy networks and process groups for the tests of metrics."""
+"""Toy networks and process groups for the tests of metrics, and toy runs for those of reports."""
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
 import torch
 import torch.multiprocessing as processes
 from torch import Tensor, nn
 
 from eval.extractors import ModuleExtractor
+from eval.figures import Figure, Target
+from eval.finished import KeptPanorama, RunRecord, ShownPanorama, read_run
+from eval.functional.bootstrap import Estimate
+from eval.outputs import write_numbers, write_panoramas
+from eval.report.loss_curve import LossCurve
+from eval.report.one_run import write_report
+from eval.report.panoramas import Note
 from lit_outpaint.protocols import ImageMetric, SampleId
+from lit_outpaint.rollout import Geometry, Walk
+
+_VOID_TAGS: Final = {"meta", "img", "br", "line", "polyline"}
 
 
 def toy_extractor(width: int = 6, classifier: bool = True) -> ModuleExtractor:
@@ -80,3 +92,100 @@ def _rank(rank: int, world_size: int, directory: str, make: Callable[[], Any], f
     (Path(directory) / f"rank{rank}.json").write_text(json.dumps(answers))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
+
+
+class ParsedPage(HTMLParser):
+    """A page of a report; fails on tags that do not close in order, and on attributes that run scripts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+        """Of pictures and links."""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take note of a tag."""
+        self.tags.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+        assert not [name for name, _ in attrs if name.startswith("on")]
+        if tag not in _VOID_TAGS:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take note of a tag that closes itself."""
+        assert tag in _VOID_TAGS
+        self.handle_starttag(tag, attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close what was opened last."""
+        assert self.open.pop() == tag
+
+
+def parsed_page(html: str) -> ParsedPage:
+    """The tags and sources of a page."""
+    page = ParsedPage()
+    page.feed(html)
+    page.close()
+    assert page.open == []
+    return page
+
+
+def write_toy_run(
+    out: Path, shift: float = 0.0, settings: Mapping[str, Any] | None = None, caption: str = "a wide view"
+) -> Path:
+    """What ``eval run`` leaves of 3 panoramas and 2 steps, 2 of them shown, without anything being drawn or scored.
+
+    Args:
+        out: the directory.
+        shift: of the values from those of another toy run.
+        settings: further settings of the run.
+        caption: the global one, and the start of all local ones.
+
+    Returns:
+        The directory.
+    """
+    geometry, rng = Geometry("right", 16, 8), np.random.default_rng(0)
+    real = {f"p{index}": rng.integers(0, 256, (16, 32, 3), dtype=np.uint8) for index in range(3)}
+    texts = tuple(f"{caption} {step}" for step in range(3))
+    walks = [Walk(key, picture[:, :16], caption, texts[1:]) for key, picture in real.items()]
+    curves: dict[str, Any] = {"curve": (1.0 + shift, None, 2.0 + shift), "real_curve": (1.0, 1.5, 2.0)}
+    curves["curve_steps"] = (0, 1, 2)
+    known = Estimate(1.0, 0.9, 1.0, 3, 6)
+    rows: list[tuple[str, str, Any, Estimate | None, dict[str, Any]]] = [
+        ("kept", "time kept", "percent", Estimate(0.5 - shift / 10, 0.25, 0.75, 3, 6), {"target": Target(">=", 0.5)}),
+        ("seam", "<b>seam</b> | joint", "plain", Estimate(2 + shift, 1.5, 2.5, 3, 6), curves),
+        ("is", "is.n6", "plain", Estimate(3.0 + shift, float("nan"), float("nan"), 3, 6), {}),
+        ("fid", "fid.n6", "plain", None, {"reason": "too few"}),
+    ]
+    figures = [
+        Figure(key=key, title=title, definition=f"How {key} is made.", unit=unit, estimate=value, real=known, **more)
+        for key, title, unit, value, more in rows
+    ]
+    record = RunRecord(
+        subtitle="3 held-out panoramas, 2 steps right",
+        settings={"steps": 2, "panoramas": 3, "direction": "right", "out": str(out), "judge": {"cloud_share": 0.1}}
+        | {"sampling": {"seed": 0, "eta": 0.0}, **(settings or {})},
+        geometry=geometry,
+        table_steps=[0, 2],
+        loss=LossCurve([1.0, 2.0], [0.5, 0.25]),
+        per_panorama=[
+            KeptPanorama(key=key, inputs=f"{key} {caption}", ratios={"seam": (3.0 + index + 2 * shift, 2)})
+            for index, key in enumerate(real)
+        ],
+        shown=[
+            ShownPanorama(
+                key=key,
+                global_caption=caption,
+                captions=list(texts),
+                notes=[Note(f"{caption} seen", "lacks a barn"), Note("day", "")],
+            )
+            for key in ("p0", "p2")
+        ],
+    )
+    out.mkdir()
+    write_panoramas(out, walks, [picture[::-1] for picture in real.values()], {key: real[key] for key in ("p0", "p2")})
+    made = {"checkpoint": "toy", "command": f"python -m eval run --out {out}"}
+    write_numbers(out, f"Outpainting: {caption}", figures, made, record.model_dump(mode="json"))
+    write_report(read_run(out), out)
+    return out

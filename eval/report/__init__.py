@@ -1,1 +1,1 @@
-"""The report of a run: one HTML page that needs no other file."""
+"""Reports of runs: HTML pages that need no other file, and Markdown."""

@@ -3,10 +3,20 @@
 import math
 from collections.abc import Callable, Sequence
 from html import escape
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 WIDTH, HEIGHT = 320, 170
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 12, 26
+RUN_STYLES: Final = ("drawn", "run2", "run3", "run4", "run5", "run6")
+"""Of lines that stand for runs. They differ in dashes and in the shape of their points too, not in colour alone."""
+_SHAPES: Final = {
+    "run2": "M-2.7,-2.7h5.4v5.4h-5.4z",
+    "run3": "M0,-3.6L3.4,2.6H-3.4z",
+    "run4": "M0,-3.8L3.8,0L0,3.8L-3.8,0z",
+    "run5": "M0,3.6L3.4,-2.6H-3.4z",
+    "run6": "M-3,-3L3,3M-3,3L3,-3",
+}
+"""Outlines of points around (0, 0); those of other styles are circles."""
 
 
 class Line(NamedTuple):
@@ -14,6 +24,7 @@ class Line(NamedTuple):
 
     label: str
     style: str
+    """``drawn``, ``truth``, or another of ``RUN_STYLES``."""
     xs: Sequence[float]
     ys: Sequence[float | None]
 
@@ -59,6 +70,24 @@ def line_chart(
         if len(line.xs) <= 40:
             parts += [_point(line, x, y, place(x, y)) for x, y in zip(line.xs, line.ys, strict=True) if y is not None]
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg>'
+
+
+def chart(title: str, svg: str) -> str:
+    """A chart with its title."""
+    return f'<figure class="chart"><figcaption>{escape(title)}</figcaption>{svg}</figure>'
+
+
+def legend(styles: Sequence[tuple[str, str]]) -> str:
+    """What lines stand for.
+
+    Args:
+        styles: labels, and the style of the line of each; ``target`` is one too.
+    """
+    return "".join(
+        f'<span class="key"><svg viewBox="0 0 36 10" role="img">{_polyline([(0, 5), (36, 5)], style)}'
+        f"{'' if style == 'target' else _mark(style, 18, 5)}</svg>{escape(label)}</span>"
+        for label, style in styles
+    )
 
 
 def nice_ticks(low: float, high: float, wanted: int = 4) -> list[float]:
@@ -107,5 +136,11 @@ def _polyline(points: Sequence[tuple[float, float]], style: str) -> str:
 
 
 def _point(line: Line, x: float, y: float, at: tuple[float, float]) -> str:
-    title = escape(f"{line.label}, {x:g}: {y:.4g}")
-    return f'<circle class="{line.style}" cx="{at[0]:.1f}" cy="{at[1]:.1f}" r="2.5"><title>{title}</title></circle>'
+    return _mark(line.style, *at, f"<title>{escape(f'{line.label}, {x:g}: {y:.4g}')}</title>")
+
+
+def _mark(style: str, x: float, y: float, inside: str = "") -> str:
+    if style in _SHAPES:
+        place = f'transform="translate({x:.1f} {y:.1f})"'
+        return f'<path class="{style}" d="{_SHAPES[style]}" {place}>{inside}</path>'
+    return f'<circle class="{style}" cx="{x:.1f}" cy="{y:.1f}" r="2.5">{inside}</circle>'

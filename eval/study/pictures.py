@@ -7,13 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from eval.files import pictures_in
+from eval.files import CAPTIONS_NAME, PICTURES_NAME, pictures_in, read_picture
 from eval.study.design import Pixels
-
-RUN_PICTURES, RUN_CAPTIONS = "pictures", "captions.jsonl"
-"""What ``eval run`` leaves in its directory."""
 
 
 def pictures_of(run: Path) -> dict[str, Path]:
@@ -25,7 +22,7 @@ def pictures_of(run: Path) -> dict[str, Path]:
     Raises:
         ValueError: there are none, or two have one name.
     """
-    folder = run / RUN_PICTURES if (run / RUN_PICTURES).is_dir() else run
+    folder = run / PICTURES_NAME if (run / PICTURES_NAME).is_dir() else run
     paths = pictures_in(folder) if folder.is_dir() else []
     if not paths:
         raise ValueError(f"--runs must be output directories of eval run or folders of pictures, found none in {run}")
@@ -56,7 +53,7 @@ def captions_of(runs: Sequence[Path], items: Sequence[str]) -> dict[str, str]:
     """
     captions: dict[str, str] = {}
     for run in runs:
-        file = run / RUN_CAPTIONS
+        file = run / CAPTIONS_NAME
         if not file.is_file():
             continue
         try:
@@ -76,11 +73,7 @@ def load(path: Path, max_side_px: int) -> Pixels:
     Raises:
         ValueError: it cannot be read.
     """
-    try:
-        with Image.open(path) as image:
-            picture = image.convert("RGB")
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
-        raise ValueError(f"{path} must be a readable picture ({error}); mend or remove it") from error
+    picture = read_picture(path)
     scale = max_side_px / max(picture.size)
     if scale < 1:
         size = max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)

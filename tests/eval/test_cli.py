@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,7 @@ def test_run_leaves_numbers_table_and_page(report: Path) -> None:
         "metrics.json",
         "metrics.md",
         "pictures",
+        "real",
         "report.html",
     ]
     metrics = json.loads((report / "metrics.json").read_text())
@@ -84,12 +87,29 @@ def test_names_state_their_definition(report: Path) -> None:
     assert all(figure["definition"] in table for figure in figures.values())
 
 
+def test_the_page_of_a_run_is_made_anew_from_its_files_alone(report: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(report, tmp_path / "moved")
+    for name in ("report.html", "metrics.md"):
+        (moved / name).unlink()
+    assert main(["report", str(moved), "--out", str(tmp_path / "again")]) == 0
+    for name in ("report.html", "metrics.md"):
+        assert (tmp_path / "again" / name).read_bytes() == (report / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_verbs_without_networks_load_none(report: Path, tmp_path: Path) -> None:
+    script = "import sys; from eval.cli import main; status = main(sys.argv[1:]); assert 'diffusers' not in sys.modules"
+    given = ["report", str(report), "--out", str(tmp_path / "again")]
+    subprocess.run([sys.executable, "-c", f"{script}; sys.exit(status)", *given], check=True)
+
+
 def test_a_later_run_leaves_nothing_of_an_earlier_one(family: Path, evalset: Path, tmp_path: Path) -> None:
-    small = {"figures": "few", "steps": 1, "sampling.num_inference_steps": 1, "shown": 0}
+    small = {"figures": "few", "steps": 1, "sampling.num_inference_steps": 1, "shown": 3}
     assert main(_run(family, evalset, tmp_path, **small)) == 0
     (tmp_path / "pictures" / "mine.png").write_text("somebody else's")
     assert main(_run(family, evalset, tmp_path, **small, panoramas=1)) == 0
     assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["mine.png", "p0.png"]
+    assert [path.name for path in (tmp_path / "real").iterdir()] == ["p0.png"]
     assert len((tmp_path / "captions.jsonl").read_text().splitlines()) == 1
     figures = json.loads((tmp_path / "metrics.json").read_text())["figures"]
     assert "fid" not in figures

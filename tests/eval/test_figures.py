@@ -53,6 +53,20 @@ def test_target_without_a_value_is_no_success() -> None:
     assert missed_line([_figure(0.95), _figure(None, title="blank")]) == "1 of 2 could not be scored: blank"
 
 
+@pytest.mark.parametrize("low", [0.25, float("nan")])
+def test_json_is_read_back_whole(low: float) -> None:
+    curve = {"curve": (0.5, None), "real_curve": (1.0, 1.0), "curve_steps": (0, 5)}
+    figures = [
+        _figure(estimate=Estimate(0.5, low, low, 3, 6), real=Estimate(1, low, low, 3, 6), **curve),
+        _figure(None, None, reason="too few"),
+        _figure(unit="dB", estimate=Estimate(float("inf"), 40.0, float("inf"), 1, 1)),
+    ]
+    for figure in figures:
+        told = json.loads(json.dumps(figure.as_json()))
+        again = Figure.from_json("biome", told)
+        assert (again.as_json(), again.cells()) == (told, figure.cells())
+
+
 def test_json_holds_no_infinity_or_nan() -> None:
     infinite = _figure(unit="dB", estimate=Estimate(float("inf"), 40.0, float("inf"), 1, 1))
     text = json.dumps([infinite.as_json(), _figure(None).as_json()], allow_nan=False)

@@ -1,7 +1,6 @@
 import base64
 import io
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -9,37 +8,15 @@ from PIL import Image
 
 from eval.figures import Figure, Target
 from eval.functional.bootstrap import Estimate
+from eval.report.html import data_uri
 from eval.report.loss_curve import LossCurve
-from eval.report.page import Note, Page, PanoramaCard, data_uri, render
+from eval.report.page import Page, render
+from eval.report.panoramas import Note, PanoramaCard
+from eval.testing import parsed_page
 from lit_outpaint.canvas.geometry import Direction
 from lit_outpaint.rollout import Geometry
 
 HOSTILE = '<script>alert("x")</script> & <img src=x onerror=alert(1)>'
-VOID = {"meta", "img", "br", "line", "polyline"}
-
-
-class Strict(HTMLParser):
-    """Fails on tags that do not close in order; collects sources and tags."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.sources: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
-        assert not [name for name, _ in attrs if name.startswith("on")]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag in VOID
-        self.handle_starttag(tag, attrs)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
 
 
 def _page(direction: Direction = "right", text: str = HOSTILE) -> Page:
@@ -50,8 +27,7 @@ def _page(direction: Direction = "right", text: str = HOSTILE) -> Page:
         key=text,
         global_caption=text,
         captions=["start", text, "second"],
-        real=picture,
-        generated=picture[::-1].copy(),
+        pictures=[("real", picture), (text, picture[::-1].copy())],
         notes=[Note(text, text), Note("day", "")],
     )
     figure = Figure(
@@ -78,24 +54,16 @@ def _page(direction: Direction = "right", text: str = HOSTILE) -> Page:
     )
 
 
-def _parse(html: str) -> Strict:
-    parser = Strict()
-    parser.feed(html)
-    parser.close()
-    assert parser.open == []
-    return parser
-
-
 def test_hostile_text_stays_text_everywhere() -> None:
     html = render(_page())
-    assert "script" not in _parse(html).tags
+    assert "script" not in parsed_page(html).tags
     assert HOSTILE not in html
     assert html.count("&lt;script&gt;") >= 10
 
 
 @pytest.mark.parametrize("direction", ["left", "right", "up", "down"])
 def test_page_needs_no_other_file(direction: Direction) -> None:
-    parser = _parse(render(_page(direction, "plain")))
+    parser = parsed_page(render(_page(direction, "plain")))
     assert parser.sources
     assert all(source.startswith("data:image/png;base64,") for source in parser.sources)
     assert "link" not in parser.tags
