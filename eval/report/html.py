@@ -12,7 +12,7 @@ from eval.report.style import STYLE
 from lit_outpaint.rollout import Pixels
 
 _LONG: Final = 60
-"""Cells of more letters may break into lines."""
+"""Cells of more letters may break into lines, and those that hold a value with brackets behind it."""
 
 
 def document(title: str, subtitle: str, sections: Iterable[tuple[str, str]]) -> str:
@@ -45,7 +45,8 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], styles: Mapping
 
     def cell(text: str) -> str:
         found = [style for end, style in (styles or {}).items() if text.endswith(end)]
-        style = " ".join([*found, *["long"] * (len(text) > _LONG)])
+        breaks = ["long"] if len(text) > _LONG else ["pair"] if " (" in text else []
+        style = " ".join([*found, *breaks])
         return f'<td class="{style}">{escape(text)}</td>' if style else f"<td>{escape(text)}</td>"
 
     head = f"<tr>{''.join(f'<th>{escape(name)}</th>' for name in headers)}</tr>" if headers else ""

@@ -20,6 +20,7 @@ th, td { text-align: left; padding: 5px 12px 5px 0; border-bottom: 1px solid var
 th { color: var(--soft); font-weight: 600; white-space: nowrap; }
 td:not(:first-child) { white-space: nowrap; }
 td.long:not(:first-child) { white-space: normal; overflow-wrap: anywhere; min-width: 15em; }
+td.pair:not(:first-child) { white-space: normal; min-width: 7.6em; }
 summary { color: var(--soft); cursor: pointer; margin: 14px 0; }
 .yes { color: var(--good); font-weight: 600; } .missed { color: var(--bad); font-weight: 600; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(290px, 1fr)); gap: 18px; }
