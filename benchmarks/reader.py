@@ -56,10 +56,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
         os.environ["XDG_CACHE_HOME"] = scratch
-        entries = write_shards(directory, args.samples)
+        index = write_shards(directory, args.samples)
         tars = sorted(map(str, directory.glob("*.tar")))
         contenders: dict[str, Callable[[], object]] = {
-            "ours": Passes(our_loader(directory, entries, args.batch_size)),
+            "ours": Passes(our_loader(directory, index, args.batch_size)),
             "webdataset": Passes(usual_loader(tars, args.batch_size)),
             "raw": lambda: in_processes(read_members, tars),
             "bytes": lambda: in_processes(read_bytes, tars),
@@ -72,7 +72,7 @@ def main() -> None:
     write_report("reader", vars(args), rows)
 
 
-def write_shards(directory: Path, samples: int, per_shard: int = 512) -> list[IndexEntry]:
+def write_shards(directory: Path, samples: int, per_shard: int = 512) -> Index:
     """Shards of random features; pictures and records are bytes of a usual length that nobody decodes."""
     source = torch.Generator().manual_seed(0)
 
@@ -89,7 +89,8 @@ def write_shards(directory: Path, samples: int, per_shard: int = 512) -> list[In
                 tensors |= {masked_latents_key(view): draw(4, 16, 16) for view in VIEWS}
                 members = {"webp": bytes(4000), "json": b"{}" + b" " * 1500, "safetensors": pack_tensors(tensors)}
                 entries.append(IndexEntry(f"train_{number:07d}", name, tar.add(f"train_{number:07d}", members)))
-    return entries
+    write_index(directory / "index", entries)
+    return Index.read(directory / "index", {path.name: path.stat().st_size for path in directory.glob("*.tar")})
 
 
 class Passes:
@@ -104,11 +105,11 @@ class Passes:
             pass
 
 
-def our_loader(directory: Path, entries: list[IndexEntry], batch_size: int) -> ShardLoader:
+def our_loader(directory: Path, index: Index, batch_size: int) -> ShardLoader:
     """The training loader of ``OutpaintDataModule``."""
     choice = ViewChoice(directions=DIRECTIONS, ratios=(0.5, 0.5), precomputed=VIEWS)
-    data = ShardDataset(directory, entries, 128, choice, 0, torch.zeros(77, 128))
-    sampler = EpochSampler(len(entries), batch_size, shuffle=True, seed=0)
+    data = ShardDataset(directory, index, 128, choice, 0, torch.zeros(77, 128))
+    sampler = EpochSampler(len(index), batch_size, shuffle=True, seed=0)
     return ShardLoader(data, sampler, num_workers=WORKERS, persistent_workers=True)
 
 

@@ -108,9 +108,17 @@ class Index(Sequence[IndexEntry]):
     def __getitem__(self, place: int | slice) -> "IndexEntry | list[IndexEntry]":
         """One sample, or a list of some."""
         if isinstance(place, slice):
-            return [self[number] for number in range(*place.indices(len(self)))]
-        spans = tuple((offset, size) for offset, size in self.spans[place].tolist())
-        return IndexEntry(self.keys[place].decode("ascii"), self.names[self.shards[place]], spans)
+            return self.at(range(*place.indices(len(self))))
+        return self.at([place])[0]
+
+    def at(self, places: Sequence[int]) -> list[IndexEntry]:
+        """Some samples; many at once take a fraction of the time that they take one by one."""
+        rows = np.asarray(places, np.int64)
+        keys, shards, spans = self.keys[rows].tolist(), self.shards[rows].tolist(), self.spans[rows].tolist()
+        return [
+            IndexEntry(key.decode("ascii"), self.names[shard], tuple(map(tuple, members)))
+            for key, shard, members in zip(keys, shards, spans, strict=True)
+        ]
 
     def _save(self, path: Path) -> None:
         """Keep the columns; a cache that cannot be written is done without."""

@@ -6,7 +6,6 @@ seed trains on the same data however the loader is cut up.
 
 import hashlib
 import io
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +21,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from lit_outpaint.canvas.geometry import Growth, outpaint_mask
 from lit_outpaint.data.batch import OutpaintBatch
-from lit_outpaint.data.index import IndexEntry
+from lit_outpaint.data.index import Index, IndexEntry
 from lit_outpaint.data.rows import PackedRows, RowReader
 from lit_outpaint.data.schema import (
     IMAGE_SUFFIX,
@@ -79,11 +78,13 @@ class ViewChoice:
         """The direction and ratio of one sample in one epoch."""
         # sha256 rather than hash(): the latter differs between processes.
         digest = hashlib.sha256(f"view:{seed}:{epoch}:{key}".encode()).digest()
-        source = random.Random(digest)
-        direction = source.choice(self.directions)
+        first, second = int.from_bytes(digest[:8]), int.from_bytes(digest[8:16])
+        direction = self.directions[first % len(self.directions)]
         if self.precomputed is None:
-            return direction, source.uniform(*self.ratios)
-        return direction, source.choice(self._stored(direction))
+            low, high = self.ratios
+            return direction, low + (high - low) * (second / 2**64)
+        stored = self._stored(direction)
+        return direction, stored[second % len(stored)]
 
     def _stored(self, direction: str) -> list[float]:
         return _stored_ratios(self.precomputed or (), self.ratios, direction)
@@ -114,7 +115,7 @@ class ShardDataset(Dataset[PackedBatch]):
     def __init__(
         self,
         shards: Path | LocalSet | RemoteSet,
-        entries: Sequence[IndexEntry],
+        entries: Index,
         window_px: int,
         choice: ViewChoice,
         seed: int,
@@ -139,7 +140,7 @@ class ShardDataset(Dataset[PackedBatch]):
     def __getitems__(self, refs: Sequence[SampleRef]) -> PackedBatch:
         """Load samples, each with the view that its epoch gives it (torch asks for the samples of a batch at once)."""
         self.files.tidy()
-        entries = [self.entries[ref.position] for ref in refs]
+        entries = self.entries.at([ref.position for ref in refs])
         drawn = [self.choice.draw(self.seed, ref.epoch, entry.key) for ref, entry in zip(refs, entries, strict=True)]
         members = [self.files.member(entry, TENSOR_SUFFIX) for entry in entries]
         rows, slot = self._read(members, [self._fields(view) for view in drawn])

@@ -5,7 +5,8 @@ it is parsed once and compared afterwards; tensors that lie side by side are rea
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -75,8 +76,24 @@ class PackedRows(NamedTuple):
         unpacked: dict[str, Tensor] = {}
         for field, place in self.places.items():
             stored = buffer[place.begin : place.begin + place.size].view(place.dtype).view(place.shape)
-            unpacked[field] = torch.empty(place.shape, pin_memory=pinned).copy_(stored)
+            with _one_thread():
+                unpacked[field] = torch.empty(place.shape, pin_memory=pinned).copy_(stored)
         return unpacked
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute without torch's other threads.
+
+    They keep their cores busy while they wait for each other, and these are the cores that loader workers need: with
+    two of each, beside other work, the copy of a batch by two threads took a hundred times as long.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _allocate(size: int) -> Tensor:

@@ -25,6 +25,7 @@ def test_an_index_reads_as_it_was_written(path: Path) -> None:
     read = Index.read(path, SIZES)
     assert list(read) == entries()
     assert read[1:3] == entries()[1:3]
+    assert read.at([4, 0]) == [entries()[4], entries()[0]]
     assert read.samples_by_shard() == {"train-00000.tar": 3, "train-00001.tar": 3}
     assert list(read.part(["train-00001.tar"])) == entries()[1::2]
     assert not (path.parent / "cache").exists()

@@ -43,6 +43,16 @@ def test_a_sample_holds_the_features_of_the_view_it_drew(shards: Path) -> None:
         assert torch.equal(batch.visual_features[0], stored[visual_key(view)])
 
 
+def test_unpacking_leaves_torch_its_threads(shards: Path) -> None:
+    data, threads = dataset(shards), torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        data.unpack(data.__getitems__([SampleRef(0, 0)]))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_the_record_says_where_a_sample_comes_from(shards: Path) -> None:
     data = dataset(shards)
     record = data.files.record(data.entries[0])
