@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from eval.extractors import to_levels
-from eval.memo import LastBatches
+from eval.memo import OncePerTensor
 
 _REMEMBERED_CAPTIONS = 10_000
 
@@ -48,7 +48,7 @@ class EvaluationClip:
         self._filter = Image.Resampling[config.get("interpolation", "bicubic").upper()]
         self._mean = torch.tensor(config["mean"]).view(1, 3, 1, 1)
         self._std = torch.tensor(config["std"]).view(1, 3, 1, 1)
-        self._recent = LastBatches(lambda batch: self._encode_levels(to_levels(batch)))
+        self._once = OncePerTensor(lambda batch: self._encode_levels(to_levels(batch)))
         self._captions: dict[str, tuple[Tensor, int]] = {}
 
     def __deepcopy__(self, memo: Any) -> "EvaluationClip":
@@ -60,8 +60,8 @@ class EvaluationClip:
         return self._encode_levels(torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2))
 
     def encode_pixel_values(self, pixel_values: Float[Tensor, "n 3 hh ww"]) -> Float[Tensor, "n d"]:
-        """Unit features of pictures in [-1, 1], rounded to 8 bits first; the last batches are remembered."""
-        return self._recent(pixel_values)
+        """Unit features of pictures in [-1, 1], rounded to 8 bits first; once for each tensor."""
+        return self._once(pixel_values)
 
     def encode_texts(self, captions: Sequence[str]) -> Float[Tensor, "n d"]:
         """Unit features of captions; captions are remembered."""

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from eval.memo import LastBatches
+from eval.memo import OncePerTensor
 from lit_outpaint.files import shown
 from lit_outpaint.models.probe import ScapesProbe
 
@@ -187,7 +187,7 @@ class SharedExtractor:
 
     def __init__(self, inner: FeatureExtractor) -> None:
         self.name, self.num_features, self.num_classes = inner.name, inner.num_features, inner.num_classes
-        self._recent = LastBatches(inner.extract)
+        self._once = OncePerTensor(inner.extract)
 
     def __deepcopy__(self, memo: Any) -> "SharedExtractor":
         # Copies of a metric look through the same network.
@@ -195,7 +195,7 @@ class SharedExtractor:
 
     def extract(self, pixel_values: Float[Tensor, "n 3 hh ww"]) -> Features:
         """See ``FeatureExtractor``."""
-        return self._recent(pixel_values)
+        return self._once(pixel_values)
 
 
 _REGISTERED: dict[str, Callable[..., FeatureExtractor]] = {

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from eval.functional.slope import line_interval
-from eval.memo import LastBatches
+from eval.memo import OncePerTensor
 from eval.metrics.base import Described, metric_name
 from lit_outpaint.protocols import CaptionOf, ImageMetric, NotComputable, SampleId, View
 
@@ -94,7 +94,7 @@ class Curve:
         return Described(name, "plain", self.definition, None)
 
 
-_TAKEN: LastBatches[dict[tuple[int, ...], Tensor]] = LastBatches(lambda _: {})
+_TAKEN: OncePerTensor[dict[tuple[int, ...], Tensor]] = OncePerTensor(lambda _: {})
 
 
 def _taken(pictures: Tensor, rows: list[int]) -> Tensor:
