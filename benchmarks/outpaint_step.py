@@ -1,6 +1,7 @@
 """An outpainting step: ours against diffusers' inpainting pipeline called in a loop.
 
     python -m benchmarks.outpaint_step
+    python -m benchmarks.outpaint_step --compile --windows 1
 
 Both fill the right half of the same windows with the same U-Net, steps, guidance and precision, from captions and the
 visible part: three caption encodings, one image encoding, one VAE encoding, the denoising, one VAE decoding, and the
@@ -53,18 +54,18 @@ def main() -> None:
     parser.add_argument("--num_inference_steps", type=int, default=25, help="denoising steps")
     parser.add_argument("--rounds", type=int, default=7, help="timed calls of each side")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="time that passes, or CPU time of all threads")
+    parser.add_argument("--compile", action="store_true", help="compile our U-Net in the first call")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
 
-    ours, plain = our_step(args.pretrained), plain_step(args.pretrained)
+    ours, plain = our_step(args.pretrained, args.compile), plain_step(args.pretrained)
     side = 8 * int(UNet2DConditionModel.load_config(args.pretrained, subfolder="unet")["sample_size"])
     rows = {}
     for count in args.windows:
         windows = np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
-        rows[f"step of {count} window{'s' if count > 1 else ''}"] = compare(
-            ours, plain, windows, args.num_inference_steps, args.rounds, args.clock
-        )
-    write_report("outpaint_step", vars(args), rows)
+        name = f"step of {count} window{'s' if count > 1 else ''}{', compiled' if args.compile else ''}"
+        rows[name] = compare(ours, plain, windows, args.num_inference_steps, args.rounds, args.clock)
+    write_report("outpaint_step_compiled" if args.compile else "outpaint_step", vars(args), rows)
 
 
 def compare(
@@ -79,7 +80,7 @@ def compare(
     return summarise(seconds["ours"], seconds["plain"])
 
 
-def our_step(pretrained: str) -> Step:
+def our_step(pretrained: str, compiled: bool = False) -> Step:
     """The windows as one batch of `OutpaintPipeline`."""
     pipeline = OutpaintPipeline.assemble(
         FrozenEncoders.from_pretrained(pretrained),
@@ -87,6 +88,7 @@ def our_step(pretrained: str) -> Step:
         context=ContextConfig().build(family_dims(pretrained)),
         scheduler=DDIMScheduler.from_pretrained(pretrained, subfolder="scheduler"),
     ).to(device())
+    pipeline.set_compiled(compiled)
 
     def step(windows: ndarray, num_inference_steps: int) -> ndarray:
         count, side = windows.shape[:2]

@@ -82,6 +82,7 @@ class Outpainter:
         if config.visual_source == "image_from_global_caption" and global_view is None:
             raise ValueError("visual_source image_from_global_caption needs a picture, global_view; got none")
         self._text_of_global: tuple[str, Tensor] | None = None
+        pipeline.set_compiled(config.compile)
         if config.scheduler is not None:
             pipeline.scheduler = scheduler_class(config.scheduler).from_config(pipeline.scheduler.config)
 

@@ -50,6 +50,9 @@ class OutpainterConfig:
     batch_size: int = 8
     """At most so many windows are drawn together, where the plan has so many that do not need each other; does not
     change the picture."""
+    compile: bool = False
+    """Compile the U-Net: the first window then takes a minute or more, the others less time. For long chains of steps;
+    on a CPU windows are drawn one by one, so a plan with many at once gains nothing. Needs a C++ compiler on CPUs."""
     candidates: int = 1
     """Draw so many versions of each window and keep the best; the others stay in kept/, see --candidate."""
     seam: SeamTreatment = "poisson"
@@ -80,7 +83,9 @@ class OutpainterConfig:
             raise ValueError(f"visual_span_px must be positive, got {self.visual_span_px}")
         if self.joint_halo_cells < 0:
             raise ValueError(f"joint_halo_cells must not be negative, got {self.joint_halo_cells}")
-        if self.engine == "joint" and (self.candidates > 1 or self.seam_feather_cells):
-            raise ValueError("engine joint takes no candidates and no seam_feather_cells; leave them out, or use steps")
+        if self.engine == "joint" and (self.candidates > 1 or self.seam_feather_cells or self.compile):
+            raise ValueError(
+                "engine joint takes no candidates, no seam_feather_cells and no compile; leave them out, or use steps"
+            )
         if self.scheduler is not None:
             scheduler_class(self.scheduler)

@@ -25,7 +25,8 @@ from lit_outpaint.diffusion.guidance import guide
 from lit_outpaint.diffusion.known_latents import KnownSide, blend_known, keep_weights
 from lit_outpaint.diffusion.sampling import denoise
 from lit_outpaint.diffusion.schedule import load_stored_scheduler
-from lit_outpaint.models.attention import AttentionRule, FullAttention, one_context
+from lit_outpaint.models.attention import AttentionRule, FullAttention
+from lit_outpaint.models.compiled import compile_for_drawing
 from lit_outpaint.models.context import Context, ContextEncoder
 from lit_outpaint.models.encoders import FrozenEncoders
 from lit_outpaint.models.unet import INPAINT_CHANNELS, one_timestep, unet_input, windows_at_once
@@ -68,6 +69,8 @@ class OutpaintPipeline(DiffusionPipeline):
         )
         _check_parts_fit(unet, context, text_encoder, image_encoder)
         self.set_attention_rule(FullAttention())
+        self.compiled = False
+        self._compiled_unet: Callable[..., Any] | None = None
         vae.enable_slicing()  # A window is encoded and decoded alone, so what comes out does not depend on its batch.
         for part in (unet, context):
             part.requires_grad_(False).eval()
@@ -100,6 +103,18 @@ class OutpaintPipeline(DiffusionPipeline):
         """Let attention layers read the context by ``rule``."""
         rule.install(self.unet)
         self.attention_rule = rule
+
+    def set_compiled(self, compiled: bool) -> None:
+        """Draw with a compiled U-Net, or with the plain one; see `lit_outpaint.models.compiled`.
+
+        On a CPU a compiled one draws window by window, so that a window does not depend on its batch.
+
+        Raises:
+            ValueError: it cannot be compiled here.
+        """
+        if compiled and self._compiled_unet is None:
+            self._compiled_unet = compile_for_drawing(self.unet)
+        self.compiled = compiled
 
     @torch.no_grad()
     def __call__(
@@ -148,7 +163,8 @@ class OutpaintPipeline(DiffusionPipeline):
             ValueError: sizes, or the number of captions or generators, do not fit together.
         """
         generators = _check_inputs(image, mask, generator, num_inference_steps)
-        at_once = windows_at_once(len(image), self._execution_device)
+        alone = self.compiled and self._execution_device.type == "cpu"
+        at_once = 1 if alone else windows_at_once(len(image), self._execution_device)
         if len(image) > at_once:
             windows: dict[str, Any] = {
                 "image": image,
@@ -178,14 +194,16 @@ class OutpaintPipeline(DiffusionPipeline):
         shape = masked_image_latents.shape[1:]
         noise = torch.stack([torch.randn(shape, generator=each) for each in generators]).to(device, dtype)
         known = _known_side(encoders, image, mask, feather_cells)
-        predict_windows = self.predictor(context, mask, masked_image_latents, guidance_scale, guidance_rescale)
+        predict_windows = self.predictor(
+            context, mask, masked_image_latents, guidance_scale, guidance_rescale, project_once=True
+        )
 
         def predict(latents: Tensor, timestep: Tensor) -> Tensor:
             if known is not None:
                 latents = blend_known(latents, known, noise, self.scheduler, timestep)
             return predict_windows(latents, timestep)
 
-        with one_timestep(self.unet), one_context(self.unet):
+        with one_timestep(self.unet):
             latents = denoise(predict, noise, self.scheduler, num_inference_steps, generators)
         if known is not None:
             latents = torch.lerp(latents, known.latents.to(dtype), known.weights.to(dtype))
@@ -211,6 +229,8 @@ class OutpaintPipeline(DiffusionPipeline):
         masked_image_latents: Float[Tensor, "b c h w"],
         guidance_scale: float,
         guidance_rescale: float,
+        *,
+        project_once: bool = False,
     ) -> Callable[[Tensor, Tensor], Tensor]:
         """What maps noisy latents of a batch of windows and one timestep to the guided prediction.
 
@@ -220,18 +240,21 @@ class OutpaintPipeline(DiffusionPipeline):
             masked_image_latents: scaled latents of the windows with the 1s of the mask blanked.
             guidance_scale: 1 is no guidance.
             guidance_rescale: see `lit_outpaint.diffusion.guidance.guide`.
+            project_once: keep the keys and values of the context in all layers: less work, more memory.
         """
         guided = guidance_scale > 1
         # One row alone takes another path through CPU convolutions than the same row among others, hence two at least.
         copies = 2 if guided or len(mask) == 1 else 1
         if copies > 1 and not guided:
             context = context._replace(hidden_states=context.hidden_states.repeat(copies, 1, 1))
-        kwargs = self.attention_rule.cross_attention_kwargs(context)
+        rule = self.attention_rule
+        kwargs = rule.loop_kwargs(self.unet, context) if project_once else rule.cross_attention_kwargs(context)
+        unet = self._compiled_unet if self.compiled and self._compiled_unet is not None else self.unet
         mask, masked_image_latents = mask.repeat(copies, 1, 1, 1), masked_image_latents.repeat(copies, 1, 1, 1)
 
         def predict(latents: Tensor, timestep: Tensor) -> Tensor:
             stacked = unet_input(latents.repeat(copies, 1, 1, 1), mask, masked_image_latents)
-            model_pred = self.unet(stacked, timestep, context.hidden_states, cross_attention_kwargs=kwargs).sample
+            model_pred = unet(stacked, timestep, context.hidden_states, cross_attention_kwargs=kwargs).sample
             if not guided:
                 return model_pred[: len(latents)]
             unconditional, conditional = model_pred.chunk(2)

@@ -1,12 +1,11 @@
 """Attention rules: how the U-Net's attention layers read the rows of a context.
 
-A rule installs its processor on every attention layer once, and turns a context into the
-``cross_attention_kwargs`` of one U-Net call. Which rule is used is configuration (``class_path``); the
+A rule installs its processors on the attention layers once, and turns a context into the
+``cross_attention_kwargs`` of U-Net calls. Which rule is used is configuration (``class_path``); the
 conditioning that produces the context knows nothing of it.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from diffusers import UNet2DConditionModel
@@ -16,17 +15,25 @@ from torch import Tensor
 from lit_outpaint.models.attend import attend
 from lit_outpaint.models.context import Context
 
+_PROCESSOR = ".processor"
+_CROSS = ".attn2"
+"""How diffusers calls the layers that read the context."""
+
 
 @runtime_checkable
 class AttentionRule(Protocol):
     """Decides which context rows a position of the feature map reads, and how strongly."""
 
     def install(self, unet: UNet2DConditionModel) -> None:
-        """Set the rule's processor on every attention layer of ``unet``."""
+        """Set the rule's processors on the attention layers of ``unet``."""
         ...
 
     def cross_attention_kwargs(self, context: Context) -> dict[str, Any]:
         """Return the ``cross_attention_kwargs`` of one call of the U-Net with ``context``."""
+        ...
+
+    def loop_kwargs(self, unet: UNet2DConditionModel, context: Context) -> dict[str, Any]:
+        """Return the same for many calls of ``unet`` with ``context``, having done here what all of them would do."""
         ...
 
 
@@ -35,11 +42,19 @@ class FullAttention:
 
     def install(self, unet: UNet2DConditionModel) -> None:
         """Set a `BiasedAttentionProcessor` on every attention layer of ``unet``."""
-        unet.set_attn_processor(BiasedAttentionProcessor())
+        names = [name.removesuffix(_PROCESSOR) for name in unet.attn_processors]
+        unet.set_attn_processor({name + _PROCESSOR: BiasedAttentionProcessor(name) for name in names})
 
     def cross_attention_kwargs(self, context: Context) -> dict[str, Any]:
         """Hand the bias of the rows to the processors; no bias leaves stock attention."""
         return {} if context.key_bias is None else {"key_bias": context.key_bias}
+
+    def loop_kwargs(self, unet: UNet2DConditionModel, context: Context) -> dict[str, Any]:
+        """The same, with the keys and values of the context in every layer; a denoising loop reads one context."""
+        names = [name.removesuffix(_PROCESSOR) for name in unet.attn_processors]
+        layers = {name: unet.get_submodule(name) for name in names if name.endswith(_CROSS)}
+        projected = {name: project(attn, context.hidden_states) for name, attn in layers.items()}
+        return {**self.cross_attention_kwargs(context), "projected": projected}
 
 
 class BiasedAttentionProcessor:
@@ -47,22 +62,13 @@ class BiasedAttentionProcessor:
 
     It serves the attention layers of ``UNet2DConditionModel`` in Stable Diffusion layout: three-dimensional hidden
     states, no attention mask, no normalised queries or keys. After diffusers ``AttnProcessor2_0`` (Apache-2.0).
+
+    Args:
+        name: of the layer in its U-Net, by which it finds its keys and values where they are projected beforehand.
     """
 
-    def __init__(self) -> None:
-        self._kept: dict[Attention, tuple[Tensor, Tensor, Tensor]] | None = None
-
-    @contextmanager
-    def keep_context(self) -> Iterator[None]:
-        """Project a context to keys and values once, and use them as long as the very same context comes again.
-
-        A denoising loop reads one context in every step. For inference: what is kept is kept with its gradient.
-        """
-        self._kept = {}
-        try:
-            yield
-        finally:
-            self._kept = None
+    def __init__(self, name: str = "") -> None:
+        self.name = name
 
     def __call__(
         self,
@@ -72,6 +78,7 @@ class BiasedAttentionProcessor:
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
         key_bias: Tensor | None = None,
+        projected: Mapping[str, tuple[Tensor, Tensor]] | None = None,
     ) -> Tensor:
         """Attend from ``hidden_states`` (B, N, C) to ``encoder_hidden_states`` (B, L, D), or to itself.
 
@@ -82,6 +89,7 @@ class BiasedAttentionProcessor:
             attention_mask: must be None.
             temb: unused, part of diffusers' calling convention.
             key_bias: (L,) or (B, L), added to the logits of each key in every head.
+            projected: `project` of ``encoder_hidden_states`` by name of the layer.
 
         Raises:
             ValueError: a mask was given, or the bias does not have one value per context row.
@@ -90,33 +98,16 @@ class BiasedAttentionProcessor:
             raise ValueError("attention_mask must be None: context rows are weighted by key_bias instead")
         query = _split_heads(attn.to_q(hidden_states), attn.heads)
         if encoder_hidden_states is None:
-            attended = attend(query, *_project(attn, hidden_states))
+            attended = attend(query, *project(attn, hidden_states))
         else:
-            attended = attend(query, *self._project_context(attn, encoder_hidden_states), key_bias)
+            keys_and_values = project(attn, encoder_hidden_states) if projected is None else projected[self.name]
+            attended = attend(query, *keys_and_values, key_bias)
         hidden_states = attn.to_out[0](attended.transpose(1, 2).flatten(2))
         return attn.to_out[1](hidden_states)
 
-    def _project_context(self, attn: Attention, encoder_hidden_states: Tensor) -> tuple[Tensor, Tensor]:
-        if self._kept is None:
-            return _project(attn, encoder_hidden_states)
-        kept = self._kept.get(attn)
-        if kept is None or kept[0] is not encoder_hidden_states:
-            kept = self._kept[attn] = (encoder_hidden_states, *_project(attn, encoder_hidden_states))
-        return kept[1:]
 
-
-@contextmanager
-def one_context(unet: UNet2DConditionModel) -> Iterator[None]:
-    """Within it, every call of ``unet`` reads the same context, whose keys and values are computed once."""
-    with ExitStack() as stack:
-        for processor in set(unet.attn_processors.values()):
-            if isinstance(processor, BiasedAttentionProcessor):
-                stack.enter_context(processor.keep_context())
-        yield
-
-
-def _project(attn: Attention, source: Tensor) -> tuple[Tensor, Tensor]:
-    """Keys and values of ``source`` (B, L, D)."""
+def project(attn: Attention, source: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values of ``source`` (B, L, D) in a layer, each (B, heads, L, C)."""
     return _split_heads(attn.to_k(source), attn.heads), _split_heads(attn.to_v(source), attn.heads)
 
 

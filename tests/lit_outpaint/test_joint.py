@@ -235,7 +235,8 @@ def test_tiles_come_nearer_to_the_whole_the_wider_their_halo_and_are_it_in_the_e
     [
         ({"joint_memory_mib": 1}, "right:30", r"30 windows in about \d+ MiB, the limit is joint_memory_mib 1"),
         ({"candidates": 2}, "right:1", "takes no candidates"),
-        ({"seam_feather_cells": 1}, "right:1", "takes no candidates and no seam_feather_cells"),
+        ({"seam_feather_cells": 1}, "right:1", "takes no candidates, no seam_feather_cells"),
+        ({"compile": True}, "right:1", "takes no candidates, no seam_feather_cells and no compile"),
         ({"joint_halo_cells": -1}, "right:1", "must not be negative"),
         ({}, "[{window: [32, 0]}, {window: [-36, 0], direction: left}]", "whole cells of 8 px|common cells of 8 px"),
     ],

@@ -1,9 +1,12 @@
+from typing import Any
+
 import pytest
 import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 
 from lit_outpaint.models.attention import AttentionRule, BiasedAttentionProcessor, FullAttention
 from lit_outpaint.models.context import Context
+from lit_outpaint.testing import TOY_DIM, toy_unet
 
 
 @pytest.fixture
@@ -50,21 +53,28 @@ def test_the_bias_learns(layer: Attention) -> None:
     assert bias.grad.any()
 
 
-def test_a_context_that_is_kept_is_projected_once(layer: Attention) -> None:
-    processor = BiasedAttentionProcessor()
-    layer.set_processor(processor)
-    queries, rows, others = torch.randn(2, 10, 16), torch.randn(2, 6, 8), torch.randn(2, 6, 8)
+def test_in_a_loop_the_context_is_projected_once_and_the_result_stays_the_same() -> None:
+    torch.manual_seed(0)
+    rule, unet = FullAttention(), toy_unet().eval()
+    rule.install(unet)
+    latents, rows, bias = torch.randn(2, 4, 8, 8), torch.randn(2, 6, TOY_DIM), torch.randn(6)
+    context = Context(rows, bias)
     calls: list[object] = []
-    layer.to_k.register_forward_hook(lambda *args: calls.append(args))
-    expected, of_others = layer(queries, rows), layer(queries, others)
-    calls.clear()
-    with torch.no_grad(), processor.keep_context():
+    for name, layer in unet.named_modules():
+        if name.endswith("attn2.to_k"):
+            layer.register_forward_hook(lambda *args: calls.append(args))
+
+    def call(kwargs: dict[str, Any]) -> torch.Tensor:
+        return unet(latents, 500, rows, cross_attention_kwargs=kwargs).sample
+
+    with torch.no_grad():
+        plain = call(rule.cross_attention_kwargs(context))
+        num_layers = len(calls)
+        kwargs = rule.loop_kwargs(unet, context)
         for _ in range(3):
-            torch.testing.assert_close(layer(queries, rows), expected)
-        assert len(calls) == 1
-        torch.testing.assert_close(layer(queries, others), of_others)
-    layer(queries, rows)
-    assert len(calls) == 3
+            assert torch.equal(call(kwargs), plain)
+    assert num_layers > 1
+    assert len(calls) == 2 * num_layers
 
 
 def test_a_bias_of_another_length_is_refused(layer: Attention) -> None:
