@@ -79,7 +79,7 @@ def _ours(extractor: Any, generated: Path, real: Path) -> list[dict[str, float]]
         folder = read_folder(directory, "--images")
         for start in range(0, len(folder.paths), 64):
             paths = folder.paths[start : start + 64]
-            pictures = torch.stack(folder.load(paths))
+            pictures = folder.load(paths)
             pair = (pictures, pictures[:0]) if side == 0 else (pictures[:0], pictures)
             for metric in metrics[side:]:
                 metric.update(*pair, [""] * len(paths), [SampleId(path.stem) for path in paths])

@@ -124,7 +124,7 @@ class ScapesExtractor:
             )
         probe = self._probe.to(pixel_values.device)
         with _full_precision(pixel_values):
-            maps = to_levels(pixel_values).float() / 127.5 - 1
+            maps = to_levels(pixel_values).float().div_(127.5).sub_(1)
             for block in probe.down:
                 maps = block(maps)
             pooled = maps.mean(dim=(2, 3))
@@ -169,11 +169,11 @@ class ModuleExtractor:
     def extract(self, pixel_values: Float[Tensor, "n 3 hh ww"]) -> Features:
         """See ``FeatureExtractor``."""
         with _full_precision(pixel_values):
-            pixels = to_levels(pixel_values).float() / 255
+            pixels = to_levels(pixel_values).float().div_(255)
             if self._size_px is not None:
                 pixels = _resized(pixels, self._size_px, self._resize)
             device = pixels.device
-            values = self._module.to(device)((pixels - self._mean.to(device)) / self._std.to(device)).float()
+            values = self._module.to(device)(pixels.sub_(self._mean.to(device)).div_(self._std.to(device))).float()
         pooled = values.flatten(2).mean(dim=2) if values.ndim > 2 else values
         return Features(pooled, pooled if self.num_classes is not None else None)
 
@@ -243,7 +243,8 @@ def _registered(choice: str) -> FeatureExtractor:
 
 def to_levels(pixel_values: Float[Tensor, "..."]) -> Tensor:
     """Pictures in [-1, 1] as 8-bit levels."""
-    return ((pixel_values.detach().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    # Clamping makes a tensor of its own, which the rest is written to.
+    return pixel_values.detach().float().clamp(-1, 1).add_(1).mul_(127.5).round_().to(torch.uint8)
 
 
 def _resized(pixels: Tensor, size_px: int, resize: Resize) -> Tensor:
