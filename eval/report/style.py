@@ -55,7 +55,8 @@ path.run6 { stroke: var(--run6); stroke-width: 2; }
 .row b { color: var(--soft); font-weight: 600; }
 .read { color: var(--soft); } .read .bad { color: var(--bad); }
 .which { font-size: 12px; color: var(--soft); margin: 8px 0 3px; }
-.columns { display: flex; gap: 18px; align-items: flex-start; } .columns .stripe { width: 190px; flex: none; }
+.columns { display: flex; gap: 18px; align-items: flex-start; overflow-x: auto; }
+.columns .stripe { width: 190px; flex: none; }
 dl { margin: 0; } dt { font-weight: 600; margin-top: 10px; } dd { margin: 0; color: var(--soft); }
 pre { background: var(--box); padding: 12px; border-radius: 8px; overflow-x: auto; font-size: 12.5px; }
 """

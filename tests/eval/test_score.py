@@ -230,4 +230,4 @@ def test_pictures_are_read_at_their_own_levels(tmp_path: Path) -> None:
 
     folder = read_folder(_folder(tmp_path / "images"), "--images")
     assert folder.keys == [f"p{index}" for index in range(COUNT)]
-    assert torch.equal(torch.stack(folder.load(folder.paths)), toy_pictures(COUNT, 64, 64))
+    assert torch.equal(folder.load(folder.paths), toy_pictures(COUNT, 64, 64))
