@@ -6,6 +6,7 @@ Reports and comparisons are made of these files alone, that of ``eval run`` itse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,7 +81,7 @@ class FinishedRun:
     figures: Mapping[str, Figure]
     record: RunRecord
 
-    @property
+    @cached_property
     def panoramas(self) -> dict[str, KeptPanorama]:
         """What is kept of all of them, by key."""
         return {row.key: row for row in self.record.per_panorama}

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from yaml import safe_load
 
@@ -12,7 +13,7 @@ from eval.figures import aligned, curve_rows, missed_line, not_computed_lines, t
 from eval.files import output_directory
 from eval.finished import KeptPanorama, RunRecord, read_run
 from eval.judge import load_judge
-from eval.methods import load_method
+from eval.methods import Method, load_method
 from eval.metrics.base import Ratio
 from eval.outputs import PAGE_NAME, begin_outputs, provenance, write_numbers, write_panoramas
 from eval.panorama_figures import score_panoramas
@@ -26,7 +27,7 @@ from lit_outpaint.captions.length import cut_off
 from lit_outpaint.heldout import load_panoramas, walk_of
 from lit_outpaint.metric_feed import compared
 from lit_outpaint.outpainter import OutpainterConfig
-from lit_outpaint.rollout import Geometry, Walk
+from lit_outpaint.rollout import Geometry, Rollout, Walk
 
 
 def run(config: RunConfig, yaml: str = "") -> Page:
@@ -48,13 +49,8 @@ def run(config: RunConfig, yaml: str = "") -> Page:
     judge = load_judge(config.models, config.judge)
     metrics, unavailable = (config.metrics, []) if config.metrics else default_metrics(config, geometry)
     method = load_method(config.method, config.checkpoint, config.loop_prompt)
-    sampling = _sampling(config, geometry, method.window_px)
-    started = time.monotonic()
     walks = [walk_of(truth, picture, geometry) for truth, picture in zip(truths, real, strict=True)]
-    with output_directory(config.out):
-        rollout = method.draw_all(walks, geometry, sampling, config.batch_size, _progress)
-    seconds = time.monotonic() - started
-    _progress(f"drew {len(walks)} panoramas in {seconds:.0f} s; scoring them")
+    rollout, seconds = _draw(config, method, walks, geometry)
     started = time.monotonic()
     rows = (compared(*each) for each in zip(truths, rollout.panoramas, real, strict=True))
     scored = score_panoramas(rows, metrics, geometry, config.steps)
@@ -85,11 +81,28 @@ def run(config: RunConfig, yaml: str = "") -> Page:
     write_numbers(config.out, f"Outpainting: {config.checkpoint}", figures, made, record.model_dump(mode="json"))
     # From the files, as `eval report` does it later.
     page = write_report(read_run(config.out), config.out)
-    print(text_table(figures))
-    if curves := aligned(curve_rows(figures, page.table_steps)):
-        print(f"\ncurves, generated (real):\n{curves}\n")
-    print("\n".join([*not_computed_lines(figures), f"{missed_line(figures)}; report: {config.out / PAGE_NAME}"]))
+    _tell(page, config.out)
     return page
+
+
+def _draw(config: RunConfig, method: Method, walks: list[Walk], geometry: Geometry) -> tuple[Rollout, float]:
+    """The panoramas, and how many seconds they took."""
+    sampling = _sampling(config, geometry, method.window_px)
+    started = time.monotonic()
+    with output_directory(config.out):
+        rollout = method.draw_all(walks, geometry, sampling, config.batch_size, _progress)
+    seconds = time.monotonic() - started
+    _progress(f"drew {len(walks)} panoramas in {seconds:.0f} s; scoring them")
+    return rollout, seconds
+
+
+def _tell(page: Page, out: Path) -> None:
+    """Print what the page tells in numbers."""
+    print(text_table(page.figures))
+    if curves := aligned(curve_rows(page.figures, page.table_steps)):
+        print(f"\ncurves, generated (real):\n{curves}\n")
+    lacking = not_computed_lines(page.figures)
+    print("\n".join([*lacking, f"{missed_line(page.figures)}; report: {out / PAGE_NAME}"]))
 
 
 def _kept(walk: Walk, ratios: Mapping[str, Ratio]) -> KeptPanorama:
