@@ -40,6 +40,7 @@ def encode_plain(batch: PlainBatch, encoders: FrozenEncoders) -> OutpaintBatch:
             text_global=encoders.encode_text(batch.global_captions).float(),
             text_empty=encoders.encode_text([""])[0].float(),
             pixel_values=batch.pixel_values,
+            counts=batch.counts,
         ),
         encoders,
     )

@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import Parameter
 from torch.serialization import add_safe_globals
+from torchmetrics import MeanMetric
 
 from lit_outpaint.callbacks.averaged_weights import AveragedWeights
 from lit_outpaint.callbacks.random_states import RandomStates
@@ -23,7 +24,7 @@ from lit_outpaint.conditions import drop_conditions, encode_views, without_capti
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.fingerprint import require_same_encoders_at_hand
 from lit_outpaint.data.schema import Card
-from lit_outpaint.diffusion.draws import BatchDraws
+from lit_outpaint.diffusion.draws import BatchDraws, SampleDraws
 from lit_outpaint.diffusion.dropout import DropoutConfig
 from lit_outpaint.diffusion.guidance import guide
 from lit_outpaint.diffusion.loss import region_weights, weighted_mse
@@ -85,6 +86,7 @@ class OutpaintModule(LightningModule):
         if base.compile:
             self.unet.compile()  # In place: names in checkpoints stay what they are.
         self.ema = Ema(ema, self.trained()) if ema.decay is not None else None
+        self.held_out = MeanMetric(nan_strategy="disable")  # What is not a number must show.
         self._encoders: list[FrozenEncoders] = []  # in a list, so that they are neither saved nor trained
 
         alphas_cumprod = self.scheduler.alphas_cumprod
@@ -116,11 +118,8 @@ class OutpaintModule(LightningModule):
         """Regress the target of one random timestep per sample."""
         draws = self.batch_draws()
         batch = drop_conditions(self.complete(batch), self.dropout, draws.uniform(len(batch.mask)))
-        latents = sample_latents(batch.moments, self.scaling_factor, draws.normal(batch.moments.chunk(2, dim=1)[0]))
-        noise = draws.normal(latents)
-        timesteps = draws.integers(len(latents), len(self.alphas_cumprod))
-        loss = self.denoising_loss(batch, latents, noise, timesteps)
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(latents))
+        loss = self.drawn_losses(batch, draws).mean()
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.mask))
         return loss
 
     def batch_draws(self) -> BatchDraws:
@@ -129,8 +128,15 @@ class OutpaintModule(LightningModule):
         rank, world_size = run.global_rank, run.world_size
         return BatchDraws(torch.initial_seed(), number, rank=rank, world_size=world_size, device=self.device)
 
-    def denoising_loss(self, batch: OutpaintBatch, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """Error of the prediction for given noise and timesteps."""
+    def drawn_losses(self, batch: OutpaintBatch, draws: BatchDraws | SampleDraws) -> Tensor:
+        """Error of each sample for latents, noise and timesteps that are drawn."""
+        latents = sample_latents(batch.moments, self.scaling_factor, draws.normal(batch.moments.chunk(2, dim=1)[0]))
+        noise = draws.normal(latents)
+        timesteps = draws.integers(len(latents), len(self.alphas_cumprod))
+        return self.denoising_losses(batch, latents, noise, timesteps)
+
+    def denoising_losses(self, batch: OutpaintBatch, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """Error of the prediction of each sample, (B,), for given noise and timesteps."""
         noisy_latents = add_noise(latents, noise, timesteps, self.alphas_cumprod)
         model_pred = self(batch, noisy_latents, timesteps)
         target = training_target(self.prediction_type, latents, noise, timesteps, self.alphas_cumprod)
@@ -170,27 +176,23 @@ class OutpaintModule(LightningModule):
 
     def validation_step(self, batch: OutpaintBatch, batch_idx: int) -> None:
         """Log the error of the averaged weights."""
-        loss = self.held_out_loss(batch, batch_idx)
-        self.log("val/loss", loss, prog_bar=True, batch_size=len(batch.mask), sync_dist=True)
+        self.held_out.update(self.held_out_losses(batch))
+        self.log("val/loss", self.held_out, prog_bar=True)
 
     def test_step(self, batch: OutpaintBatch, batch_idx: int) -> None:
         """Log the error of the averaged weights."""
-        self.log("test/loss", self.held_out_loss(batch, batch_idx), batch_size=len(batch.mask), sync_dist=True)
+        self.held_out.update(self.held_out_losses(batch))
+        self.log("test/loss", self.held_out)
 
     def predict_step(self, batch: OutpaintBatch, batch_idx: int) -> Tensor:
         """Draw the windows of a batch, as pixels in [-1, 1]."""
         generator = torch.Generator().manual_seed(batch_idx)
         return self.encoders.decode(self.sample(batch, num_inference_steps=25, guidance_scale=3.0, generator=generator))
 
-    def held_out_loss(self, batch: OutpaintBatch, batch_idx: int) -> Tensor:
-        """Error for the same noise in every epoch, at timesteps spread evenly over the schedule."""
-        batch = self.complete(batch)
-        generator = torch.Generator().manual_seed(batch_idx)
-        spread = torch.randn(batch.moments.chunk(2, dim=1)[0].shape, generator=generator).to(self.device)
-        latents = sample_latents(batch.moments, self.scaling_factor, spread)
-        noise = torch.randn(latents.shape, generator=generator).to(self.device)
-        timesteps = torch.linspace(0, len(self.alphas_cumprod) - 1, len(latents), device=self.device).long()
-        return self.denoising_loss(batch, latents, noise, timesteps)
+    def held_out_losses(self, batch: OutpaintBatch) -> Tensor:
+        """Error of each sample that counts, for noise and a timestep that hang on its key alone."""
+        losses = self.drawn_losses(self.complete(batch), SampleDraws(batch.keys, self.device))
+        return losses if batch.counts is None else losses[batch.counts]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW, and a learning rate that changes per optimiser step."""

@@ -115,8 +115,9 @@ def rank_fit(
         family: model family.
         shards: shard set.
         out: ``losses.json`` and the run's checkpoints.
-        options: ``steps``, ``resume`` (a checkpoint), ``send`` (a rank that sends itself SIGTERM after two batches);
-            with ``validate`` the held-out windows are scored instead, and their loss is the only one.
+        options: ``steps``, ``resume`` (a checkpoint), ``send`` (a rank that sends itself SIGTERM after two batches),
+            ``gradient_checkpointing`` and ``compile`` of the model; with ``validate`` the held-out windows are scored
+            instead, and their loss is the only one.
     """
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     if world_size > 1:
@@ -148,7 +149,8 @@ def rank_fit(
     )
     if not isinstance(strategy, dict):
         trainer.strategy.checkpoint_io = AnyCheckpointIO()
-    model = ModelConfig(pretrained=str(family), gradient_checkpointing=options.get("gradient_checkpointing", False))
+    parts = {name: options.get(name, False) for name in ("gradient_checkpointing", "compile")}
+    model = ModelConfig(pretrained=str(family), **parts)
     module = OutpaintModule(model, optim=OptimConfig(lr=1e-3, warmup_steps=5), ema=EmaConfig(decay=0.9))
     data = OutpaintDataModule(str(shards), batch_size=4 // world_size, num_workers=0)
     if options.get("validate"):

@@ -37,3 +37,5 @@ class OutpaintBatch(NamedTuple):
     """(B, K, D): image-encoder tokens of the visible part alone."""
     pixel_values: Tensor | None = None
     """(B, 3, H, W) in [-1, 1]: the windows; only where something is to be encoded from them."""
+    counts: Tensor | None = None
+    """(B,): False for a sample that comes once more, only to keep ranks in step; None where all count."""

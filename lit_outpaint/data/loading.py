@@ -47,8 +47,8 @@ class EpochSampler(DistributedSampler[SampleRef]):
             num_samples: samples of the split.
             batch_size: samples per rank and step.
             shuffle: permute per epoch and drop the incomplete last batch (training), or keep the index order and fill
-                the last global batch with the first samples of all, so that ranks stay in step and none counts more
-                than twice (validation).
+                the last global batch with the first samples of all, which do not count, so that ranks stay in step
+                (validation).
             seed: of the permutation.
             buffer: samples that a bounded shuffle mixes (`bounded_order`); None permutes all of them.
             shards: number of each sample's shard, in the order of the index; what a buffer needs.
@@ -85,13 +85,14 @@ class EpochSampler(DistributedSampler[SampleRef]):
         epoch = self.epoch if self.shuffle else 0
         for start in range(self.first_batch * self.global_batch, self.total, self.global_batch):
             batch = order[start : start + self.global_batch].tolist()
-            if len(batch) < self.global_batch:
+            whole = len(batch)
+            if whole < self.global_batch:
                 if self.shuffle:
                     return
-                batch += np.resize(order, -len(batch) % self.num_replicas).tolist()
+                batch += np.resize(order, -whole % self.num_replicas).tolist()
             share = len(batch) // self.num_replicas
-            for index in batch[self.rank * share : (self.rank + 1) * share]:
-                yield SampleRef(index, epoch)
+            for place in range(self.rank * share, (self.rank + 1) * share):
+                yield SampleRef(batch[place], epoch, fills=place >= whole)
 
     def __len__(self) -> int:
         full, rest = divmod(self.total, self.global_batch)

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 
 from lit_outpaint.canvas.geometry import outpaint_mask
 from lit_outpaint.data.plain_index import IMAGE_ENDINGS, PlainIndex
-from lit_outpaint.data.reader import SampleRef, ViewChoice
+from lit_outpaint.data.reader import SampleRef, ViewChoice, counted
 from lit_outpaint.data.schema import MAX_IMAGE_PX, ShardError, Split
 
 CAPTION: Final = "caption"
@@ -43,6 +43,8 @@ class PlainBatch(NamedTuple):
     """Of the windows."""
     global_captions: tuple[str, ...]
     """Of the scenes; the window's own where the shards have no other."""
+    counts: Tensor | None = None
+    """See ``OutpaintBatch``."""
 
 
 class PlainDataset(Dataset[PlainBatch]):
@@ -72,6 +74,7 @@ class PlainDataset(Dataset[PlainBatch]):
             pixel_values=torch.stack([window for _, window, *_ in samples]),
             local_captions=tuple(local for _, _, local, _ in samples),
             global_captions=tuple(scene for *_, scene in samples),
+            counts=counted(refs),
         )
 
     def unpack(self, batch: PlainBatch, pinned: bool = False) -> PlainBatch:

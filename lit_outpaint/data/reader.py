@@ -42,10 +42,14 @@ from lit_outpaint.data.slots import Slots
 
 
 class SampleRef(NamedTuple):
-    """Which sample a worker is to load: its place in the index, and the epoch that decides its view."""
+    """Which sample a worker is to load."""
 
     position: int
+    """Its place in the index."""
     epoch: int
+    """Decides its view."""
+    fills: bool = False
+    """Whether it comes once more, only to keep ranks in step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +111,15 @@ class PackedBatch(NamedTuple):
     """(B, 3, H, W), where something is to be encoded from them."""
     slot: tuple[int, int] | None = None
     """Worker and turn, where the rows lie in a slot."""
+    counts: Tensor | None = None
+    """See ``OutpaintBatch``."""
+
+
+def counted(refs: Sequence[SampleRef]) -> Tensor | None:
+    """What ``OutpaintBatch.counts`` is for these samples."""
+    if not any(ref.fills for ref in refs):
+        return None
+    return torch.tensor([not ref.fills for ref in refs])
 
 
 class ShardDataset(Dataset[PackedBatch]):
@@ -146,7 +159,7 @@ class ShardDataset(Dataset[PackedBatch]):
         rows, slot = self._read(members, [self._fields(view) for view in drawn])
         stored = "masked_image_latents" in rows.places
         windows = None if stored else torch.stack([self._window(entry) for entry in entries])
-        return PackedBatch(tuple(entry.key for entry in entries), tuple(drawn), rows, windows, slot)
+        return PackedBatch(tuple(entry.key for entry in entries), tuple(drawn), rows, windows, slot, counted(refs))
 
     def batch_bytes(self, batch_size: int) -> int:
         """Bytes of the stored tensors of a batch."""
@@ -199,6 +212,7 @@ class ShardDataset(Dataset[PackedBatch]):
             masked_image_latents=fields.get("masked_image_latents"),
             visual_features=fields.get("visual_features"),
             pixel_values=packed.windows,
+            counts=packed.counts,
         )
 
     def _fields(self, view: tuple[Growth, float]) -> dict[str, str]:

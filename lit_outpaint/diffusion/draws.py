@@ -1,10 +1,12 @@
-"""The random numbers of a training batch, which depend on where training stands and on nothing else.
+"""Random numbers that depend on neither the number of ranks nor on what was drawn before.
 
-They are drawn for the global batch, and each rank takes its slice: one rank with batch 2B and two ranks with batch B
-train on the same noise, and a resumed run draws what an undisturbed one would have drawn.
+Those of a training batch hang on where training stands. They are drawn for the global batch, and each rank takes its
+slice: one rank with batch 2B and two ranks with batch B train on the same noise, and a resumed run draws what an
+undisturbed one would have drawn. Those of a held-out sample hang on its key.
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -26,9 +28,7 @@ class BatchDraws:
             world_size: how many ranks share it, with as many samples each.
             device: where to draw; CPU and GPU draw different numbers.
         """
-        digest = hashlib.sha256(f"draws:{seed}:{number}".encode()).digest()
-        # A CPU generator keeps 32 bits of its seed.
-        self.generator = torch.Generator(device).manual_seed(int.from_bytes(digest[:4], "big"))
+        self.generator = _generator(f"draws:{seed}:{number}", device)
         self.rank, self.world_size = rank, world_size
 
     def normal(self, like: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -50,3 +50,33 @@ class BatchDraws:
     def _slice(self, drawn: Tensor) -> Tensor:
         share = len(drawn) // self.world_size
         return drawn[self.rank * share : (self.rank + 1) * share]
+
+
+class SampleDraws:
+    """Draws for samples by their keys, the same in whatever batch, on whatever rank and device they come."""
+
+    def __init__(self, keys: Sequence[str], device: torch.device | str = "cpu") -> None:
+        """Seed the draws.
+
+        Args:
+            keys: of the samples.
+            device: where the numbers go; they are drawn on the CPU.
+        """
+        self.generators = [_generator(f"sample:{key}", "cpu") for key in keys]
+        self.device = device
+
+    def normal(self, like: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Unit Gaussian noise in the shape of ``like``, which holds a sample in each row."""
+        rows = [torch.randn(like.shape[1:], generator=generator, dtype=like.dtype) for generator in self.generators]
+        return torch.stack(rows).to(self.device)
+
+    def integers(self, count: int, high: int) -> Int[Tensor, " {count}"]:
+        """Whole numbers in [0, ``high``), one for each of the ``count`` samples."""
+        assert count == len(self.generators)
+        return torch.cat([torch.randint(high, (1,), generator=each) for each in self.generators]).to(self.device)
+
+
+def _generator(name: str, device: torch.device | str) -> torch.Generator:
+    digest = hashlib.sha256(name.encode()).digest()
+    # A CPU generator keeps 32 bits of its seed.
+    return torch.Generator(device).manual_seed(int.from_bytes(digest[:4], "big"))

@@ -40,8 +40,8 @@ def weighted_mse(
     target: Float[Tensor, "b c h w"],
     cell_weights: Float[Tensor, "b 1 h w"],
     sample_weights: Float[Tensor, " b"],
-) -> Float[Tensor, ""]:
-    """Squared error averaged over each sample's weighted cells, then over samples with their weights.
+) -> Float[Tensor, " b"]:
+    """Squared error of each sample, averaged over its weighted cells, times the sample's weight.
 
     Dividing by the sum of a sample's cell weights keeps the loss comparable between mask ratios and regions.
 
@@ -53,4 +53,4 @@ def weighted_mse(
     """
     squared = (model_pred.float() - target.float()).square().mean(dim=1, keepdim=True)
     per_sample = (squared * cell_weights).sum(dim=(1, 2, 3)) / cell_weights.sum(dim=(1, 2, 3))
-    return (per_sample * sample_weights).mean()
+    return per_sample * sample_weights

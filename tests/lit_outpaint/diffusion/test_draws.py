@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_outpaint.diffusion.draws import BatchDraws
+from lit_outpaint.diffusion.draws import BatchDraws, SampleDraws
 
 
 def all_draws(share: int, **place: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -39,3 +39,15 @@ def test_draws_are_spread_as_they_say() -> None:
     assert abs(noise.std() - 1) < 0.02
     assert steps.min() == 0
     assert steps.max() == 9
+
+
+def test_a_sample_draws_by_its_key_wherever_it_stands() -> None:
+    def drawn(keys: str) -> list[tuple[Tensor, Tensor]]:
+        draws = SampleDraws(tuple(keys))
+        return list(zip(draws.normal(torch.empty(len(keys), 4, 2)), draws.integers(len(keys), 1000), strict=True))
+
+    whole, part = drawn("abcd"), drawn("db")
+    for ours, theirs in ((whole[3], part[0]), (whole[1], part[1])):
+        assert torch.equal(ours[0], theirs[0])
+        assert ours[1] == theirs[1]
+    assert len({int(steps) for _, steps in drawn("abcdefgh")}) > 4

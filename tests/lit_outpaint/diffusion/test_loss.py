@@ -11,7 +11,7 @@ def _half_mask() -> torch.Tensor:
 
 
 def _loss(pred: torch.Tensor, target: torch.Tensor, region: LossRegion, known_weight: float = 0.1) -> torch.Tensor:
-    return weighted_mse(pred, target, region_weights(_half_mask(), region, known_weight, (8, 8)), torch.ones(2))
+    return weighted_mse(pred, target, region_weights(_half_mask(), region, known_weight, (8, 8)), torch.ones(2)).mean()
 
 
 def test_full_region_is_the_plain_mean_squared_error() -> None:
@@ -42,5 +42,5 @@ def test_known_cells_count_by_their_weight() -> None:
 
 def test_samples_count_by_their_weight() -> None:
     pred, target, cells = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8), torch.ones(2, 1, 8, 8)
-    loss = weighted_mse(pred, target, cells, torch.tensor([2.0, 0.0]))
-    torch.testing.assert_close(loss, mse_loss(pred[0], target[0]))
+    losses = weighted_mse(pred, target, cells, torch.tensor([2.0, 0.0]))
+    torch.testing.assert_close(losses, torch.stack([2 * mse_loss(pred[0], target[0]), torch.zeros(())]))
