@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from jsonargparse import ArgumentParser
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -146,6 +147,15 @@ def test_experiment_survives_a_fast_dev_run(
 @pytest.mark.parametrize("command", readme_commands())
 def test_command_of_the_readme_exists(command: str) -> None:
     assert not unknown_flags(command)
+
+
+def test_the_readme_prepares_every_view_that_its_training_reads() -> None:
+    commands = [command.split() for command in readme_commands()]
+    prepare = next(words for words in commands if "data_prep" in words and "scapes" in words)
+    stored = prepare[prepare.index("--directions") + 1].split(",")
+    assert any("fit" in words and "experiments/scapes.yaml" in words for words in commands)
+    read = yaml.safe_load((ROOT / "experiments" / "scapes.yaml").read_text())["data"]["directions"]
+    assert set(read) <= set(stored)
 
 
 def test_commands_of_the_quickstart_exist() -> None:
