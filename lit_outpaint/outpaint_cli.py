@@ -222,6 +222,8 @@ def _grow(
         record = record.model_copy(update={"finished": False})
         record.save(directory)
     set_aside(canvas, Revisions(graph, record.edits))
+    if outpainter.config.compile:
+        print("the U-Net is compiled in the first window, which takes a minute or more")
     with Interrupt() as interrupt, Progress(total=len(graph), done=canvas.num_steps) as progress:
         outpainter.run(
             canvas,
