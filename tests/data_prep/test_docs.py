@@ -27,8 +27,8 @@ def test_command_of_the_documentation_parses(command: str, tmp_path: Path, monke
     assert options.command == command.split()[0]
 
 
-def test_every_stage_is_documented() -> None:
-    assert {words.split()[0] for words in commands()} == {"all", "coco", "caption", "encode", "pack", "verify"}
+def test_every_command_is_documented() -> None:
+    assert {words.split()[0] for words in commands()} == {"all", "coco", "caption", "encode", "pack", "verify", "texts"}
 
 
 def test_every_cause_that_is_counted_is_documented() -> None:
