@@ -1,6 +1,8 @@
 """One rank, two ranks with DDP, two ranks with sharded weights: the same run, under real process groups."""
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from lit_outpaint.consolidate import consolidate
 from lit_outpaint.export import load_module
 from lit_outpaint.testing_runs import fit_on_ranks
 
+ROOT = Path(__file__).resolve().parents[2]
 SHARDED: dict[str, Any] = {}
 ONE_FILE = {"sharded_checkpoints": False}
 
@@ -127,6 +130,27 @@ def test_the_held_out_loss_does_not_depend_on_the_number_of_ranks(toy_family: Pa
     }
     assert found["ddp"] == pytest.approx(found["one"], rel=1e-5)
     assert found["sharded"] == pytest.approx(found["one"], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_compiled_and_sharded_weights_train_as_one(run: Any, one: tuple[Path, list[float]]) -> None:
+    # Two steps, before validation: that would compile everything once more.
+    _, losses = run(2, SHARDED, steps=2, compile=True)
+    assert losses == pytest.approx(one[1][:2], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_muon_is_refused_with_sharded_weights(toy_family: Path, toy_shards: Path, tmp_path: Path) -> None:
+    words = (
+        "-c experiments/coco_fsdp.yaml --model.optim.name=muon --trainer.accelerator=cpu --trainer.devices=1"
+        f" --model.base.pretrained={toy_family} --data.shards={toy_shards} --data.batch_size=2 --data.num_workers=0"
+        f" --runs_dir={tmp_path} --trainer.max_steps=1"
+    )
+    command = [sys.executable, "-m", "lit_outpaint", "fit", *words.split()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr[-3000:]
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert "optim.name muon" in line
 
 
 @pytest.mark.slow
