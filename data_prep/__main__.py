@@ -158,8 +158,12 @@ def _verify(options: Namespace) -> int:
 def _texts(options: Namespace) -> int:
     from data_prep.texts import texts
 
-    for text in texts(Path(options.directory), options.kind, options.split):
-        print(text)
+    try:
+        for text in texts(Path(options.directory), options.kind, options.split):
+            print(text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # Whoever reads has enough, `head` for example; nothing is to be written at the end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

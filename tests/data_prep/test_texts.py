@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,13 @@ def test_the_captions_of_a_set_are_printed_as_they_stand_in_it(
 def test_a_directory_without_a_set_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["texts", str(tmp_path)]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_reader_that_has_enough_is_no_error(shards: Path) -> None:
+    command = [sys.executable, "-m", "data_prep", "texts", str(shards)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()  # Before the first line is written.
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
