@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def usage() -> str:
     """The help text of the program as a whole."""
-    verbs = "\n".join(f"  {verb:<10}{what}" for verb, what in (TRAINING_VERBS | OWN_VERBS).items())
+    verbs = "\n".join(f"  {verb:<12} {what}" for verb, what in (TRAINING_VERBS | OWN_VERBS).items())
     return f"usage: python -m lit_outpaint VERB ...\n\nverbs (each with its own --help):\n{verbs}"
 
 
