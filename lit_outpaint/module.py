@@ -6,6 +6,7 @@ model_pred  = unet([noisy latents, mask, masked-image latents], t, W)
 loss        = MSE(model_pred, target) over the region that counts
 """
 
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -160,13 +161,24 @@ class OutpaintModule(LightningModule):
 
     @torch.no_grad()
     def sample(
-        self, batch: OutpaintBatch, num_inference_steps: int, guidance_scale: float, generator: torch.Generator
+        self,
+        batch: OutpaintBatch,
+        num_inference_steps: int,
+        guidance_scale: float,
+        normal: Callable[[Tensor], Tensor],
     ) -> Tensor:
-        """Draw latents for a batch's masks and captions; guidance drops the captions."""
+        """Draw latents for a batch's masks and captions; guidance drops the captions.
+
+        Args:
+            batch: whose masks and conditions.
+            num_inference_steps: denoising steps.
+            guidance_scale: 1 is no guidance.
+            normal: draws unit Gaussian noise in the shape of what it is given.
+        """
         batch = self.complete(batch)
         unconditional = without_captions(batch)
         assert batch.masked_image_latents is not None
-        noise = torch.randn(batch.masked_image_latents.shape, generator=generator).to(self.device)
+        noise = normal(batch.masked_image_latents).to(self.device)
 
         def predict(latents: Tensor, timestep: Tensor) -> Tensor:
             dropped, full = self(unconditional, latents, timestep), self(batch, latents, timestep)
@@ -185,9 +197,9 @@ class OutpaintModule(LightningModule):
         self.log("test/loss", self.held_out)
 
     def predict_step(self, batch: OutpaintBatch, batch_idx: int) -> Tensor:
-        """Draw the windows of a batch, as pixels in [-1, 1]."""
-        generator = torch.Generator().manual_seed(batch_idx)
-        return self.encoders.decode(self.sample(batch, num_inference_steps=25, guidance_scale=3.0, generator=generator))
+        """Draw the windows of a batch, as pixels in [-1, 1]; the noise of each hangs on its key alone."""
+        normal = SampleDraws(batch.keys).normal
+        return self.encoders.decode(self.sample(batch, num_inference_steps=25, guidance_scale=3.0, normal=normal))
 
     def held_out_losses(self, batch: OutpaintBatch) -> Tensor:
         """Error of each sample that counts, for noise and a timestep that hang on its key alone."""

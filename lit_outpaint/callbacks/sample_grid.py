@@ -70,7 +70,11 @@ class SampleGrid(Callback):
     def columns(self, module: Any, batch: OutpaintBatch) -> list[Float[Tensor, "n 3 hh ww"]]:
         """Masked input, prediction and target, in [-1, 1]."""
         generator = torch.Generator().manual_seed(self.seed)
-        latents = module.sample(batch, self.num_inference_steps, self.guidance_scale, generator)
+
+        def normal(like: Tensor) -> Tensor:
+            return torch.randn(like.shape, generator=generator)
+
+        latents = module.sample(batch, self.num_inference_steps, self.guidance_scale, normal)
         target = module.encoders.decode(latent_mode(batch.moments, module.scaling_factor))
         if batch.pixel_values is not None:
             target = batch.pixel_values

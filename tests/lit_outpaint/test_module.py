@@ -191,6 +191,16 @@ def test_the_held_out_loss_of_a_sample_does_not_depend_on_its_batch(toy_family: 
     torch.testing.assert_close(again, whole[order[1:]])
 
 
+def test_a_predicted_window_does_not_depend_on_its_batch(toy_family: Path) -> None:
+    module, batch = build(toy_family).eval(), toy_batch(size=2)
+    second = OutpaintBatch(
+        *(part if name == "text_empty" or part is None else part[1:] for name, part in batch._asdict().items())
+    )
+    both = module.predict_step(batch, 0)
+    torch.testing.assert_close(module.predict_step(second, 3), both[1:], atol=1e-3, rtol=1e-3)
+    assert (both[0] - both[1]).abs().max() > 0.01
+
+
 def test_predicted_windows_are_pixels(toy_family: Path) -> None:
     pixel_values = build(toy_family).eval().predict_step(toy_batch(size=1), 0)
     assert pixel_values.shape == (1, 3, 64, 64)
