@@ -4,11 +4,11 @@
     python -m benchmarks.outpaint --measure flat --steps 1000
 
 ``flat`` grows one canvas to the right and compares its end with its beginning: resident memory, wall and CPU time of a
-step. ``wavefront`` fills the same rectangle one window at a time and in batches, and compares the pixels. ``latency``
-grows a canvas with a captioner that takes its time, one that does not look at the picture, and counts how long the
-drawing stood still for it. ``joint`` draws the same strip step by step and in one piece. ``tiles`` decodes a wide strip
-window by window, with halos of several widths, against decoding it whole. Beside wall time stands CPU time, which a
-busy machine disturbs less.
+step, each over the time of one fixed window that is drawn now and then beside it. ``wavefront`` fills the same
+rectangle one window at a time and in batches, and compares the pixels. ``latency`` grows a canvas with a captioner that
+takes its time, one that does not look at the picture, and counts how long the drawing stood still for it. ``joint``
+draws the same strip step by step and in one piece. ``tiles`` decodes a wide strip window by window, with halos of
+several widths, against decoding it whole. Beside wall time stands CPU time, which a busy machine disturbs less.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -28,7 +28,7 @@ from benchmarks.timing import write_report
 from eval.functional.seam import seam_score
 from lit_outpaint import outpainter
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
-from lit_outpaint.canvas.geometry import Box
+from lit_outpaint.canvas.geometry import Box, outpaint_mask
 from lit_outpaint.canvas.graph import build_graph
 from lit_outpaint.canvas.image_io import load_image
 from lit_outpaint.canvas.joints import treat_joints
@@ -46,6 +46,7 @@ from lit_outpaint.protocols import Written
 MEASURES = ("flat", "wavefront", "latency", "joint", "tiles")
 GLOBAL_CAPTION = "a wide view at dusk under a cloudy sky: a meadow with a red barn, a lake, and a forest"
 _WARM_STEPS = 20
+_REFERENCE_EVERY = 10
 
 
 def main() -> None:
@@ -81,37 +82,67 @@ def main() -> None:
 
 
 class Clock:
-    """A callback that notes wall time, CPU time and memory after each step."""
+    """A callback that notes wall time, CPU time and memory of each step.
 
-    def __init__(self) -> None:
-        self.marks = [self._now()]
+    Args:
+        reference: fixed work, done and timed after every ``_REFERENCE_EVERY`` steps; what a step takes in units of it
+            does not follow the machine where that becomes slower or faster by itself.
+    """
+
+    def __init__(self, reference: Callable[[], object]) -> None:
+        self.steps: list[tuple[float, float]] = []
+        self.mib: list[float] = []
+        self.references: dict[int, tuple[float, float]] = {}
+        self._reference = reference
+        self._since = _now()
 
     def __call__(self, record: StepRecord) -> None:
         """Note the end of a step."""
-        self.marks.append(self._now())
-
-    def _now(self) -> tuple[float, float, float]:
-        return time.perf_counter(), time.process_time(), resident_mib()
+        self.steps.append(_elapsed(self._since))
+        self.mib.append(resident_mib())
+        if len(self.steps) % _REFERENCE_EVERY == 0:
+            begun = _now()
+            self._reference()
+            self.references[len(self.steps)] = _elapsed(begun)
+        self._since = _now()
 
     def median_ms(self, first: int, last: int, clock: int) -> float:
         """Median time of the steps from ``first`` to ``last``; clock 0 is wall, 1 is CPU."""
-        times = [after[clock] - before[clock] for before, after in zip(self.marks, self.marks[1:], strict=False)]
-        return round(1e3 * statistics.median(times[first:last]), 1)
+        return 1e3 * statistics.median(times[clock] for times in self.steps[first:last])
+
+    def median_of_reference_ms(self, first: int, last: int, clock: int) -> float:
+        """The same of the fixed work between them."""
+        between = [times[clock] for step, times in self.references.items() if first <= step <= last]
+        return 1e3 * statistics.median(between)
 
 
 def flat(pipeline: OutpaintPipeline, steps: int, num_inference_steps: int) -> dict[str, Any]:
     """One canvas, many steps to the right: the last against the first after a warm-up."""
-    clock = Clock()
+    side = pipeline.window_px
+    windows, mask = torch.zeros(1, 3, side, side), outpaint_mask("right", 0.5, side, side)[None]
+    captions = [GLOBAL_CAPTION]
+
+    def draw() -> object:
+        generator = torch.Generator().manual_seed(0)
+        return pipeline(windows, mask, captions, captions, num_inference_steps=num_inference_steps, generator=generator)
+
+    clock = Clock(draw)
     span = min(100, (steps - _WARM_STEPS) // 2)
     with tempfile.TemporaryDirectory() as place:
         _run(pipeline, Path(place), f"right:{steps}", clock, num_inference_steps=num_inference_steps)
         whole = Canvas.open(Path(place)).num_steps  # Every strip's checksum is computed again.
     early, late = (_WARM_STEPS, _WARM_STEPS + span), (steps - span, steps)
     row: dict[str, Any] = {"steps": steps, "steps_with_changed_pixels": steps - whole}
-    for name, number in (("wall_ms", 0), ("cpu_ms", 1)):
+    for name, number in (("wall", 0), ("cpu", 1)):
         before, after = (clock.median_ms(*part, number) for part in (early, late))
-        row |= {f"{name}_early": before, f"{name}_late": after, f"{name}_ratio": round(after / before, 3)}
-    memory = [clock.marks[step][2] for step in (_WARM_STEPS, steps)]
+        drift = clock.median_of_reference_ms(*late, number) / clock.median_of_reference_ms(*early, number)
+        row |= {
+            f"{name}_ms_early": round(before, 1),
+            f"{name}_ms_late": round(after, 1),
+            f"{name}_ratio": round(after / before / drift, 3),
+            f"{name}_ratio_of_the_machine": round(drift, 3),
+        }
+    memory = [clock.mib[step - 1] for step in (_WARM_STEPS, steps)]
     return row | {"mib_early": memory[0], "mib_late": memory[1], "mib_ratio": round(memory[1] / memory[0], 3)}
 
 
@@ -234,6 +265,16 @@ def tiles(pipeline: OutpaintPipeline, picture: Path, halo_cells: list[int]) -> d
             }
         rows["decoded whole" if halo < 0 else f"decoded in tiles, halo of {halo} cells"] = row
     return rows
+
+
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def _elapsed(since: tuple[float, float]) -> tuple[float, float]:
+    """Wall and CPU seconds."""
+    wall, cpu = _now()
+    return wall - since[0], cpu - since[1]
 
 
 def resident_mib() -> float:
