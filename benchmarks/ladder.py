@@ -24,27 +24,18 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback
 from torch.utils.data import DataLoader
 from transformers import CLIPTextConfig, CLIPVisionConfig
 
 from benchmarks.timing import synchronise, timed, write_report
-from benchmarks.train_step import CLIP, EMA_DECAY, LR, random_batch
+from benchmarks.train_step import EMA_DECAY, LR, quiet_trainer, random_batch
 from lit_outpaint.callbacks.throughput import forward_flops, peak_memory_gib
 from lit_outpaint.models.ema import EmaConfig
 from lit_outpaint.models.unet import ModelConfig
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.optim import OptimConfig
-
-SD15_UNET = {
-    "sample_size": 64,
-    "block_out_channels": (320, 640, 1280, 1280),
-    "down_block_types": ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
-    "up_block_types": ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
-    "cross_attention_dim": 768,
-    "attention_head_dim": 8,
-}
-"""unet/config.json of Stable Diffusion 1.5, where it differs from the class's defaults."""
+from lit_outpaint.testing import SD15_UNET
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,19 +98,7 @@ def climb(rung: Rung, pretrained: str, args: argparse.Namespace, ceiling_tflops:
     clock = _Clock()
     num_steps = args.warmup + args.rounds
     with tempfile.TemporaryDirectory() as root:
-        trainer = Trainer(
-            accelerator="auto",
-            devices=1,
-            precision=rung.precision,  # type: ignore[arg-type]
-            gradient_clip_val=CLIP,
-            max_steps=num_steps,
-            callbacks=[clock],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            default_root_dir=root,
-        )
+        trainer = quiet_trainer(rung.precision, num_steps, clock, root)
         loader: DataLoader = DataLoader(batches * num_steps, batch_size=None, pin_memory=torch.cuda.is_available())  # type: ignore[arg-type]
         trainer.fit(module, loader)
     seconds = statistics.median(clock.seconds()[args.warmup :])

@@ -74,21 +74,26 @@ def compare(args: argparse.Namespace, precision: str) -> dict[str, float | int]:
     module = OutpaintModule(model, optim=OptimConfig(lr=LR), ema=EmaConfig(decay=EMA_DECAY))
     loader: DataLoader = DataLoader(batches * (rounds + warmup), batch_size=None)  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory() as root:
-        trainer = Trainer(
-            accelerator="auto",
-            devices=1,
-            precision=precision,  # type: ignore[arg-type]
-            gradient_clip_val=CLIP,
-            max_steps=rounds + warmup + 1,
-            callbacks=[turns],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            default_root_dir=root,
-        )
+        trainer = quiet_trainer(precision, rounds + warmup + 1, turns, root)
         trainer.fit(module, loader)
     return summarise(turns.ours, turns.plain)
+
+
+def quiet_trainer(precision: str, max_steps: int, callback: Callback, root: str) -> Trainer:
+    """A Trainer of one device that clips gradients, and writes and prints nothing."""
+    return Trainer(
+        accelerator="auto",
+        devices=1,
+        precision=precision,  # type: ignore[arg-type]
+        gradient_clip_val=CLIP,
+        max_steps=max_steps,
+        callbacks=[callback],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=root,
+    )
 
 
 class TakeTurns(Callback):

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionInpaintPipeline
 
+from eval.drawing import Drawing
 from eval.sources import load_base_pipeline
 from lit_outpaint.canvas.compositing import composite, to_pixel_values, to_uint8
 from lit_outpaint.canvas.geometry import Box, box_mask
@@ -20,7 +21,7 @@ from lit_outpaint.data.views import extend_visible
 from lit_outpaint.diffusion.schedule import scheduler_class
 from lit_outpaint.models.unet import one_timestep, windows_at_once
 from lit_outpaint.outpainter import OutpainterConfig
-from lit_outpaint.rollout import Geometry, Pixels, Report, Rollout, Walk, roll_out
+from lit_outpaint.rollout import Pixels, Rollout
 
 LoopPrompt = Literal["local", "global", "both"]
 
@@ -42,25 +43,9 @@ def load_text_to_image(family: Path) -> Any:
     return base
 
 
-def draw_in_loop(
-    base: Any,
-    prompt: LoopPrompt,
-    walks: Sequence[Walk],
-    geometry: Geometry,
-    sampling: OutpainterConfig,
-    batch_size: int,
-    report: Report,
-) -> Rollout:
-    """Let an `InpaintLoop` draw; see `eval.methods.DrawAll`."""
-    return roll_out(
-        InpaintLoop(base, prompt, sampling),
-        walks,
-        geometry,
-        view_px=geometry.window_px,
-        seed=sampling.seed,
-        batch_size=batch_size,
-        report=report,
-    )
+def draw_in_loop(base: Any, prompt: LoopPrompt, drawing: Drawing) -> Rollout:
+    """Let an `InpaintLoop` draw window after window."""
+    return drawing.step_by_step(InpaintLoop(base, prompt, drawing.sampling), drawing.geometry.window_px)
 
 
 class InpaintLoop:

@@ -11,7 +11,6 @@ All get the same windows, captions, noise seeds, number of denoising steps, guid
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.drawing import DrawAll, Drawing
 from eval.inpaint_loop import LoopPrompt, draw_in_loop, load_text_to_image
 from eval.sources import load_outpaint_pipeline
 from lit_outpaint.canvas.journal import StepRecord
@@ -28,12 +28,9 @@ from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.heldout import view_px
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.overlay import OVERLAY_NAME, family_of
-from lit_outpaint.rollout import Geometry, Pixels, Report, Rollout, Walk, changed_pixels, panorama_seed, roll_out
+from lit_outpaint.rollout import Geometry, Pixels, Rollout, Walk, changed_pixels, panorama_seed
 
 MethodName = Literal["outpaint", "joint", "inpaint_loop"]
-DrawAll = Callable[[Sequence[Walk], Geometry, OutpainterConfig, int, Report], Rollout]
-"""Widens panoramas. It takes what to draw; direction, window and stride; how, with the window and overlap of these; how
-many windows are drawn at once, which does not change the pictures; and what takes lines of progress."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,43 +76,23 @@ def load_method(name: MethodName, checkpoint: Path, loop_prompt: LoopPrompt) -> 
     )
 
 
-def draw_in_steps(
-    pipeline: Any,
-    walks: Sequence[Walk],
-    geometry: Geometry,
-    sampling: OutpainterConfig,
-    batch_size: int,
-    report: Report,
-) -> Rollout:
-    """Let an `OutpaintPipeline` draw step by step; see `DrawAll`."""
-    return roll_out(
-        Outpainter(pipeline, config=sampling),
-        walks,
-        geometry,
-        view_px=view_px(sampling, geometry),
-        seed=sampling.seed,
-        batch_size=batch_size,
-        report=report,
-    )
+def draw_in_steps(pipeline: Any, drawing: Drawing) -> Rollout:
+    """Let an `OutpaintPipeline` draw step by step."""
+    view = view_px(drawing.sampling, drawing.geometry)
+    return drawing.step_by_step(Outpainter(pipeline, config=drawing.sampling), view)
 
 
-def draw_together(
-    pipeline: Any,
-    walks: Sequence[Walk],
-    geometry: Geometry,
-    sampling: OutpainterConfig,
-    batch_size: int,
-    report: Report,
-) -> Rollout:
-    """Let an `OutpaintPipeline` draw all steps of a panorama together, panorama after panorama; see `DrawAll`.
+def draw_together(pipeline: Any, drawing: Drawing) -> Rollout:
+    """Let an `OutpaintPipeline` draw all steps of a panorama together, panorama after panorama.
 
     Each gets the noise that `draw_in_steps` would use.
     """
     drawn = []
-    for number, walk in enumerate(walks, 1):
-        config = replace(sampling, engine="joint", seed=panorama_seed(sampling.seed, walk.key), batch_size=batch_size)
-        drawn.append(_draw_together(pipeline, walk, geometry, config))
-        report(f"{number}/{len(walks)} panoramas of {len(walk.local_captions)} steps")
+    for number, walk in enumerate(drawing.walks, 1):
+        seed = panorama_seed(drawing.sampling.seed, walk.key)
+        config = replace(drawing.sampling, engine="joint", seed=seed, batch_size=drawing.batch_size)
+        drawn.append(_draw_together(pipeline, walk, drawing.geometry, config))
+        drawing.report(f"{number}/{len(drawing.walks)} panoramas of {len(walk.local_captions)} steps")
     return Rollout([panorama for panorama, _ in drawn], np.stack([changed for _, changed in drawn]))
 
 

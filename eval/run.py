@@ -9,6 +9,7 @@ from pathlib import Path
 
 from yaml import safe_load
 
+from eval.drawing import Drawing
 from eval.figures import aligned, curve_rows, missed_line, not_computed_lines, text_table
 from eval.files import output_directory
 from eval.finished import KeptPanorama, RunRecord, read_run
@@ -90,7 +91,9 @@ def _draw(config: RunConfig, method: Method, walks: list[Walk], geometry: Geomet
     sampling = _sampling(config, geometry, method.window_px)
     started = time.monotonic()
     with output_directory(config.out):
-        rollout = method.draw_all(walks, geometry, sampling, config.batch_size, _progress)
+        rollout = method.draw_all(
+            Drawing(walks=walks, geometry=geometry, sampling=sampling, batch_size=config.batch_size, report=_progress)
+        )
     seconds = time.monotonic() - started
     _progress(f"drew {len(walks)} panoramas in {seconds:.0f} s; scoring them")
     return rollout, seconds

@@ -37,6 +37,15 @@ TOY_CAPTIONS = (
     "a lake under a cloudy sky with mountains",
     "a wide view at dusk: a forest with a blue tent, a beach with a yellow boat",
 )
+SD15_UNET: dict[str, Any] = {
+    "sample_size": 64,
+    "block_out_channels": (320, 640, 1280, 1280),
+    "down_block_types": ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
+    "up_block_types": ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
+    "cross_attention_dim": 768,
+    "attention_head_dim": 8,
+}
+"""unet/config.json of Stable Diffusion 1.5, where it differs from the class's defaults."""
 
 
 def build_toy_family(directory: Path) -> Path:

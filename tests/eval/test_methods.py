@@ -7,6 +7,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionInpaintPipeline
 
+from eval.drawing import Drawing
 from eval.inpaint_loop import InpaintLoop, load_text_to_image
 from eval.methods import load_method
 from eval.sources import load_base_pipeline
@@ -30,6 +31,10 @@ def _walks(count: int = 2) -> list[Walk]:
     return [Walk(f"p{index}", windows[index], "a wide view", texts) for index in range(count)]
 
 
+def _drawing(walks: list[Walk], geometry: Geometry, config: OutpainterConfig, batch_size: int) -> Drawing:
+    return Drawing(walks=walks, geometry=geometry, sampling=config, batch_size=batch_size, report=lambda line: None)
+
+
 def _drawn(
     overlay: Path, name: str, direction: Direction = "right", batch_size: int = 2, **sampling: object
 ) -> Rollout:
@@ -37,7 +42,7 @@ def _drawn(
     given = {"num_inference_steps": 2, "window_px": SIDE, "overlap_px": SIDE - STRIDE} | sampling
     method = load_method(name, overlay, "both")  # type: ignore[arg-type]
     config = OutpainterConfig(**given)  # type: ignore[arg-type]
-    return method.draw_all(_walks(), geometry, config, batch_size, lambda _: None)
+    return method.draw_all(_drawing(_walks(), geometry, config, batch_size))
 
 
 @pytest.mark.parametrize("direction", ["right", "up"])
@@ -61,7 +66,7 @@ def test_one_joint_step_is_the_step_of_outpaint(overlay: Path) -> None:
     config = OutpainterConfig(num_inference_steps=3, window_px=SIDE, overlap_px=SIDE - STRIDE)
     geometry = Geometry("right", SIDE, STRIDE)
     one, other = (
-        load_method(name, overlay, "local").draw_all(walks, geometry, config, 1, lambda _: None)  # type: ignore[arg-type]
+        load_method(name, overlay, "local").draw_all(_drawing(walks, geometry, config, 1))  # type: ignore[arg-type]
         for name in ("outpaint", "joint")
     )
     # A window alone is averaged with nothing, so that both engines ask the same of the same noise.

@@ -5,18 +5,7 @@ from diffusers import UNet2DConditionModel
 from lit_outpaint.models.attention import FullAttention
 from lit_outpaint.models.context import ContextConfig, ContextDims
 from lit_outpaint.models.unet import ModelConfig, extend_conv_in, load_unet, unet_input
-from lit_outpaint.testing import TOY_DIM, toy_batch, toy_unet
-
-SD15_UNET = {
-    "sample_size": 64,
-    "block_out_channels": (320, 640, 1280, 1280),
-    "down_block_types": ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
-    "up_block_types": ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
-    "cross_attention_dim": 768,
-    "attention_head_dim": 8,
-}
-"""unet/config.json of Stable Diffusion 1.5, where it differs from the class's defaults."""
-
+from lit_outpaint.testing import SD15_UNET, TOY_DIM, toy_batch, toy_unet
 
 @pytest.fixture
 def base() -> UNet2DConditionModel:
