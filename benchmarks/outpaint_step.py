@@ -88,7 +88,6 @@ def our_step(pretrained: str, compiled: bool = False) -> Step:
         context=ContextConfig().build(family_dims(pretrained)),
         scheduler=DDIMScheduler.from_pretrained(pretrained, subfolder="scheduler"),
     ).to(device())
-    pipeline.set_compiled(compiled)
 
     def step(windows: ndarray, num_inference_steps: int) -> ndarray:
         count, side = windows.shape[:2]
@@ -101,6 +100,7 @@ def our_step(pretrained: str, compiled: bool = False) -> Step:
             num_inference_steps=num_inference_steps,
             guidance_scale=GUIDANCE_SCALE,
             generator=[torch.Generator().manual_seed(i) for i in range(count)],
+            compiled=compiled,
         )
         pairs = zip(windows, to_uint8(generated), strict=True)
         return np.stack([composite(known, new, mask) for known, new in pairs])

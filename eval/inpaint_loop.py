@@ -57,7 +57,7 @@ class InpaintLoop:
     Args:
         base: see `load_text_to_image`.
         prompt: the local caption, the global one, or both joined by a comma.
-        sampling: how; ``guidance_rescale`` and ``seam_feather_cells`` are not looked at.
+        sampling: how; ``guidance_rescale``, ``seam_feather_cells`` and ``compile`` are not looked at.
     """
 
     def __init__(self, base: Any, prompt: LoopPrompt, sampling: OutpainterConfig) -> None:

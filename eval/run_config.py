@@ -83,10 +83,10 @@ class RunConfig:
             raise ValueError(
                 "--sampling.visual_source must be canvas_so_far or visible_part_of_window in an evaluation"
             )
-        if self.method == "inpaint_loop" and (self.sampling.guidance_rescale or self.sampling.seam_feather_cells):
+        foreign = ("guidance_rescale", "seam_feather_cells", "compile")
+        if self.method == "inpaint_loop" and any(getattr(self.sampling, name) for name in foreign):
             raise ValueError(
-                "--method inpaint_loop takes no sampling.guidance_rescale and no sampling.seam_feather_cells; leave "
-                "them out"
+                f"--method inpaint_loop takes no sampling.{', no sampling.'.join(foreign)}; leave them out"
             )
         if self.method == "joint":
             replace(self.sampling, engine="joint")  # Refuses what that engine does not take.

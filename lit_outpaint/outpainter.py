@@ -82,7 +82,8 @@ class Outpainter:
         if config.visual_source == "image_from_global_caption" and global_view is None:
             raise ValueError("visual_source image_from_global_caption needs a picture, global_view; got none")
         self._text_of_global: tuple[str, Tensor] | None = None
-        pipeline.set_compiled(config.compile)
+        if config.compile:
+            pipeline.compile_unet()  # Refuses here rather than in the first window.
         if config.scheduler is not None:
             pipeline.scheduler = scheduler_class(config.scheduler).from_config(pipeline.scheduler.config)
 
@@ -346,6 +347,7 @@ class Outpainter:
                 feather_cells=config.seam_feather_cells,
                 generator=generators,
                 text_global=self._global_features(global_captions),
+                compiled=config.compile,
             )
         )
 

@@ -69,7 +69,6 @@ class OutpaintPipeline(DiffusionPipeline):
         )
         _check_parts_fit(unet, context, text_encoder, image_encoder)
         self.set_attention_rule(FullAttention())
-        self.compiled = False
         self._compiled_unet: Callable[..., Any] | None = None
         vae.enable_slicing()  # A window is encoded and decoded alone, so what comes out does not depend on its batch.
         for part in (unet, context):
@@ -104,17 +103,15 @@ class OutpaintPipeline(DiffusionPipeline):
         rule.install(self.unet)
         self.attention_rule = rule
 
-    def set_compiled(self, compiled: bool) -> None:
-        """Draw with a compiled U-Net, or with the plain one; see `lit_outpaint.models.compiled`.
-
-        On a CPU a compiled one draws window by window, so that a window does not depend on its batch.
+    def compile_unet(self) -> Callable[..., Any]:
+        """The U-Net as calls with ``compiled`` use it, made when first asked for; see `lit_outpaint.models.compiled`.
 
         Raises:
             ValueError: it cannot be compiled here.
         """
-        if compiled and self._compiled_unet is None:
+        if self._compiled_unet is None:
             self._compiled_unet = compile_for_drawing(self.unet)
-        self.compiled = compiled
+        return self._compiled_unet
 
     @torch.no_grad()
     def __call__(
@@ -134,6 +131,7 @@ class OutpaintPipeline(DiffusionPipeline):
         text_local: Float[Tensor, "b l d"] | None = None,
         text_global: Float[Tensor, "b l d"] | None = None,
         visual_features: Float[Tensor, "b k v"] | None = None,
+        compiled: bool = False,
     ) -> Float[Tensor, "b 3 h w"]:
         """Fill the 1s of ``mask``.
 
@@ -155,6 +153,8 @@ class OutpaintPipeline(DiffusionPipeline):
             text_local: features of ``local_captions``, to reuse them.
             text_global: features of ``global_captions``.
             visual_features: features of ``visual_image``.
+            compiled: use the compiled U-Net. On a CPU it draws window by window, so that a window does not depend on
+                its batch.
 
         Returns:
             Whole windows in [-1, 1]. Known pixels have gone through the VAE: paste only the new ones.
@@ -163,7 +163,7 @@ class OutpaintPipeline(DiffusionPipeline):
             ValueError: sizes, or the number of captions or generators, do not fit together.
         """
         generators = _check_inputs(image, mask, generator, num_inference_steps)
-        alone = self.compiled and self._execution_device.type == "cpu"
+        alone = compiled and self._execution_device.type == "cpu"
         at_once = 1 if alone else windows_at_once(len(image), self._execution_device)
         if len(image) > at_once:
             windows: dict[str, Any] = {
@@ -176,6 +176,7 @@ class OutpaintPipeline(DiffusionPipeline):
             windows |= {"text_global": text_global, "visual_features": visual_features}
             options: dict[str, Any] = {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale}
             options |= {"guidance_rescale": guidance_rescale, "uncond": uncond, "feather_cells": feather_cells}
+            options |= {"compiled": compiled}
             parts = (slice(begin, begin + at_once) for begin in range(0, len(image), at_once))
             return torch.cat([self(**_cut(windows, part), **options) for part in parts])
         encoders = self.encoders
@@ -195,7 +196,7 @@ class OutpaintPipeline(DiffusionPipeline):
         noise = torch.stack([torch.randn(shape, generator=each) for each in generators]).to(device, dtype)
         known = _known_side(encoders, image, mask, feather_cells)
         predict_windows = self.predictor(
-            context, mask, masked_image_latents, guidance_scale, guidance_rescale, project_once=True
+            context, mask, masked_image_latents, guidance_scale, guidance_rescale, project_once=True, compiled=compiled
         )
 
         def predict(latents: Tensor, timestep: Tensor) -> Tensor:
@@ -231,6 +232,7 @@ class OutpaintPipeline(DiffusionPipeline):
         guidance_rescale: float,
         *,
         project_once: bool = False,
+        compiled: bool = False,
     ) -> Callable[[Tensor, Tensor], Tensor]:
         """What maps noisy latents of a batch of windows and one timestep to the guided prediction.
 
@@ -241,6 +243,7 @@ class OutpaintPipeline(DiffusionPipeline):
             guidance_scale: 1 is no guidance.
             guidance_rescale: see `lit_outpaint.diffusion.guidance.guide`.
             project_once: keep the keys and values of the context in all layers: less work, more memory.
+            compiled: use the compiled U-Net.
         """
         guided = guidance_scale > 1
         # One row alone takes another path through CPU convolutions than the same row among others, hence two at least.
@@ -249,7 +252,7 @@ class OutpaintPipeline(DiffusionPipeline):
             context = context._replace(hidden_states=context.hidden_states.repeat(copies, 1, 1))
         rule = self.attention_rule
         kwargs = rule.loop_kwargs(self.unet, context) if project_once else rule.cross_attention_kwargs(context)
-        unet = self._compiled_unet if self.compiled and self._compiled_unet is not None else self.unet
+        unet = self.compile_unet() if compiled else self.unet
         mask, masked_image_latents = mask.repeat(copies, 1, 1, 1), masked_image_latents.repeat(copies, 1, 1, 1)
 
         def predict(latents: Tensor, timestep: Tensor) -> Tensor:

@@ -185,6 +185,7 @@ def test_family_scores_every_part(family: Path, evalset: Path, tmp_path: Path) -
         ({"sampling.visual_source": "image_from_global_caption"}, "--sampling.visual_source must be"),
         ({"method": "joint", "sampling.candidates": 2}, "engine joint takes no candidates"),
         ({"method": "inpaint_loop", "sampling.guidance_rescale": 0.5}, "takes no sampling.guidance_rescale"),
+        ({"method": "inpaint_loop", "sampling.compile": True}, "no sampling.compile; leave them out"),
         ({"extractor": "inception:absent.pth"}, "needs its weights at absent.pth"),
         ({"clip": "absent"}, "open_clip"),
         ({"lpips": "vgg"}, "LPIPS needs its backbone"),

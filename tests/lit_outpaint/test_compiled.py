@@ -8,40 +8,48 @@ import pytest
 from PIL import Image
 
 from lit_outpaint.outpaint_cli import main
-from lit_outpaint.outpainter import Outpainter
-from lit_outpaint.outpainter_config import OutpainterConfig
-from lit_outpaint.pipeline import load_pipeline
 
 PIPELINE = """
 import sys
+import numpy
 import torch
-from lit_outpaint.canvas.geometry import outpaint_mask
+from lit_outpaint.canvas.geometry import Box, outpaint_mask
+from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import load_pipeline
+
+
+def graphs():
+    return torch._dynamo.utils.counters["stats"]["unique_graphs"]
+
 
 pipeline = load_pipeline(sys.argv[1])
 side = pipeline.window_px
+known = numpy.zeros((1, side, side, 3), numpy.uint8)
+asks, does_not = (Outpainter(pipeline, config=OutpainterConfig(num_inference_steps=2, compile=each)) for each in (1, 0))
+for outpainter, expected in ((does_not, 0), (asks, 1)):
+    new = [Box(side // 2, 0, side, side)]
+    outpainter.draw(known, new, ["a lake"], ["a lake"], known, [torch.Generator().manual_seed(0)])
+    assert graphs() == expected, f"{graphs()} graphs, not {expected}"
+
 image = torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(5)) * 2 - 1
 mask = outpaint_mask("right", 0.5, side, side).expand(3, -1, -1, -1)
 
 
-def draw(size, steps=3):
+def draw(size, compiled, steps=3):
     generators = [torch.Generator().manual_seed(i) for i in range(size)]
     texts = ["a lake", "a meadow", "a town"][:size]
-    return pipeline(image[:size], mask[:size], texts, texts, num_inference_steps=steps, generator=generators)
+    options = {"num_inference_steps": steps, "generator": generators, "compiled": compiled}
+    return pipeline(image[:size], mask[:size], texts, texts, **options)
 
 
-plain = draw(3)
-pipeline.set_compiled(True)
-compiled = draw(3)
+plain, compiled = draw(3, False), draw(3, True)
 torch.testing.assert_close(compiled, plain, atol=1e-4, rtol=1e-4)
 assert not torch.equal(compiled, plain), "the plain U-Net drew both"
-assert torch.equal(draw(1), compiled[:1]), "a window depends on its batch"
-assert torch.equal(draw(3), compiled), "a window depends on the call"
-draw(2, steps=4)
-graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
-assert graphs == 1, f"{graphs} graphs"
-pipeline.set_compiled(False)
-assert torch.equal(draw(3), plain), "the plain U-Net was changed"
+assert torch.equal(draw(3, False), plain), "the plain U-Net was changed"
+assert torch.equal(draw(1, True), compiled[:1]), "a window depends on its batch"
+assert torch.equal(draw(3, True), compiled), "a window depends on the call"
+draw(2, True, steps=4)
+assert graphs() == 1, f"{graphs()} graphs"
 """
 
 
@@ -94,11 +102,3 @@ def test_without_a_compiler_it_is_refused_before_anything_is_written(
     assert "needs a C++ compiler" in line
     assert "no-such-compiler" in line
     assert not (tmp_path / "run").exists()
-
-
-def test_an_outpainter_that_does_not_ask_for_it_draws_with_the_plain_unet(model: Path) -> None:
-    pipeline = load_pipeline(model)
-    Outpainter(pipeline, config=OutpainterConfig(compile=True))
-    assert pipeline.compiled
-    Outpainter(pipeline, config=OutpainterConfig())
-    assert not pipeline.compiled
