@@ -7,6 +7,8 @@ import logging
 import pickle
 import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
@@ -206,18 +208,33 @@ def test_a_picture_goes_as_data_scaled_down_and_only_to_models_that_see() -> Non
     assert Image.open(io.BytesIO(base64.b64decode(data))).size == (500, 150)
 
 
-def test_ten_megabytes_do_not_reach_memory() -> None:
-    with FaultServer(lambda _: "huge") as server:
-        chat = OpenAIChat("m", server.url)
+SERVE_ONE_KIND = """
+import sys
+from lit_outpaint.testing_servers import FaultServer
+with FaultServer(lambda _: sys.argv[1]) as server:
+    print(server.url, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("kind", ["huge", "huge_error"])
+def test_ten_megabytes_do_not_reach_memory(kind: str) -> None:
+    # In a process of its own, as the server's ten megabytes would be counted with ours.
+    command = [sys.executable, "-c", SERVE_ONE_KIND, kind]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        chat = OpenAIChat("m", server.stdout.readline().strip(), max_retries=0)
         with pytest.raises(ChatError):
-            chat.reply(REQUEST)  # The server builds its answer in this process: measure what is kept afterwards.
+            chat.reply(REQUEST)  # The first question imports the client.
         tracemalloc.start()
         with pytest.raises(ChatError):
             chat.reply(REQUEST)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
         chat.close()
-    kept, _ = tracemalloc.get_traced_memory()  # The server, which held an answer of its own, has stopped.
-    tracemalloc.stop()
-    assert kept < 2_000_000
+        server.stdin.close()
+    assert peak < 2_000_000
 
 
 def test_the_bound_on_concurrency_holds_for_any_number_of_callers() -> None:
