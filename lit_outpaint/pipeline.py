@@ -12,6 +12,7 @@ diffusers scheduler does, it does here too; known pixels come back as the VAE se
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -195,17 +196,12 @@ class OutpaintPipeline(DiffusionPipeline):
         shape = masked_image_latents.shape[1:]
         noise = torch.stack([torch.randn(shape, generator=each) for each in generators]).to(device, dtype)
         known = _known_side(encoders, image, mask, feather_cells)
-        predict_windows = self.predictor(
+        predict = self.predictor(
             context, mask, masked_image_latents, guidance_scale, guidance_rescale, project_once=True, compiled=compiled
         )
-
-        def predict(latents: Tensor, timestep: Tensor) -> Tensor:
-            if known is not None:
-                latents = blend_known(latents, known, noise, self.scheduler, timestep)
-            return predict_windows(latents, timestep)
-
+        hold = None if known is None else partial(blend_known, known=known, noise=noise, scheduler=self.scheduler)
         with one_timestep(self.unet):
-            latents = denoise(predict, noise, self.scheduler, num_inference_steps, generators)
+            latents = denoise(predict, noise, self.scheduler, num_inference_steps, generators, hold)
         if known is not None:
             latents = torch.lerp(latents, known.latents.to(dtype), known.weights.to(dtype))
         return encoders.decode(latents).float()

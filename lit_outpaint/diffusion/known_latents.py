@@ -41,21 +41,22 @@ def keep_weights(mask: Float[Tensor, "b 1 h w"], feather_cells: int) -> Float[Te
 
 def blend_known(
     noisy_latents: Float[Tensor, "b c h w"],
+    timestep: Tensor,
     known: KnownSide,
     noise: Float[Tensor, "b c h w"],
     scheduler: Any,
-    timestep: Tensor,
 ) -> Float[Tensor, "b c h w"]:
     """Put the known latents, noised to ``timestep``, into latents that stand at it.
 
     Args:
         noisy_latents: as the U-Net reads them, after the scheduler's ``scale_model_input``.
+        timestep: where the walk stands, on the CPU.
         known: what is held in place.
         noise: the noise that the walk began with, so that both parts lie on one path.
         scheduler: a diffusers scheduler whose steps are set.
-        timestep: where the walk stands.
     """
     dtype = noisy_latents.dtype
-    at_level = scheduler.add_noise(known.latents.to(dtype), noise, timestep.reshape(1).expand(len(noise)))
-    at_level = scheduler.scale_model_input(at_level, timestep)
+    # What a latent of 1 and a noise of 1 come to at this level, found on the CPU: no GPU is waited for.
+    signal, amount = scheduler.add_noise(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), timestep.expand(2))
+    at_level = scheduler.scale_model_input(signal * known.latents.to(dtype) + amount * noise, timestep)
     return torch.lerp(noisy_latents, at_level, known.weights.to(dtype))

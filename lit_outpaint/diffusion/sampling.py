@@ -15,8 +15,9 @@ def denoise(
     scheduler: Any,
     num_inference_steps: int,
     generator: Sequence[torch.Generator] | None = None,
+    hold: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Float[Tensor, "b c h w"]:
-    """Walk from noise to latents.
+    """Walk from noise to latents, without waiting for the device between steps.
 
     Args:
         predict: from noisy latents and one timestep to the (guided) model prediction.
@@ -24,15 +25,22 @@ def denoise(
         scheduler: a diffusers scheduler; its steps are set here.
         num_inference_steps: steps of the walk.
         generator: one per sample, for schedulers that draw noise at every step.
+        hold: from noisy latents, as the model is to read them, and the scheduler's own timestep, on the CPU, to the
+            latents that it reads instead.
 
     Returns:
         Scaled latents.
     """
-    scheduler.set_timesteps(num_inference_steps, device=noise.device)
+    # Kept on the CPU: schedulers look numbers up by their timesteps, and would wait for a GPU at every one.
+    scheduler.set_timesteps(num_inference_steps, device="cpu")
+    timesteps = scheduler.timesteps.to(noise.device)
     latents = noise * scheduler.init_noise_sigma
     takes_generator = "generator" in inspect.signature(scheduler.step).parameters
     drawing = {"generator": list(generator)} if takes_generator and generator is not None else {}
-    for timestep in scheduler.timesteps:
-        model_pred = predict(scheduler.scale_model_input(latents, timestep), timestep)
-        latents = scheduler.step(model_pred.to(latents.dtype), timestep, latents, **drawing, return_dict=False)[0]
+    for timestep, own_timestep in zip(timesteps, scheduler.timesteps, strict=True):
+        model_input = scheduler.scale_model_input(latents, own_timestep)
+        if hold is not None:
+            model_input = hold(model_input, own_timestep)
+        model_pred = predict(model_input, timestep)
+        latents = scheduler.step(model_pred.to(latents.dtype), own_timestep, latents, **drawing, return_dict=False)[0]
     return torch.as_tensor(latents)

@@ -37,7 +37,7 @@ def test_at_every_level_the_known_cells_are_the_known_latents_noised_to_it(sched
     known = KnownSide(clean, (torch.arange(4) < 2).float().expand(1, 1, 4, 4))
     state = noise * scheduler.init_noise_sigma
     for timestep in scheduler.timesteps:
-        blended = blend_known(scheduler.scale_model_input(state, timestep), known, noise, scheduler, timestep)
+        blended = blend_known(scheduler.scale_model_input(state, timestep), timestep, known, noise, scheduler)
         expected = scheduler.scale_model_input(scheduler.add_noise(clean, noise, timestep[None]), timestep)
         torch.testing.assert_close(blended[..., :2], expected[..., :2])
         torch.testing.assert_close(blended[..., 2:], scheduler.scale_model_input(state, timestep)[..., 2:])

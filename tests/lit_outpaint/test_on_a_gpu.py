@@ -1,0 +1,146 @@
+"""What a GPU would suffer from, found without one: tensors that meet on two devices, and waiting in the middle of work.
+
+Two stand-ins of PyTorch's own. Fake tensors know their device, "cuda", refuse to meet others, and hold no values, so
+that code that looks at one fails. Meta tensors hold none either, but let schedulers do sums with numbers on the CPU.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from lit_outpaint import pipeline as pipeline_module
+from lit_outpaint.canvas.geometry import outpaint_mask
+from lit_outpaint.conditions import drop_conditions
+from lit_outpaint.diffusion.draws import BatchDraws
+from lit_outpaint.diffusion.schedule import scheduler_class
+from lit_outpaint.models.ema import Ema, EmaConfig
+from lit_outpaint.models.unet import ModelConfig
+from lit_outpaint.module import OutpaintModule
+from lit_outpaint.optim import OptimConfig, build_optimizer
+from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
+from lit_outpaint.testing import TOY_WINDOW_PX, toy_batch
+
+SCHEDULERS = (
+    "DDIMScheduler",
+    "DPMSolverMultistepScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "EulerDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "PNDMScheduler",
+    "UniPCMultistepScheduler",
+)
+
+
+@pytest.fixture
+def fake_gpu() -> Iterator[None]:
+    with FakeTensorMode():
+        yield
+
+
+class FakeDraws(BatchDraws):
+    """Random numbers on the fake GPU; PyTorch has no generator for it."""
+
+    def __init__(self) -> None:
+        pass
+
+    def normal(self, like: Tensor) -> Tensor:
+        return torch.randn(like.shape, device="cuda")
+
+    def uniform(self, count: int) -> Tensor:
+        return torch.rand(count, device="cuda")
+
+    def integers(self, count: int, high: int) -> Tensor:
+        return torch.randint(high, (count,), device="cuda")
+
+
+def fake(tensor: Tensor) -> Tensor:
+    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cuda")
+
+
+def move(module: nn.Module) -> None:
+    """``module.to("cuda")``, which fake tensors do not take part in."""
+    for part in module.modules():
+        for name, parameter in part._parameters.items():
+            if parameter is not None:
+                part._parameters[name] = nn.Parameter(fake(parameter), requires_grad=parameter.requires_grad)
+        for name, buffer in part._buffers.items():
+            part._buffers[name] = None if buffer is None else fake(buffer)
+
+
+@pytest.mark.parametrize("look", [lambda x: x + torch.ones(2), lambda x: x.sum().item(), lambda x: x[x > 0]])
+def test_the_fake_gpu_refuses_what_a_gpu_refuses_or_waits_for(look: Callable[[Tensor], Any], fake_gpu: None) -> None:
+    with pytest.raises(RuntimeError):
+        look(torch.ones(2, device="cuda"))
+
+
+def test_a_training_step_stays_on_the_gpu_and_looks_at_no_value(
+    toy_family: Path, request: pytest.FixtureRequest
+) -> None:
+    module = OutpaintModule(ModelConfig(pretrained=str(toy_family), channels_last=True))
+    batch = toy_batch()
+    request.getfixturevalue("fake_gpu")
+    move(module)
+    tensors = {name: fake(value) for name, value in batch._asdict().items() if isinstance(value, Tensor)}
+    draws = FakeDraws()
+    dropped = drop_conditions(module.complete(batch._replace(**tensors)), module.dropout, draws.uniform(4))
+    loss = module.drawn_losses(dropped, draws).mean()
+    assert (loss.device.type, loss.dtype, loss.shape) == ("cuda", torch.float32, ())
+
+    # Backward needs a real GPU: gradients are put where it would leave them.
+    trained = module.trained()
+    for parameter in trained.values():
+        parameter.grad = torch.empty_like(parameter)
+    optimizer = build_optimizer(OptimConfig(), trained)
+    ema = Ema(EmaConfig(), trained)
+    torch.nn.utils.clip_grad_norm_(trained.values(), 1.0, foreach=True)
+    optimizer.step()
+    ema.update(trained, 1)
+    assert {average.device.type for average in ema.averages.values()} == {"cuda"}
+
+
+@pytest.mark.parametrize("feather_cells", [0, 2])
+def test_drawing_meets_no_other_device(
+    feather_cells: int, model: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    pipeline = load_pipeline(model)
+    request.getfixturevalue("fake_gpu")
+    for part in pipeline.components.values():
+        if isinstance(part, nn.Module):
+            move(part)
+
+    def one_step(predict: Callable[[Tensor, Tensor], Tensor], noise: Tensor, *rest: Any) -> Tensor:
+        return predict(noise, torch.ones((), device="cuda"))  # Schedulers look at their timesteps: see below.
+
+    monkeypatch.setattr(pipeline_module, "denoise", one_step)
+    assert draw(pipeline, feather_cells=feather_cells).device.type == "cuda"
+
+
+@pytest.mark.parametrize("feather_cells", [0, 2])
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_steps_of_the_walk_wait_for_nothing(name: str, feather_cells: int, model: Path) -> None:
+    pipeline = load_pipeline(model)
+    pipeline.scheduler = scheduler_class(name).from_config(pipeline.scheduler.config)
+    DiffusionPipeline.to(pipeline, "meta")
+    assert draw(pipeline, feather_cells=feather_cells).shape == (2, 3, TOY_WINDOW_PX, TOY_WINDOW_PX)
+
+
+def draw(pipeline: OutpaintPipeline, **options: Any) -> Tensor:
+    """Two windows. What the encoder looks at is given: to find what is visible, the mask is looked at."""
+    image = torch.zeros(2, 3, TOY_WINDOW_PX, TOY_WINDOW_PX)
+    mask = outpaint_mask("right", 0.5, TOY_WINDOW_PX, TOY_WINDOW_PX).expand(2, -1, -1, -1)
+    return pipeline(
+        image,
+        mask,
+        ["a lake", "a desert"],
+        ["a wide view", "a wide view"],
+        visual_image=image[..., : TOY_WINDOW_PX // 2],
+        generator=[torch.Generator(), torch.Generator()],
+        num_inference_steps=4,
+        **options,
+    )
