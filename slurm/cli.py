@@ -5,6 +5,7 @@ stderr), 128 and the signal's number when one stopped a local sweep.
 """
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -60,7 +61,7 @@ def _submit_options(parser: ArgumentParser) -> None:
 def _sweep_options(parser: ArgumentParser) -> None:
     parser.add_argument("file", type=str, help="YAML file of the sweep, see experiments/sweeps")
     parser.add_argument("--world", type=str, default=DEFAULT_WORLD, help="which of the file's worlds, such as coco")
-    parser.add_argument("--seeds", type=list[int] | None, default=None, help="instead of the file's, such as [0,1]")
+    parser.add_argument("--seeds", type=str | None, default=None, help="instead of the file's, such as 0,1")
     parser.add_argument("--out", type=str | None, default=None, help="directory; runs/sweeps/NAME when absent")
     parser.add_argument("--throttle", type=int | None, default=None, help="how many cells of an array run at once")
     parser.add_argument("--local", action="store_true", help="no cluster: run the cells on this machine")
@@ -76,7 +77,9 @@ def _directory_option(parser: ArgumentParser) -> None:
 
 def _collect_options(parser: ArgumentParser) -> None:
     _directory_option(parser)
-    parser.add_argument("--figures", type=list[str] | None, default=None, help="instead of the file's report")
+    parser.add_argument(
+        "--figures", type=str | None, default=None, help="instead of the file's report, such as NAME,NAME"
+    )
 
 
 def _dashboard_options(parser: ArgumentParser) -> None:
@@ -132,9 +135,9 @@ def _sweep_here(options: Namespace, record: Record, asked: set[str]) -> int:
     cells = [cell for cell in record.cells if cell.name in asked]
     if options.dry_run:
         for cell in cells:
-            for stage, words in (("train", ["python -m lit_outpaint", *(cell.fit or [])]), ("evaluate", cell.evaluate)):
+            for stage, words in (("train", ["-m", "lit_outpaint", *(cell.fit or [])]), ("evaluate", cell.evaluate)):
                 if stage in cell.stages and words:
-                    print(f"{cell.name}: {stage}: {' '.join(words)}")
+                    print(f"{cell.name}: {stage}: {shlex.join(['python', *words])}")
         return 0
     try:
         failed = run_cells(record, cells, options.jobs)
@@ -181,7 +184,8 @@ def _status(options: Namespace, rest: list[str]) -> int:
 def _collect(options: Namespace, rest: list[str]) -> int:
     from slurm.collect import collect
 
-    print(collect(_load(options), options.figures))
+    figures = None if options.figures is None else [name.strip() for name in options.figures.strip("[]").split(",")]
+    print(collect(_load(options), figures))
     return 0
 
 

@@ -20,7 +20,7 @@ evaluation is what varies.
 import itertools
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -117,7 +117,7 @@ def load_sweep(path: Path, world: str = DEFAULT_WORLD) -> Sweep:
         base=_base(path, given.get("base")),
         settings=_settings(path, "settings", given.get("settings") or {}),
         grid=_grid(path, given.get("grid") or {}),
-        seeds=_seeds(path, given.get("seeds", [0])),
+        seeds=_seeds(f"{path}: seeds", given.get("seeds", [0])),
         evaluate=_command(path, given.get("evaluate")),
         report=_words(path, "report", given.get("report", ["val/loss"])),
     )
@@ -136,10 +136,10 @@ def _words(path: Path, key: str, given: object) -> tuple[str, ...]:
     return tuple(given)
 
 
-def _seeds(path: Path, given: object) -> tuple[int, ...]:
+def _seeds(name: str, given: object) -> tuple[int, ...]:
     seeds = given if isinstance(given, list) else [given]
     if not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds) or len(set(seeds)) < len(seeds):
-        raise ValueError(f"{path}: seeds must be different whole numbers from 0 on, got {given!r}")
+        raise ValueError(f"{name} must be different whole numbers from 0 on, got {given!r}")
     return tuple(seeds)
 
 
@@ -226,6 +226,9 @@ def split_settings(settings: Mapping[str, Any]) -> tuple[Settings, Settings]:
     return {key: value for key, value in settings.items() if not key.startswith(EVALUATE)}, scored
 
 
-def with_seeds(sweep: Sweep, seeds: Sequence[int] | None) -> tuple[int, ...]:
-    """The seeds asked for, or those of the file."""
-    return sweep.seeds if seeds is None else _seeds(Path(sweep.name), list(seeds))
+def with_seeds(sweep: Sweep, seeds: str | None) -> tuple[int, ...]:
+    """The seeds asked for, such as ``0,1``, or those of the file."""
+    if seeds is None:
+        return sweep.seeds
+    names = [name.strip() for name in seeds.strip("[]").split(",")]
+    return _seeds("--seeds", [int(name) if name.isdecimal() else name for name in names])

@@ -1,6 +1,7 @@
 """The verbs without a cluster: dry runs, refusals, and a whole sweep on this machine."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,20 @@ def test_a_dry_run_prints_the_script_and_leaves_nothing(
     assert not out.exists()
 
 
+@pytest.mark.parametrize(("seeds", "cells"), [("7", 1), ("7,8", 2), ("[7, 8]", 2)])
+def test_a_local_dry_run_prints_commands_that_a_shell_takes(
+    seeds: str, cells: int, base: Path, capsys: pytest.CaptureFixture
+) -> None:
+    spaced = "{data.directions: {both: [left, right]}}"
+    assert main(["sweep", sweep_file(base, spaced), "--local", "--dry-run", "--seeds", seeds]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == cells
+    name, stage, command = lines[0].split(": ", 2)
+    assert (name, stage) == ("both-seed7", "train")
+    assert shlex.split(command)[:4] == ["python", "-m", "lit_outpaint", "fit"]
+    assert "--data.directions=[left, right]" in shlex.split(command)
+
+
 def test_submit_goes_on_where_it_stopped(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     words = ["submit", "-c", str(base), "--dry-run", "--time", "1-0", "--", f"--runs_dir={tmp_path}", "--name=one"]
     assert main(words) == 0
@@ -82,6 +97,7 @@ def test_a_callback_that_is_there_is_not_added_again(base: Path, capsys: pytest.
         ("{data.batch_size: [1]}", ["--world", "mars"], "mars"),
         ("{data.batch_size: [1]}", ["--nodes", "0"], "nodes"),
         ("{data.batch_size: [1]}", ["--nope", "0"], "nope"),
+        ("{data.batch_size: [1]}", ["--seeds", "one"], "--seeds must be different whole numbers"),
         ("{data.batch_size: [1]}", ["--", "--data.nope=1"], "nope"),
         ("{data.shards: {gone: no/such/place}}", ["--local"], "no/such/place"),
     ],
