@@ -32,6 +32,9 @@ MAX_PREVIOUS = 8
 """Captions before that a prompt shows."""
 STAY = (0.85, 0.25, 0.05)
 """Probability that a place goes on after it has been captioned once, twice and so on."""
+BARE_SHARE = {SKY: 0.6, UNDERGROUND: 0.25}
+"""How often nothing comes next there. Annotators saw nothing in 38 % of 379 windows of sky and 7 % of 211 underground,
+and what is new at a step is half a window: about the square root of that."""
 
 _MANY = (1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, MAX_IMAGINED)
 _STEPS = (0, 1, 1, 2, 2, 3, 4, 5, 6, 8, 10, 12)
@@ -123,7 +126,7 @@ class Teacher:
     def next_caption(
         self, rng: random.Random, direction: str, whole: Whole, previous: Sequence[str], seen: set[str]
     ) -> str:
-        """A caption of the next place, with things that are new where the place has any, and of the scene if it may be.
+        """A caption of the next place: bare at times off the surface, else with new things where there are any.
 
         Args:
             rng: source of choice.
@@ -134,6 +137,8 @@ class Teacher:
         """
         name = next_place(rng, direction, whole, previous)
         everything = self.places.single[name]
+        if rng.random() < BARE_SHARE.get(name, 0.0):
+            return rng.choice([local for local in everything if not local.things] or everything).text
         choices = [local for local in everything if local.things and local.text not in previous] or everything
         if name == SKY and not whole.starry:
             choices = [local for local in choices if _STAR not in local.things] or everything

@@ -130,6 +130,14 @@ def test_a_place_goes_on_for_a_while_and_then_changes() -> None:
     assert shares[1] == 0
 
 
+@pytest.mark.parametrize(("direction", "share"), [("up", 0.6), ("down", 0.25), ("right", 0.0)])
+def test_off_the_surface_there_is_often_nothing(teacher: Teacher, direction: str, share: float) -> None:
+    rng, whole = random.Random(0), read_whole("a wide view at dusk: a meadow and a desert")
+    texts = [teacher.next_caption(rng, direction, whole, [], set()) for _ in range(500)]
+    bare = sum(not things_in([text]) for text in texts) / len(texts)
+    assert bare == pytest.approx(share, abs=0.06)
+
+
 def test_next_captions_name_new_things_where_there_are_any(teacher: Teacher) -> None:
     whole, rng = read_whole("a wide view by day: a meadow"), random.Random(0)
     seen = {"red barn", "blue barn", "yellow barn", "red windmill"}
