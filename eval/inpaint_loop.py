@@ -12,11 +12,10 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionInpaintPipeline
 
-from eval.drawing import Drawing
+from eval.drawing import Drawing, paste
 from eval.sources import load_base_pipeline
-from lit_outpaint.canvas.compositing import composite, to_pixel_values, to_uint8
+from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
 from lit_outpaint.canvas.geometry import Box, box_mask
-from lit_outpaint.canvas.joints import treat_joints
 from lit_outpaint.data.views import extend_visible
 from lit_outpaint.diffusion.schedule import scheduler_class
 from lit_outpaint.models.unet import one_timestep, windows_at_once
@@ -85,7 +84,8 @@ class InpaintLoop:
             part = slice(begin, begin + at_once)
             prompts = [self._told(*texts) for texts in zip(local_captions[part], global_captions[part], strict=True)]
             decoded = self._decode(known[part], new[part], prompts, generators[part])
-            drawn += [self._paste(*each) for each in zip(decoded, known[part], new[part], strict=True)]
+            pairs = zip(decoded, known[part], new[part], strict=True)
+            drawn += [paste(*each, self._sampling) for each in pairs]
         return np.stack(drawn)
 
     def _told(self, local: str, whole: str) -> str:
@@ -109,7 +109,3 @@ class InpaintLoop:
                 output_type="pt",
             ).images
         return to_uint8(images * 2 - 1)
-
-    def _paste(self, decoded: Pixels, known: Pixels, new: Box) -> Pixels:
-        treated = treat_joints(decoded, known, new, self._sampling.seam, self._sampling.seam_reach_px)
-        return composite(known, treated, box_mask(new, *known.shape[:2]))

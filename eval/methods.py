@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.autoencoder import draw_real_latents
 from eval.drawing import DrawAll, Drawing
 from eval.inpaint_loop import LoopPrompt, draw_in_loop, load_text_to_image
 from eval.sources import load_outpaint_pipeline
@@ -30,7 +31,7 @@ from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.overlay import OVERLAY_NAME, family_of
 from lit_outpaint.rollout import Geometry, Pixels, Rollout, Walk, changed_pixels, panorama_seed
 
-MethodName = Literal["outpaint", "joint", "inpaint_loop"]
+MethodName = Literal["outpaint", "joint", "inpaint_loop", "autoencoder"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +61,12 @@ def load_method(name: MethodName, checkpoint: Path, loop_prompt: LoopPrompt) -> 
     """
     if name != "inpaint_loop":
         pipeline = load_outpaint_pipeline(checkpoint)
-        draw = partial(draw_together if name == "joint" else draw_in_steps, pipeline)
-        return Method(window_px=pipeline.window_px, tokenizer=pipeline.tokenizer, draw_all=draw)
+        ways: dict[str, DrawAll] = {
+            "outpaint": partial(draw_in_steps, pipeline),
+            "joint": partial(draw_together, pipeline),
+            "autoencoder": partial(draw_real_latents, pipeline.encoders),
+        }
+        return Method(window_px=pipeline.window_px, tokenizer=pipeline.tokenizer, draw_all=ways[name])
     if not checkpoint.is_dir():
         raise FileNotFoundError(
             f"--method inpaint_loop needs a model family, or an overlay that stands on one, as --checkpoint; found no "

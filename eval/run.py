@@ -28,7 +28,7 @@ from lit_outpaint.captions.length import cut_off
 from lit_outpaint.heldout import load_panoramas, walk_of
 from lit_outpaint.metric_feed import compared
 from lit_outpaint.outpainter import OutpainterConfig
-from lit_outpaint.rollout import Geometry, Rollout, Walk
+from lit_outpaint.rollout import Geometry, Pixels, Rollout, Walk
 
 
 def run(config: RunConfig, yaml: str = "") -> Page:
@@ -51,7 +51,7 @@ def run(config: RunConfig, yaml: str = "") -> Page:
     metrics, unavailable = (config.metrics, []) if config.metrics else default_metrics(config, geometry)
     method = load_method(config.method, config.checkpoint, config.loop_prompt)
     walks = [walk_of(truth, picture, geometry) for truth, picture in zip(truths, real, strict=True)]
-    rollout, seconds = _draw(config, method, walks, geometry)
+    rollout, seconds = _draw(config, method, walks, real, geometry)
     started = time.monotonic()
     rows = (compared(*each) for each in zip(truths, rollout.panoramas, real, strict=True))
     scored = score_panoramas(rows, metrics, geometry, config.steps)
@@ -86,13 +86,22 @@ def run(config: RunConfig, yaml: str = "") -> Page:
     return page
 
 
-def _draw(config: RunConfig, method: Method, walks: list[Walk], geometry: Geometry) -> tuple[Rollout, float]:
+def _draw(
+    config: RunConfig, method: Method, walks: list[Walk], real: list[Pixels], geometry: Geometry
+) -> tuple[Rollout, float]:
     """The panoramas, and how many seconds they took."""
     sampling = _sampling(config, geometry, method.window_px)
     started = time.monotonic()
     with output_directory(config.out):
         rollout = method.draw_all(
-            Drawing(walks=walks, geometry=geometry, sampling=sampling, batch_size=config.batch_size, report=_progress)
+            Drawing(
+                walks=walks,
+                real=real,
+                geometry=geometry,
+                sampling=sampling,
+                batch_size=config.batch_size,
+                report=_progress,
+            )
         )
     seconds = time.monotonic() - started
     _progress(f"drew {len(walks)} panoramas in {seconds:.0f} s; scoring them")

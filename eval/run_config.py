@@ -27,8 +27,9 @@ class RunConfig:
     models: Path = Path("models/scapes")
     """Model family that holds the judges: probe/ and eval_clip/."""
     method: MethodName = "outpaint"
-    """Who draws: the checkpoint (outpaint), the checkpoint with all steps denoised together (joint), or diffusers'
-    inpainting pipeline with the text-to-image model that the checkpoint stands on (inpaint_loop)."""
+    """Who draws: the checkpoint (outpaint), the checkpoint with all steps denoised together (joint), diffusers'
+    inpainting pipeline with the text-to-image model that the checkpoint stands on (inpaint_loop), or nobody: the real
+    continuation as the checkpoint's autoencoder gives it back, the ceiling of the others (autoencoder)."""
     loop_prompt: LoopPrompt = "local"
     """What inpaint_loop is told: one caption, or both joined."""
     panoramas: int = 64

@@ -11,10 +11,11 @@ from eval.drawing import Drawing
 from eval.inpaint_loop import InpaintLoop, load_text_to_image
 from eval.methods import load_method
 from eval.sources import load_base_pipeline
-from lit_outpaint.canvas.compositing import to_uint8
+from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
 from lit_outpaint.canvas.geometry import Direction, new_box
+from lit_outpaint.models.encoders import FrozenEncoders
 from lit_outpaint.outpainter import OutpainterConfig
-from lit_outpaint.rollout import Geometry, Rollout, Walk
+from lit_outpaint.rollout import Geometry, Pixels, Rollout, Walk
 from lit_outpaint.testing import TOY_WINDOW_PX, build_toy_pipeline
 
 SIDE, STRIDE, STEPS = TOY_WINDOW_PX, TOY_WINDOW_PX // 2, 2
@@ -32,7 +33,22 @@ def _walks(count: int = 2) -> list[Walk]:
 
 
 def _drawing(walks: list[Walk], geometry: Geometry, config: OutpainterConfig, batch_size: int) -> Drawing:
-    return Drawing(walks=walks, geometry=geometry, sampling=config, batch_size=batch_size, report=lambda line: None)
+    return Drawing(
+        walks=walks,
+        real=[_real(walk, geometry) for walk in walks],
+        geometry=geometry,
+        sampling=config,
+        batch_size=batch_size,
+        report=lambda line: None,
+    )
+
+
+def _real(walk: Walk, geometry: Geometry) -> Pixels:
+    """A panorama of noise around its first window, a little longer than the walk."""
+    rng, length = np.random.default_rng(int(walk.key[1:]) + 1), geometry.length(STEPS) + 10
+    panorama = rng.integers(0, 256, (SIDE, length, 3) if geometry.horizontal else (length, SIDE, 3), dtype=np.uint8)
+    geometry.window_at(panorama, 0)[...] = walk.first_window
+    return panorama
 
 
 def _drawn(
@@ -46,7 +62,7 @@ def _drawn(
 
 
 @pytest.mark.parametrize("direction", ["right", "up"])
-@pytest.mark.parametrize("name", ["outpaint", "joint", "inpaint_loop"])
+@pytest.mark.parametrize("name", ["outpaint", "joint", "inpaint_loop", "autoencoder"])
 def test_known_pixels_stay_and_the_seed_decides_the_rest(name: str, direction: Direction, overlay: Path) -> None:
     geometry = Geometry(direction, SIDE, STRIDE)
     first = _drawn(overlay, name, direction)
@@ -58,7 +74,20 @@ def test_known_pixels_stay_and_the_seed_decides_the_rest(name: str, direction: D
     again, other = _drawn(overlay, name, direction, batch_size=1), _drawn(overlay, name, direction, seed=1)
     for one, same, different in zip(first.panoramas, again.panoramas, other.panoramas, strict=True):
         assert np.array_equal(one, same), "the batch size changes nothing"
-        assert not np.array_equal(one, different)
+        assert np.array_equal(one, different) == (name == "autoencoder")
+
+
+@pytest.mark.parametrize("direction", ["right", "up"])
+def test_the_ceiling_is_each_real_window_after_encoding_and_decoding(direction: Direction, overlay: Path) -> None:
+    geometry = Geometry(direction, SIDE, STRIDE)
+    rollout = _drawn(overlay, "autoencoder", direction, seam="none")
+    encoders = FrozenEncoders.from_pretrained(overlay.parent)
+    for walk, panorama in zip(_walks(), rollout.panoramas, strict=True):
+        for step in (1, STEPS):
+            window = geometry.window_at(_real(walk, geometry), step)
+            decoded = to_uint8(encoders.decode(encoders.encode_mode(to_pixel_values(window[None]))))[0]
+            drawn = geometry.window_at(panorama, step)
+            assert np.array_equal(geometry.end(drawn, STRIDE), geometry.end(decoded, STRIDE))
 
 
 def test_one_joint_step_is_the_step_of_outpaint(overlay: Path) -> None:
