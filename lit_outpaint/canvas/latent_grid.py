@@ -70,9 +70,11 @@ class LatentGrid:
                 box = wider
         return box
 
-    def _place(self, box: Box) -> tuple[slice, Tensor]:
+    def _place(self, box: Box) -> tuple[slice, slice | Tensor]:
         x0, y0, x1, y1 = ((edge - start) // VAE_FACTOR for edge, start in _edges(box, self.region))
-        return slice(y0, y1), torch.arange(x0, x1) % self.shape[1]
+        # Only over the end of a ring by numbers: a GPU would be waited for to take them over from the CPU.
+        columns = slice(x0, x1) if 0 <= x0 and x1 <= self.shape[1] else torch.arange(x0, x1) % self.shape[1]
+        return slice(y0, y1), columns
 
 
 def _edges(box: Box, region: Box) -> list[tuple[int, int]]:

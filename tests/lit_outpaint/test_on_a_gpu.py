@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
@@ -16,6 +17,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from lit_outpaint import pipeline as pipeline_module
 from lit_outpaint.canvas.geometry import outpaint_mask
+from lit_outpaint.canvas.plan import parse_plan
+from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.conditions import drop_conditions
 from lit_outpaint.diffusion.draws import BatchDraws
 from lit_outpaint.diffusion.schedule import scheduler_class
@@ -23,6 +26,7 @@ from lit_outpaint.models.ema import Ema, EmaConfig
 from lit_outpaint.models.unet import ModelConfig
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.optim import OptimConfig, build_optimizer
+from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
 from lit_outpaint.testing import TOY_WINDOW_PX, toy_batch
 
@@ -128,6 +132,19 @@ def test_steps_of_the_walk_wait_for_nothing(name: str, feather_cells: int, model
     pipeline.scheduler = scheduler_class(name).from_config(pipeline.scheduler.config)
     DiffusionPipeline.to(pipeline, "meta")
     assert draw(pipeline, feather_cells=feather_cells).shape == (2, 3, TOY_WINDOW_PX, TOY_WINDOW_PX)
+
+
+@pytest.mark.parametrize("plan", ["right:3", "to:128x128"])
+def test_joint_steps_wait_for_nothing(plan: str, model: Path, tmp_path: Path) -> None:
+    pipeline = load_pipeline(model)
+    DiffusionPipeline.to(pipeline, "meta")
+    canvas = Canvas.create(tmp_path, np.zeros((TOY_WINDOW_PX, TOY_WINDOW_PX, 3), np.uint8), chunk_px=32)
+    outpainter = Outpainter(pipeline, config=OutpainterConfig(engine="joint", overlap_px=32, num_inference_steps=3))
+    done: list[int] = []
+    # All timesteps are done; then pixels are wanted, which are not there.
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        outpainter.run(canvas, parse_plan(plan), "a wide view", on_timestep=lambda step, of: done.append(step))
+    assert done == [1, 2, 3]
 
 
 def draw(pipeline: OutpaintPipeline, **options: Any) -> Tensor:
