@@ -19,7 +19,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from data_prep.scapes.captions import global_caption, local_caption
-from data_prep.scapes.lm_corpus import SKY, UNDERGROUND, annotated, read_local
+from data_prep.scapes.lm_corpus import SKY, UNDERGROUND, annotated, read_local, things_in
 from data_prep.scapes.lm_scores import (
     Figure,
     attribute_figures,
@@ -29,7 +29,7 @@ from data_prep.scapes.lm_scores import (
     table,
     walk_figures,
 )
-from data_prep.scapes.lm_tasks import MAX_PREVIOUS, Task, Teacher
+from data_prep.scapes.lm_tasks import BARE_SHARE, MAX_PREVIOUS, Task, Teacher
 from data_prep.scapes.lm_wordings import elsewhere
 from data_prep.scapes.windows import random_place
 from data_prep.scapes.world import WINDOW, World
@@ -136,11 +136,17 @@ def next_local_figures(ask: Ask, windows: Sequence[Sequence[str]], cases: int) -
     sides = [("up", SKY), ("down", UNDERGROUND)] * (cases // 2)
     asked = ask("next_local", [_step(side, teacher.whole(rng), rng.choice(windows)[:1]) for side, _ in sides])
     fitting = [bool(a and place in read_local(a[0]).places) for (_, place), a in zip(sides, asked, strict=True)]
+    bare = {
+        side: [not things_in(a) for (each, _), a in zip(sides, asked, strict=True) if a and each == side]
+        for side in ("up", "down")
+    }
     strange = ask("next_local", [_step("left", elsewhere(rng), [elsewhere(rng)]) for _ in range(cases)])
     return [
         share(f"next_local, walks of {STEPS} steps: valid answers", valid, 0.99),
         share("next_local, up and down: valid answers", [answer is not None for answer in asked], 0.99),
         share("next_local, up and down: names the sky or the underground", fitting),
+        share(f"next_local, up: nothing in the sky (teacher {BARE_SHARE[SKY]:.0%})", bare["up"]),
+        share(f"next_local, down: nothing underground (teacher {BARE_SHARE[UNDERGROUND]:.0%})", bare["down"]),
         share("next_local, captions of other worlds: valid answers", [answer is not None for answer in strange], 0.99),
         *walk_figures([walk[1:] for walk in walks], "ScapesLM"),
         *walk_figures([_rule_walk(g, first) for g, first in zip(wholes, firsts, strict=True)], "rules"),

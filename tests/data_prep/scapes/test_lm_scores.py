@@ -64,13 +64,16 @@ def test_walks_follow_the_model_and_stand_beside_rules_and_truth() -> None:
 
     def ask(task: Task, cases: Sequence[dict[str, object]]) -> list[list[str] | None]:
         shown.append(json.dumps(cases[0]))
-        return [["a red barn in a meadow"] for _ in cases]
+        bare = [case["direction"] == "up" for case in cases]
+        return [["the open sky"] if sky else ["a red barn in a meadow"] for sky in bare]
 
     figures = {figure.name: figure.value for figure in next_local_figures(ask, WINDOWS, 4)}
     assert figures["next_local, ScapesLM: distinct biomes in a walk"] == 1
     assert figures["next_local, ScapesLM: repeats the caption before"] == 1
     assert 2 < figures["next_local, ground truth: distinct biomes in a walk"] <= 6
     assert figures["next_local, rules: distinct biomes in a walk"] >= 1
+    assert figures["next_local, up: nothing in the sky (teacher 60%)"] == 1
+    assert figures["next_local, down: nothing underground (teacher 25%)"] == 0
     assert "a red barn in a meadow" in shown[2]
 
 
