@@ -24,7 +24,7 @@ python -m data_prep.scapes.train_clip      --work runs/family --out models/scape
 python -m data_prep.scapes.train_probe     --work runs/family --out models/scapes --minutes 6 --seed 2
 python -m data_prep.scapes.train_eval_clip --work runs/family --out models/scapes --minutes 9 --seed 1
 python -m data_prep.scapes.train_base      --work runs/family --out models/scapes --minutes 41
-python -m data_prep.scapes.train_lm        --work runs/family --out models/scapes --minutes 66
+python -m data_prep.scapes.train_lm        --work runs/family --out models/scapes --minutes 60
 python -m data_prep all --source scapes --out runs/data --windows 5000 --surface_share 0.45 --panoramas 64 \\
   --eval_windows 1024 --bf16 true \\
   --directions "[left,right,up,down,up+left,up+right,down+left,down+right]"
@@ -68,9 +68,8 @@ captions. All of it is float16 safetensors, {size:.1f} MiB.
 Minutes are wall time on a machine that was shared with other work, so steps count for more. Every part is trained by
 one command; each goes on from its last checkpoint when it is started again, also with more `--minutes`. So it was with
 two: `base` was trained with `--minutes 26` and then 41, `eval_clip` with 5 and then 9, and their learning rate fell
-twice. `lm` was stopped twice to change its teacher (docs/scapes_lm.md). The rendered windows of all
-parts but `outpaint` are older than two corrections of the drawing, of a pixel or so (rounding at a view's edge, the
-igloo's door).
+twice. The rendered windows of all parts but `outpaint` are older than two corrections of the drawing, of a pixel or so
+(rounding at a view's edge, the igloo's door).
 
 ```
 {COMMANDS}
