@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from eval.drawing import Drawing, paste
+from eval.drawing import Drawing
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
 from lit_outpaint.canvas.geometry import new_box
+from lit_outpaint.canvas.joints import paste
 from lit_outpaint.rollout import Pixels, Rollout, changed_pixels
 
 
@@ -21,7 +22,7 @@ def draw_real_latents(encoders: Any, drawing: Drawing) -> Rollout:
         encoders: the `FrozenEncoders` of a family.
         drawing: what to draw; of ``sampling`` the seam treatment is looked at.
     """
-    geometry = drawing.geometry
+    geometry, sampling = drawing.geometry, drawing.sampling
     new = new_box(geometry.direction, geometry.stride_px, geometry.window_px)
     panoramas: list[Pixels] = []
     changed: list[list[int]] = []
@@ -35,7 +36,7 @@ def draw_real_latents(encoders: Any, drawing: Drawing) -> Rollout:
             window = geometry.window_at(canvas, step)
             truth = to_pixel_values(geometry.window_at(real, step)[None])
             decoded = to_uint8(encoders.decode(encoders.encode_mode(truth)))[0]
-            window[...] = paste(decoded, window, new, drawing.sampling)
+            window[...] = paste(decoded, window, new, sampling.seam, sampling.seam_reach_px)
             changed[-1].append(changed_pixels(before, canvas, geometry))
         panoramas.append(canvas)
         drawing.report(f"{number}/{len(drawing.walks)} panoramas of {num_steps} steps")

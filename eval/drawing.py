@@ -3,9 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lit_outpaint.canvas.compositing import composite
-from lit_outpaint.canvas.geometry import Box, box_mask
-from lit_outpaint.canvas.joints import treat_joints
 from lit_outpaint.outpainter import OutpainterConfig
 from lit_outpaint.rollout import Draws, Geometry, Pixels, Report, Rollout, Walk, roll_out
 
@@ -47,9 +44,3 @@ class Drawing:
 
 DrawAll = Callable[[Drawing], Rollout]
 """Widens all panoramas."""
-
-
-def paste(decoded: Pixels, known: Pixels, new: Box, sampling: OutpainterConfig) -> Pixels:
-    """A window with its new part taken from a decoded one, after the seam treatment of ``sampling``."""
-    treated = treat_joints(decoded, known, new, sampling.seam, sampling.seam_reach_px)
-    return composite(known, treated, box_mask(new, *known.shape[:2]))

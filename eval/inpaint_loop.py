@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionInpaintPipeline
 
-from eval.drawing import Drawing, paste
+from eval.drawing import Drawing
 from eval.sources import load_base_pipeline
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
 from lit_outpaint.canvas.geometry import Box, box_mask
+from lit_outpaint.canvas.joints import paste
 from lit_outpaint.data.views import extend_visible
 from lit_outpaint.diffusion.schedule import scheduler_class
 from lit_outpaint.models.unet import one_timestep, windows_at_once
@@ -85,7 +86,7 @@ class InpaintLoop:
             prompts = [self._told(*texts) for texts in zip(local_captions[part], global_captions[part], strict=True)]
             decoded = self._decode(known[part], new[part], prompts, generators[part])
             pairs = zip(decoded, known[part], new[part], strict=True)
-            drawn += [paste(*each, self._sampling) for each in pairs]
+            drawn += [paste(*each, self._sampling.seam, self._sampling.seam_reach_px) for each in pairs]
         return np.stack(drawn)
 
     def _told(self, local: str, whole: str) -> str:

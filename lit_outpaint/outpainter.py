@@ -18,12 +18,12 @@ from numpy import ndarray
 from torch import Tensor
 
 from lit_outpaint.candidates import SeamScorer, Version, choose, record_of
-from lit_outpaint.canvas.compositing import composite, to_pixel_values, to_uint8
+from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
 from lit_outpaint.canvas.edits import Edit, Revisions, check_same_plan, keep_candidate, set_aside, take_back
 from lit_outpaint.canvas.geometry import Box, box_mask
 from lit_outpaint.canvas.graph import Graph, PlannedStep, build_graph
 from lit_outpaint.canvas.joint_pass import begin_pass, end_pass, undo_torn_pass
-from lit_outpaint.canvas.joints import treat_joints
+from lit_outpaint.canvas.joints import paste
 from lit_outpaint.canvas.journal import StepRecord
 from lit_outpaint.canvas.plan import Plan, stride_of
 from lit_outpaint.canvas.store import Canvas
@@ -356,12 +356,7 @@ class Outpainter:
     ) -> UInt8[ndarray, "b h w 3"]:
         """Windows as they are to stand on the canvas: the new part after the seam treatment, beside the known one."""
         seam, reach_px = self.config.seam, self.config.seam_reach_px
-        return np.stack(
-            [
-                composite(old, treat_joints(raw, old, box, seam, reach_px), box_mask(box, *old.shape[:2]))
-                for raw, old, box in zip(decoded, known, new, strict=True)
-            ]
-        )
+        return np.stack([paste(*each, seam, reach_px) for each in zip(decoded, known, new, strict=True)])
 
     def truncated(self, **captions: str) -> dict[str, str]:
         """What the text encoder's length cuts off, by the caption's name; empty when it reads everything."""

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from numpy import ndarray
 
-from lit_outpaint.canvas.geometry import DIRECTIONS, Box, Direction
+from lit_outpaint.canvas.compositing import composite
+from lit_outpaint.canvas.geometry import DIRECTIONS, Box, Direction, box_mask
 from lit_outpaint.canvas.seams import SeamTreatment, treat_seam
 
 
@@ -48,6 +49,18 @@ def treat_joints(
     result = generated.copy()
     result[part] = np.rint(mixed / weights).astype(np.uint8)
     return result
+
+
+def paste(
+    generated: UInt8[ndarray, "h w 3"],
+    known: UInt8[ndarray, "h w 3"],
+    new: Box,
+    treatment: SeamTreatment,
+    reach_px: int,
+) -> UInt8[ndarray, "h w 3"]:
+    """The window as it is to stand on the canvas: the new part after `treat_joints`, the known one bit for bit."""
+    treated = treat_joints(generated, known, new, treatment, reach_px)
+    return composite(known, treated, box_mask(new, *known.shape[:2]))
 
 
 def _across(new: Box, direction: Direction, height: int, width: int) -> Box:
