@@ -176,8 +176,11 @@ def main(argv: Sequence[str]) -> int:
     if not sys.stderr.isatty():
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     transformers_logging.disable_progress_bar()
-    # Lightning's own use of torch; nothing a user could mend.
+    # Lightning's own use of torch, and what its summary assumes of a precision; nothing a user could mend.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*not supported by the model summary.*")
+    # At every start it advises to install another product.
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda line: "Tip:" not in line.getMessage())
     try:
         _run(argv)
     except Preempted as reason:
