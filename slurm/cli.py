@@ -19,7 +19,7 @@ from slurm import record as records
 from slurm.batch import Resources, render
 from slurm.record import Record, Stage
 from slurm.site import Site, read_site
-from slurm.sweep_file import DEFAULT_WORLD, load_sweep, with_seeds
+from slurm.sweep_file import DEFAULT_WORLD, listed, load_sweep, with_seeds
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -184,8 +184,7 @@ def _status(options: Namespace, rest: list[str]) -> int:
 def _collect(options: Namespace, rest: list[str]) -> int:
     from slurm.collect import collect
 
-    figures = None if options.figures is None else [name.strip() for name in options.figures.strip("[]").split(",")]
-    print(collect(_load(options), figures))
+    print(collect(_load(options), None if options.figures is None else listed(options.figures)))
     return 0
 
 

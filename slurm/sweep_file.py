@@ -226,9 +226,17 @@ def split_settings(settings: Mapping[str, Any]) -> tuple[Settings, Settings]:
     return {key: value for key, value in settings.items() if not key.startswith(EVALUATE)}, scored
 
 
+def listed(text: str) -> list[str]:
+    """The names in a list on the command line, such as ``a,b`` or ``[a, b]``."""
+    return [name.strip() for name in text.strip("[]").split(",")]
+
+
 def with_seeds(sweep: Sweep, seeds: str | None) -> tuple[int, ...]:
-    """The seeds asked for, such as ``0,1``, or those of the file."""
+    """The seeds asked for, such as ``0,1``, or those of the file.
+
+    Raises:
+        ValueError: they are no different whole numbers from 0 on.
+    """
     if seeds is None:
         return sweep.seeds
-    names = [name.strip() for name in seeds.strip("[]").split(",")]
-    return _seeds("--seeds", [int(name) if name.isdecimal() else name for name in names])
+    return _seeds("--seeds", [int(name) if name.isdecimal() else name for name in listed(seeds)])

@@ -123,9 +123,11 @@ def summarise_figures(ask: Ask, windows: Sequence[Sequence[str]], around: Sequen
     return figures
 
 
-def next_local_figures(ask: Ask, windows: Sequence[Sequence[str]], cases: int) -> list[Figure]:
+def next_local_figures(
+    ask: Ask, windows: Sequence[Sequence[str]], cases: int, seed: int = HELD_OUT_SEED
+) -> list[Figure]:
     """Scores of next_local: walks beside the truth and beside rules, single steps up and down, other worlds."""
-    wholes, firsts, truths = zip(*(_panorama(number) for number in range(WALKS)), strict=True)
+    wholes, firsts, truths = zip(*(_panorama(number, seed) for number in range(WALKS)), strict=True)
     walks, valid = [[first] for first in firsts], list[bool]()
     for _ in range(STEPS):
         answers = ask("next_local", [_step("right", g, walk) for g, walk in zip(wholes, walks, strict=True)])
@@ -159,9 +161,9 @@ def _step(direction: str, whole: str, walk: Sequence[str]) -> dict[str, object]:
     return {"global_caption": whole, "direction": direction, "previous": previous, "seen": things_seen(walk)}
 
 
-def _panorama(number: int) -> tuple[str, str, list[str]]:
+def _panorama(number: int, seed: int) -> tuple[str, str, list[str]]:
     """Global caption, first local caption and the true local captions of the steps to the right."""
-    place = random_place(number, seed=HELD_OUT_SEED, held_out=True, surface_share=1)
+    place = random_place(number, seed=seed, held_out=True, surface_share=1)
     world = World(place.world)
     steps = [local_caption(world.facts(place.x + step * STRIDE)) for step in range(STEPS + 1)]
     return global_caption(world.facts(place.x, 0, WINDOW + STRIDE * STEPS, WINDOW)), steps[0], steps[1:]
@@ -186,13 +188,15 @@ def _firsts(texts: Iterable[str]) -> list[bool]:
     return first
 
 
-def score(models: Path, cases: int, *, greedy: bool) -> list[Figure]:
+def score(models: Path, cases: int, *, greedy: bool, seed: int = HELD_OUT_SEED) -> list[Figure]:
     """All figures of one way of decoding."""
     torch.manual_seed(0)
     model = LanguageModel(models, greedy=greedy)
-    windows = annotated(cases, seed=HELD_OUT_SEED, held_out=True)
+    windows = annotated(cases, seed=seed, held_out=True)
     imagined, around = imagine_figures(model.ask, windows, cases)
-    return imagined + summarise_figures(model.ask, windows, around) + next_local_figures(model.ask, windows, cases)
+    return (
+        imagined + summarise_figures(model.ask, windows, around) + next_local_figures(model.ask, windows, cases, seed)
+    )
 
 
 def main() -> None:
@@ -201,11 +205,12 @@ def main() -> None:
     parser.add_argument("--models", type=Path, required=True, help="family folder with lm and tokenizer")
     parser.add_argument("--out", type=Path, required=True, help="folder for metrics.json and metrics.md")
     parser.add_argument("--cases", type=int, default=400, help="prompts of each kind")
+    parser.add_argument("--seed", type=int, default=HELD_OUT_SEED, help="of the held-out worlds")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     text, rows = "", {}
     for label, greedy in (("Sampled", False), ("Greedy", True)):
-        figures = score(args.models, args.cases, greedy=greedy)
+        figures = score(args.models, args.cases, greedy=greedy, seed=args.seed)
         rows[label.lower()] = [asdict(figure) for figure in figures]
         text += f"### ScapesLM, {label.lower()}\n\n{table(figures)}\n\n"
     (args.out / "metrics.json").write_text(json.dumps(rows, indent=1) + "\n")

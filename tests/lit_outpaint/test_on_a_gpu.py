@@ -118,8 +118,19 @@ def test_drawing_meets_no_other_device(
         if isinstance(part, nn.Module):
             move(part)
 
-    def one_step(predict: Callable[[Tensor, Tensor], Tensor], noise: Tensor, *rest: Any) -> Tensor:
-        return predict(noise, torch.ones((), device="cuda"))  # Schedulers look at their timesteps: see below.
+    # In the place of the loop: schedulers look at their timesteps, which the next test lets them do on the CPU.
+    pipeline.scheduler.alphas_cumprod = torch.empty(len(pipeline.scheduler.alphas_cumprod))
+
+    def one_step(
+        predict: Callable[[Tensor, Tensor], Tensor],
+        noise: Tensor,
+        scheduler: Any,
+        number: int,
+        generator: Any,
+        hold: Any,
+    ) -> Tensor:
+        latents = noise if hold is None else hold(noise, torch.tensor(500))
+        return predict(latents, torch.ones((), device="cuda"))
 
     monkeypatch.setattr(pipeline_module, "denoise", one_step)
     assert draw(pipeline, feather_cells=feather_cells).device.type == "cuda"

@@ -6,8 +6,18 @@ from pathlib import Path
 import pytest
 
 from data_prep.scapes.captions import PLACES
-from data_prep.scapes.lm_corpus import Places, annotated, read_local, things_in
-from data_prep.scapes.lm_tasks import MAX_IMAGINED, SUMMARY_WORDS, TASKS, Task, Teacher, next_place, read_whole, summary
+from data_prep.scapes.lm_corpus import SKY, UNDERGROUND, Places, annotated, read_local, things_in
+from data_prep.scapes.lm_tasks import (
+    BARE_SHARE,
+    MAX_IMAGINED,
+    SUMMARY_WORDS,
+    TASKS,
+    Task,
+    Teacher,
+    next_place,
+    read_whole,
+    summary,
+)
 from data_prep.scapes.lm_wordings import elsewhere, listed, places_named, typed
 from lit_outpaint.captions.answers import CaptionAnswer, CaptionsAnswer
 from lit_outpaint.captions.length import CaptionLimit
@@ -128,6 +138,14 @@ def test_a_place_goes_on_for_a_while_and_then_changes() -> None:
     shares = [names.count("meadow") / 300 for names in stays]
     assert shares[0] > 0.6
     assert shares[1] == 0
+
+
+@pytest.mark.parametrize(("place", "bare", "number"), [(SKY, 145, 379), (UNDERGROUND, 15, 211)])
+def test_a_new_half_is_bare_as_often_as_two_halves_make_a_bare_window(place: str, bare: int, number: int) -> None:
+    windows = [[read_local(caption) for caption in captions] for captions in annotated(3000)]
+    there = [locals_ for locals_ in windows if {name for local in locals_ for name in local.places} == {place}]
+    assert (sum(not any(local.things for local in locals_) for locals_ in there), len(there)) == (bare, number)
+    assert BARE_SHARE[place] == pytest.approx((bare / number) ** 0.5, abs=0.03)
 
 
 @pytest.mark.parametrize(("direction", "share"), [("up", 0.6), ("down", 0.25), ("right", 0.0)])
