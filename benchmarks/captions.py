@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from lit_outpaint.captions.answers import CaptionsAnswer
-from lit_outpaint.captions.chat import ChatRequest
-from lit_outpaint.captions.openai_chat import OpenAIChat
 from lit_outpaint.captions.prompts import load_prompt
-from lit_outpaint.testing_servers import latency_stub, stub_stats
+from lit_outpaint.chat.openai_chat import OpenAIChat
+from lit_outpaint.chat.requests import ChatRequest
+from lit_outpaint.testing.servers import latency_stub, stub_stats
 
 REPORT = Path(__file__).parent / "reports" / "captions.json"
 SETTLED_AFTER = 1000

@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from lit_outpaint.canvas.export import FORMATS, write_exports
+from lit_outpaint.canvas.export.formats import FORMATS, write_exports
+from lit_outpaint.canvas.export.png import write_png
 from lit_outpaint.canvas.geometry import Box
-from lit_outpaint.canvas.png import write_png
 from lit_outpaint.canvas.store import ARRAY_NAME, Canvas
 
 REPORT = Path(__file__).parent / "reports" / "export.json"

@@ -31,11 +31,11 @@ from transformers import CLIPTextConfig, CLIPVisionConfig
 from benchmarks.timing import synchronise, timed, write_report
 from benchmarks.train_step import EMA_DECAY, LR, quiet_trainer, random_batch
 from lit_outpaint.callbacks.throughput import forward_flops, peak_memory_gib
-from lit_outpaint.models.ema import EmaConfig
 from lit_outpaint.models.unet import ModelConfig
 from lit_outpaint.module import OutpaintModule
-from lit_outpaint.optim import OptimConfig
-from lit_outpaint.testing import SD15_UNET
+from lit_outpaint.testing.models import SD15_UNET
+from lit_outpaint.training.ema import EmaConfig
+from lit_outpaint.training.optim import OptimConfig
 
 
 @dataclass(frozen=True, kw_only=True)

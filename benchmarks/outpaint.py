@@ -36,9 +36,9 @@ from lit_outpaint.canvas.journal import StepRecord
 from lit_outpaint.canvas.latent_grid import LatentGrid
 from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.store import Canvas
-from lit_outpaint.caption_queue import CaptionQueue
 from lit_outpaint.captions.rules import RuleCaptioner
-from lit_outpaint.joint import decode_tile
+from lit_outpaint.drawing.caption_queue import CaptionQueue
+from lit_outpaint.drawing.joint import decode_tile
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
 from lit_outpaint.protocols import Written

@@ -30,11 +30,11 @@ from torch.utils.data import DataLoader
 
 from benchmarks.timing import CLOCKS, summarise, synchronise, timed, write_report
 from lit_outpaint.data.batch import OutpaintBatch
-from lit_outpaint.models.ema import EmaConfig
 from lit_outpaint.models.encoders import family_dims, family_scaling_factor
 from lit_outpaint.models.unet import ModelConfig, extend_conv_in
 from lit_outpaint.module import OutpaintModule
-from lit_outpaint.optim import OptimConfig
+from lit_outpaint.training.ema import EmaConfig
+from lit_outpaint.training.optim import OptimConfig
 
 LR = 1e-4
 CLIP = 1.0

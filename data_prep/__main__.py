@@ -11,8 +11,8 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_s
 
 from data_prep.coco.config import CocoConfig
 from data_prep.config import CallConfig, CaptionConfig, EncodeConfig, MachineConfig, ScapesConfig
-from lit_outpaint.one_line import one_line
-from lit_outpaint.ranks import ALONE, RankConfig, Share, find_share
+from lit_outpaint.system.one_line import one_line
+from lit_outpaint.system.ranks import ALONE, RankConfig, Share, find_share
 
 
 def main(argv: Sequence[str] | None = None) -> int:

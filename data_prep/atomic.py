@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from lit_outpaint.files import draft_path, written_whole
+from lit_outpaint.system.files import draft_path, written_whole
 
 _PARTIAL: Final = re.compile(r".+\.[0-9a-f]{12}\.partial")
 

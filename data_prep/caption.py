@@ -20,9 +20,9 @@ from data_prep.raw import RawRecord
 from data_prep.tars import read_samples
 from lit_outpaint.captions.cache import CachedCaptioner
 from lit_outpaint.captions.fallback import WithFallback
-from lit_outpaint.captions.ledger import Ledger, ledger_of
 from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.captions.scene import read_scene
+from lit_outpaint.chat.ledger import Ledger, ledger_of
 from lit_outpaint.data.schema import IMAGE_SUFFIX, RECORD_SUFFIX, SampleRecord
 from lit_outpaint.protocols import Captioner, Written
 

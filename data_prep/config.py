@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 from data_prep.engines import Engine, EngineName, make_engine
 from lit_outpaint.canvas.geometry import DIRECTIONS, GROWTHS
-from lit_outpaint.captions.ledger import Prices
+from lit_outpaint.chat.ledger import Prices
 from lit_outpaint.data.schema import view_name
 from lit_outpaint.protocols import Captioner
 

@@ -5,8 +5,8 @@ from data_prep.caption_journal import read_lines
 from data_prep.config import CallConfig, CaptionConfig
 from data_prep.work import Work
 from lit_outpaint.captions.estimate import CHARS_PER_TOKEN, counting
-from lit_outpaint.captions.ledger import ledger_of
-from lit_outpaint.ranks import ALONE, Share
+from lit_outpaint.chat.ledger import ledger_of
+from lit_outpaint.system.ranks import ALONE, Share
 
 
 def dry_run(work: Work, config: CaptionConfig, call: CallConfig, share: Share = ALONE) -> str:

@@ -49,7 +49,7 @@ from lit_outpaint.data.schema import (
 from lit_outpaint.data.tensors import pack_tensors
 from lit_outpaint.data.views import blank_masked, visible_crop
 from lit_outpaint.models.encoders import FrozenEncoders
-from lit_outpaint.ranks import ALONE, Share, local_rank
+from lit_outpaint.system.ranks import ALONE, Share, local_rank
 
 
 def write_features(

@@ -11,7 +11,7 @@ from data_prep.atomic import write_atomic
 from data_prep.config import MachineConfig
 from data_prep.progress import say
 from data_prep.work import COUNTS_SUFFIX, Work
-from lit_outpaint.ranks import ALONE, Share
+from lit_outpaint.system.ranks import ALONE, Share
 
 USED: Final = "used"
 LEFT_OUT: Final = "left_out."

@@ -10,11 +10,11 @@ from data_prep.engines import make_engine
 from data_prep.progress import say
 from data_prep.source import Source, rank_words, read_counts, run_source
 from data_prep.work import Work
-from lit_outpaint.captions.ledger import Ledger
+from lit_outpaint.chat.ledger import Ledger
 from lit_outpaint.data.fingerprint import encoder_fingerprints, family_window_px
 from lit_outpaint.data.schema import CARD_NAME, Card, ShardError
 from lit_outpaint.data.shard_set import load_card
-from lit_outpaint.ranks import ALONE, Share
+from lit_outpaint.system.ranks import ALONE, Share
 
 
 def run_all(

@@ -58,7 +58,7 @@ def build_toy_shards(out: Path, models: Path, **settings: Any) -> Path:
 
     Args:
         out: directory to write.
-        models: directory of the frozen encoders, such as that of ``lit_outpaint.testing.build_toy_family``.
+        models: directory of the frozen encoders, such as that of ``lit_outpaint.testing.models.build_toy_family``.
         settings: fields of the config classes that differ from the defaults here.
     """
     values: dict[str, Any] = dict(windows=12, val_windows=5, panoramas=1, eval_windows=2, eval_steps=2)

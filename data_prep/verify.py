@@ -17,7 +17,6 @@ from data_prep.progress import progress
 from data_prep.source import USED
 from data_prep.tars import read_samples
 from data_prep.text import sum_text_cards, text_card
-from lit_outpaint.data.evalset import PANORAMAS_NAME, WINDOWS_NAME, evalset_dir, read_panoramas, read_windows
 from lit_outpaint.data.fingerprint import require_same_encoders
 from lit_outpaint.data.index import IndexEntry
 from lit_outpaint.data.integrity import check_sha256, check_shard_set, check_size
@@ -42,6 +41,7 @@ from lit_outpaint.data.schema import (
     visual_key,
 )
 from lit_outpaint.data.tensors import unpack_tensors
+from lit_outpaint.heldout.evalset import PANORAMAS_NAME, WINDOWS_NAME, evalset_dir, read_panoramas, read_windows
 
 
 def verify(directory: Path, models: str | Path | None = None, vision: str | Path | None = None) -> Card:

@@ -15,7 +15,7 @@ from typing import IO, Any, Final
 
 from data_prep.atomic import remove_partials, write_atomic
 from lit_outpaint.data.schema import SPLITS, shard_name
-from lit_outpaint.ranks import ALONE, Share
+from lit_outpaint.system.ranks import ALONE, Share
 
 SHAPES_NAME: Final = "shapes.json"
 """Written by ``encode`` for ``pack``: sizes of windows, latents and features."""

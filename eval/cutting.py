@@ -9,9 +9,9 @@ from torch import Tensor
 from eval.folder import Captions, PictureFolder
 from eval.functional.crops import crop_grid, cut
 from lit_outpaint.canvas.geometry import Direction
-from lit_outpaint.metric_feed import Compared, PanoramaBatch, named_by_geometry
+from lit_outpaint.heldout.feed import Compared, PanoramaBatch, named_by_geometry
+from lit_outpaint.heldout.rollout import Geometry
 from lit_outpaint.protocols import ImageMetric, SampleId
-from lit_outpaint.rollout import Geometry
 
 
 class Feeds(Protocol):

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from lit_outpaint.heldout.rollout import Draws, Geometry, Pixels, Report, Rollout, Walk, roll_out
 from lit_outpaint.outpainter import OutpainterConfig
-from lit_outpaint.rollout import Draws, Geometry, Pixels, Report, Rollout, Walk, roll_out
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from eval.memo import OncePerTensor
-from lit_outpaint.files import shown
 from lit_outpaint.models.probe import ScapesProbe
+from lit_outpaint.system.files import shown
 
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 INCEPTION_ADDRESS = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{INCEPTION_FILE}"

@@ -26,8 +26,8 @@ from eval.judge import JudgeConfig, Reading, load_judge
 from eval.outputs import provenance, write_numbers, write_page
 from eval.report.page import Page
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
-from lit_outpaint.data.evalset import EvalWindow, WindowFacts
-from lit_outpaint.rollout import Pixels
+from lit_outpaint.heldout.evalset import EvalWindow, WindowFacts
+from lit_outpaint.heldout.rollout import Pixels
 
 RETRIEVAL_GROUP = 64
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from PIL import Image, UnidentifiedImageError
 
-from lit_outpaint.files import written_whole
+from lit_outpaint.system.files import written_whole
 
 METRICS_NAME: Final = "metrics.json"
 """Numbers and all that a report needs beside pictures; every verb that scores leaves one."""

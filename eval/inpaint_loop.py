@@ -19,9 +19,9 @@ from lit_outpaint.canvas.geometry import Box, box_mask
 from lit_outpaint.canvas.joints import paste
 from lit_outpaint.data.views import extend_visible
 from lit_outpaint.diffusion.schedule import scheduler_class
+from lit_outpaint.heldout.rollout import Pixels, Rollout
 from lit_outpaint.models.unet import one_timestep, windows_at_once
 from lit_outpaint.outpainter import OutpainterConfig
-from lit_outpaint.rollout import Pixels, Rollout
 
 LoopPrompt = Literal["local", "global", "both"]
 
@@ -78,7 +78,7 @@ class InpaintLoop:
         views: Sequence[Pixels],
         generators: Sequence[torch.Generator],
     ) -> Pixels:
-        """See `lit_outpaint.rollout.Draws`; the views are not looked at."""
+        """See `lit_outpaint.heldout.rollout.Draws`; the views are not looked at."""
         at_once = windows_at_once(len(known), self._pipeline.device)
         drawn = []
         for begin in range(0, len(known), at_once):

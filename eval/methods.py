@@ -2,7 +2,7 @@
 
 - ``outpaint``: the checkpoint, step by step.
 - ``joint``: the checkpoint, all steps of a panorama denoised together and averaged where windows overlap
-  (MultiDiffusion, arXiv:2302.08113), see `lit_outpaint.joint`.
+  (MultiDiffusion, arXiv:2302.08113), see `lit_outpaint.drawing.joint`.
 - ``inpaint_loop``: the text-to-image model that the checkpoint grew from, step by step, through diffusers'
   ``StableDiffusionInpaintPipeline``. That class takes a U-Net of four channels and, after every denoising step, puts
   the noised latents of the known part back: what people do who have no inpainting model.
@@ -26,10 +26,10 @@ from eval.sources import load_outpaint_pipeline
 from lit_outpaint.canvas.journal import StepRecord
 from lit_outpaint.canvas.plan import Listed, Plan
 from lit_outpaint.canvas.store import Canvas
-from lit_outpaint.heldout import view_px
+from lit_outpaint.heldout.panoramas import view_px
+from lit_outpaint.heldout.rollout import Geometry, Pixels, Rollout, Walk, changed_pixels, panorama_seed
+from lit_outpaint.models.overlay import OVERLAY_NAME, family_of
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
-from lit_outpaint.overlay import OVERLAY_NAME, family_of
-from lit_outpaint.rollout import Geometry, Pixels, Rollout, Walk, changed_pixels, panorama_seed
 
 MethodName = Literal["outpaint", "joint", "inpaint_loop", "autoencoder"]
 

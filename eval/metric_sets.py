@@ -20,8 +20,8 @@ from eval.metrics import (
     Seam,
 )
 from eval.perceptual import PerceptualDistance
+from lit_outpaint.heldout.rollout import Geometry
 from lit_outpaint.protocols import ImageMetric
-from lit_outpaint.rollout import Geometry
 
 CaptionsGiven = Literal["none", "global", "local"]
 """Which captions there are; ``local`` ones come with global ones."""

@@ -1,6 +1,6 @@
 """Figures of drawn panoramas from what metrics say: values with intervals, the same of real panoramas, and curves.
 
-Every metric is fed as in training (`lit_outpaint.metric_feed`), panorama by panorama. What is a sum over a sum is kept
+Every metric is fed as in training (`lit_outpaint.heldout.feed`), panorama by panorama. What is a sum over a sum is kept
 for each panorama too, which gives intervals and lets two runs be compared pair by pair. A metric that does not score
 real panoramas itself is fed with them a second time, in the place of the drawn ones.
 """
@@ -16,9 +16,9 @@ from eval.figures import SLOPE_TITLE, Figure
 from eval.functional.bootstrap import Estimate, ratio_estimate
 from eval.metrics.base import Described, Ratio, RatioMetric
 from eval.score_names import Scores, Side, parse
-from lit_outpaint.metric_feed import Compared, PanoramaBatch, computed, named_by_geometry
+from lit_outpaint.heldout.feed import Compared, PanoramaBatch, computed, named_by_geometry
+from lit_outpaint.heldout.rollout import Geometry
 from lit_outpaint.protocols import ImageMetric
-from lit_outpaint.rollout import Geometry
 
 
 class PanoramaScores(NamedTuple):

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from eval.functional.lpips import lpips_distance
-from lit_outpaint.files import shown
 from lit_outpaint.models.probe import ScapesProbe
+from lit_outpaint.system.files import shown
 
 _BACKBONES = {
     "alex": "alexnet-owt-7be5be79.pth",

@@ -25,10 +25,10 @@ from eval.run_config import RunConfig
 from eval.run_figures import default_metrics, known_changed
 from eval.shown import shown_panoramas
 from lit_outpaint.captions.length import cut_off
-from lit_outpaint.heldout import load_panoramas, walk_of
-from lit_outpaint.metric_feed import compared
+from lit_outpaint.heldout.feed import compared
+from lit_outpaint.heldout.panoramas import load_panoramas, walk_of
+from lit_outpaint.heldout.rollout import Geometry, Pixels, Rollout, Walk
 from lit_outpaint.outpainter import OutpainterConfig
-from lit_outpaint.rollout import Geometry, Pixels, Rollout, Walk
 
 
 def run(config: RunConfig, yaml: str = "") -> Page:

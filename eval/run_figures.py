@@ -13,8 +13,8 @@ from eval.metric_sets import Networks, Sizes, panorama_metrics, set_metrics
 from eval.metrics import ClipSim, Curve, Faithfulness, InceptionScore, Seam
 from eval.perceptual import Lpips, PerceptualDistance, ScapesLpips
 from eval.run_config import RunConfig
+from lit_outpaint.heldout.rollout import Geometry
 from lit_outpaint.protocols import ImageMetric
-from lit_outpaint.rollout import Geometry
 
 
 def default_metrics(config: RunConfig, geometry: Geometry) -> tuple[list[ImageMetric], list[Figure]]:
@@ -70,7 +70,7 @@ def known_changed(changed_px: NDArray[np.int64]) -> Figure:
     """The figure that says whether known pixels stayed.
 
     Args:
-        changed_px: see `lit_outpaint.rollout.Rollout`.
+        changed_px: see `lit_outpaint.heldout.rollout.Rollout`.
     """
     total = float(changed_px.sum())
     return Figure(

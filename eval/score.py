@@ -19,7 +19,7 @@ from eval.outputs import provenance
 from eval.perceptual import Lpips, PerceptualDistance, ScapesLpips
 from eval.reference_cache import ReferenceCache, default_directory
 from lit_outpaint.canvas.geometry import Direction
-from lit_outpaint.metric_feed import Compared, computed
+from lit_outpaint.heldout.feed import Compared, computed
 from lit_outpaint.protocols import ImageMetric
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from eval.judge import JudgeConfig, Reading
-from lit_outpaint.data.evalset import WindowFacts
+from lit_outpaint.heldout.evalset import WindowFacts
 
 
 class Tally(NamedTuple):

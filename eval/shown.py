@@ -8,8 +8,8 @@ from eval import sources
 from eval.finished import ShownPanorama
 from eval.judge import Judge, Reading
 from eval.report.panoramas import Note
-from lit_outpaint.data.evalset import EvalPanorama, WindowFacts
-from lit_outpaint.rollout import Geometry, Pixels
+from lit_outpaint.heldout.evalset import EvalPanorama, WindowFacts
+from lit_outpaint.heldout.rollout import Geometry, Pixels
 
 
 def shown_panoramas(

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from eval.clip import EvaluationClip
-from lit_outpaint.data.evalset import EvalWindow, evalset_dir, read_windows
-from lit_outpaint.export import load_checkpoint_pipeline
-from lit_outpaint.heldout import load_picture
+from lit_outpaint.assembly import load_checkpoint_pipeline
+from lit_outpaint.heldout.evalset import EvalWindow, evalset_dir, read_windows
+from lit_outpaint.heldout.panoramas import load_picture
+from lit_outpaint.heldout.rollout import Pixels
 from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
-from lit_outpaint.rollout import Pixels
 
 EVAL_CLIP = "eval_clip"
 

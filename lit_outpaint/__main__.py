@@ -63,18 +63,18 @@ def keep_freed_memory() -> None:
 def _program(verb: str) -> Callable[[Sequence[str]], int]:
     """Import only what the verb needs."""
     if verb == "outpaint":
-        from lit_outpaint.outpaint_cli import main as outpaint
+        from lit_outpaint.cli.outpaint import main as outpaint
 
         return lambda arguments: outpaint(arguments[1:])
     if verb == "export":
-        from lit_outpaint.export import main as export
+        from lit_outpaint.cli.export import main as export
 
         return lambda arguments: export(arguments[1:])
     if verb == "consolidate":
-        from lit_outpaint.consolidate import main as consolidate
+        from lit_outpaint.cli.consolidate import main as consolidate
 
         return lambda arguments: consolidate(arguments[1:])
-    from lit_outpaint.cli import main as train
+    from lit_outpaint.cli.fit import main as train
 
     return train
 

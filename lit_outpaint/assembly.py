@@ -1,12 +1,17 @@
-"""A pipeline out of a training system."""
+"""A training system out of a checkpoint, and a pipeline out of a training system."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 
+from lit_outpaint.callbacks.averaged_weights import CHECKPOINT_KEY
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.pipeline import OutpaintPipeline
+from lit_outpaint.training.checkpoint import check_shapes, read_checkpoint
 
 
 def to_pipeline(module: OutpaintModule) -> OutpaintPipeline:
@@ -39,3 +44,34 @@ def lent_pipeline(module: OutpaintModule) -> Iterator[OutpaintPipeline]:
                     parameter.requires_grad_(flag)
                 for layer, mode in zip(part.modules(), training, strict=True):
                     layer.training = mode
+
+
+def load_module(path: str | Path, averaged: bool = True) -> OutpaintModule:
+    """Rebuild the training system of a checkpoint, on the CPU.
+
+    Args:
+        path: the ``.ckpt`` file that fit wrote.
+        averaged: hold the moving average of the weights, where the checkpoint has one.
+
+    Raises:
+        FileNotFoundError: the checkpoint, or the model family it was trained on, is missing.
+        ValueError: it is no checkpoint of this project, or its weights do not fit its configuration.
+    """
+    checkpoint = read_checkpoint(path)
+    source: Path | io.BytesIO = Path(path)
+    if Path(path).is_dir():
+        # Lightning rebuilds a module from one file alone.
+        source = io.BytesIO()
+        torch.save(checkpoint, source)
+        source.seek(0)
+    module = OutpaintModule.load_from_checkpoint(source, map_location="cpu", weights_only=True)  # type: ignore[arg-type]
+    check_shapes(checkpoint["state_dict"], module.state_dict())
+    if averaged and module.ema is not None and CHECKPOINT_KEY in checkpoint:
+        module.ema.load_state_dict(checkpoint[CHECKPOINT_KEY])
+        module.ema.swap(module.trained())
+    return module.eval()
+
+
+def load_checkpoint_pipeline(path: str | Path, averaged: bool = True) -> OutpaintPipeline:
+    """Make a pipeline of a checkpoint without writing one (arguments and errors as in `load_module`)."""
+    return to_pipeline(load_module(path, averaged))

@@ -17,7 +17,6 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from lit_outpaint.candidates import SeamScorer, Version, choose, record_of
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
 from lit_outpaint.canvas.edits import Edit, Revisions, check_same_plan, keep_candidate, set_aside, take_back
 from lit_outpaint.canvas.geometry import Box, box_mask
@@ -28,16 +27,17 @@ from lit_outpaint.canvas.journal import StepRecord
 from lit_outpaint.canvas.plan import Plan, stride_of
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.canvas.windows import read_window
-from lit_outpaint.caption_queue import CaptionQueue
 from lit_outpaint.captions.fallback import WithFallback
 from lit_outpaint.captions.length import cut_off
 from lit_outpaint.captions.rules import RuleCaptioner
-from lit_outpaint.captions.scene import clean
 from lit_outpaint.diffusion.schedule import scheduler_class
-from lit_outpaint.joint import JointDrawing, Stopped, check_joint
-from lit_outpaint.outpainter_config import OutpainterConfig
+from lit_outpaint.drawing.candidates import SeamScorer, Version, choose, record_of
+from lit_outpaint.drawing.caption_queue import CaptionQueue
+from lit_outpaint.drawing.config import OutpainterConfig
+from lit_outpaint.drawing.joint import JointDrawing, Stopped, check_joint
 from lit_outpaint.pipeline import OutpaintPipeline
 from lit_outpaint.protocols import Candidate, CandidateScorer, Captioner, Written
+from lit_outpaint.system.text import clean
 
 StepCallback = Callable[[StepRecord], None]
 """Called after each finished step."""
@@ -56,7 +56,8 @@ class Outpainter:
         captioner: writes the local caption of each step; rules when absent. When it fails, rules stand in for that
             step, and the record says so.
         config: how each step is drawn.
-        global_view: gives the picture for ``visual_source: image_from_global_caption``; see `lit_outpaint.global_view`.
+        global_view: gives the picture for ``visual_source: image_from_global_caption``; see
+            `lit_outpaint.runs.global_view`.
         scorer: chooses among ``config.candidates`` versions of a window; the seam when absent.
 
     Raises:
@@ -179,7 +180,7 @@ class Outpainter:
         """Refuse steps that the engine cannot draw in one go; only engine joint has such limits.
 
         Raises:
-            ValueError: see `lit_outpaint.joint.check_joint`.
+            ValueError: see `lit_outpaint.drawing.joint.check_joint`.
         """
         planned = [graph[step] for step in steps]
         if self.config.engine == "joint" and planned:

@@ -30,9 +30,9 @@ from lit_outpaint.models.attention import AttentionRule, FullAttention
 from lit_outpaint.models.compiled import compile_for_drawing
 from lit_outpaint.models.context import Context, ContextEncoder
 from lit_outpaint.models.encoders import FrozenEncoders
+from lit_outpaint.models.overlay import OVERLAY_NAME, family_of
 from lit_outpaint.models.unet import INPAINT_CHANNELS, one_timestep, unet_input, windows_at_once
-from lit_outpaint.one_line import one_line
-from lit_outpaint.overlay import OVERLAY_NAME, family_of
+from lit_outpaint.system.one_line import one_line
 
 Uncond = Literal["text", "text_and_visual"]
 """What the unconditional branch of guidance drops."""
@@ -274,7 +274,7 @@ class OutpaintPipeline(DiffusionPipeline):
 
 
 def load_pipeline(directory: str | Path, dtype: torch.dtype = torch.float32) -> OutpaintPipeline:
-    """Load a pipeline from a directory, whole or as an overlay (`lit_outpaint.overlay`).
+    """Load a pipeline from a directory, whole or as an overlay (`lit_outpaint.models.overlay`).
 
     Raises:
         ValueError: the directory holds no pipeline, or parts that do not fit together.

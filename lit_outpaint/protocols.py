@@ -24,7 +24,7 @@ class CaptionError(RuntimeError):
     Args:
         message: one line for people.
         cause: one word to count by and to keep in records: ``no_text``, ``blind``, ``invalid_answer``, or a cause of
-            ``lit_outpaint.captions.chat``.
+            ``lit_outpaint.chat.requests``.
     """
 
     def __init__(self, message: str, cause: str = "no_text") -> None:

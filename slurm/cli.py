@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
-from lit_outpaint.one_line import one_line
+from lit_outpaint.system.one_line import one_line
 from slurm import record as records
 from slurm.batch import Resources, render
 from slurm.record import Record, Stage

@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from lit_outpaint.files import written_whole
+from lit_outpaint.system.files import written_whole
 from slurm.plot import plot
 from slurm.record import Record
 from slurm.results import Results, gather

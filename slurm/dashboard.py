@@ -7,8 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from lit_outpaint.files import written_whole
-from lit_outpaint.run_logger import WANDB_ID_NAME, read_wandb_id
+from lit_outpaint.system.files import written_whole
+from lit_outpaint.training.logger import WANDB_ID_NAME, read_wandb_id
 from slurm.collect import markdown, missing_line, table
 from slurm.plot import curves_plot, plot
 from slurm.record import Cell, Record

@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from lit_outpaint.files import written_whole
+from lit_outpaint.system.files import written_whole
 from slurm.sweep_file import Sweep, arguments, split_settings
 
 SCHEMA: Final = 1
 WANDB_ID_NAME: Final = "wandb_run.txt"
-"""As in ``lit_outpaint.run_logger``, which takes seconds to load; a test holds the two together."""
+"""As in ``lit_outpaint.training.logger``, which takes seconds to load; a test holds the two together."""
 SWEEPS: Final = Path("runs/sweeps")
 Stage = Literal["train", "evaluate"]
 
@@ -169,7 +169,7 @@ def find_sweep(name: str) -> Path:
 
 
 def finished(run_dir: Path) -> bool:
-    """Whether training in a run directory came to its end: ``run.json`` says so, see ``lit_outpaint.cli.RunRecord``."""
+    """Whether training in a run directory came to its end, by the ``run.json`` of ``lit_outpaint.cli.fit.RunRecord``."""
     try:
         said = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from lit_outpaint.run_logger import WANDB_ID_NAME, RunWandbLogger
+from lit_outpaint.training.logger import WANDB_ID_NAME, RunWandbLogger
 
 log = logging.getLogger(__name__)
 

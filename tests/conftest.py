@@ -16,7 +16,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(scope="session")
 def toy_family(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Directory of a random-weight model family; read only."""
-    from lit_outpaint.testing import build_toy_family
+    from lit_outpaint.testing.models import build_toy_family
 
     return build_toy_family(tmp_path_factory.mktemp("toy_family"))
 

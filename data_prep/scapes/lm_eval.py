@@ -33,12 +33,12 @@ from data_prep.scapes.lm_tasks import BARE_SHARE, MAX_PREVIOUS, Task, Teacher
 from data_prep.scapes.lm_wordings import elsewhere
 from data_prep.scapes.windows import random_place
 from data_prep.scapes.world import WINDOW, World
-from lit_outpaint.captions.chat import Message
 from lit_outpaint.captions.length import CaptionLimit
 from lit_outpaint.captions.objects import things_seen
 from lit_outpaint.captions.prompts import load_prompt
 from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.captions.scene import read_scene
+from lit_outpaint.chat.requests import Message
 
 BATCH, STEPS, WALKS, STRIDE = 50, 20, 64, WINDOW // 2
 HELD_OUT_SEED = 9

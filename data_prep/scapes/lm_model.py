@@ -10,8 +10,8 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from lit_outpaint.captions.chat import Message
 from lit_outpaint.captions.prompts import load_prompt
+from lit_outpaint.chat.requests import Message
 
 MERGED, MAX_LENGTH = 896, 2048
 """Tokens learnt from captions, and the longest conversation in tokens."""

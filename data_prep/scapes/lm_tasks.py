@@ -14,11 +14,11 @@ from typing import Literal, get_args
 
 from data_prep.scapes.lm_corpus import SKY, SURFACE, UNDERGROUND, Local, Places, read_local, things_in
 from data_prep.scapes.lm_wordings import attributes, elsewhere, listed, places_named, typed
-from lit_outpaint.captions.chat import Message
 from lit_outpaint.captions.objects import things_seen
 from lit_outpaint.captions.prompts import load_prompt
 from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.captions.scene import Scene, read_scene
+from lit_outpaint.chat.requests import Message
 
 Task = Literal["imagine", "summarise", "next_local"]
 TASKS: tuple[Task, ...] = get_args(Task)

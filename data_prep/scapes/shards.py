@@ -21,7 +21,8 @@ from data_prep.scapes.world import WINDOW, Facts, World
 from data_prep.tars import TarWriter
 from data_prep.work import shard_plan
 from lit_outpaint.canvas.geometry import Box, Direction, new_box
-from lit_outpaint.data.evalset import (
+from lit_outpaint.data.schema import IMAGE_SUFFIX, RECORD_SUFFIX, SPLITS
+from lit_outpaint.heldout.evalset import (
     PANORAMAS_NAME,
     WINDOWS_NAME,
     EvalPanorama,
@@ -31,8 +32,7 @@ from lit_outpaint.data.evalset import (
     WindowFacts,
     write_rows,
 )
-from lit_outpaint.data.schema import IMAGE_SUFFIX, RECORD_SUFFIX, SPLITS
-from lit_outpaint.rollout import Geometry
+from lit_outpaint.heldout.rollout import Geometry
 
 LICENCE: Final = "CC0-1.0"
 """Of the pictures: they are computed."""

@@ -16,9 +16,9 @@ from typing import Any
 import yaml
 
 from data_prep.scapes.command import note
-from lit_outpaint.checkpoint import read_checkpoint
+from lit_outpaint.cli.export import export
 from lit_outpaint.data.shard_set import load_card
-from lit_outpaint.export import export
+from lit_outpaint.training.checkpoint import read_checkpoint
 
 PART = "outpaint"
 

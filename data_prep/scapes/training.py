@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lit_outpaint.muon import MuonAdamW, hidden_and_other
+from lit_outpaint.training.muon import MuonAdamW, hidden_and_other
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from eval.metrics.base import SIDES, Ratio, RatioMetric, metric_name
 from eval.metrics.curve import DEFAULT_STEPS
 from eval.metrics.wide_fid import window_of
 from lit_outpaint.canvas.geometry import Direction
+from lit_outpaint.heldout.rollout import Geometry
 from lit_outpaint.protocols import CaptionOf, NotComputable, SampleId, View
-from lit_outpaint.rollout import Geometry
 
 _COMPARED = (*SIDES, "beyond_real")
 

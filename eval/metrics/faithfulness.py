@@ -10,7 +10,7 @@ from eval.extractors import to_levels
 from eval.judge import Judge, JudgeConfig, load_judge, strip_of
 from eval.metrics.base import SIDES, Described, Ratio, RatioMetric, metric_name
 from eval.questions import QUESTIONS
-from lit_outpaint.data.evalset import EvalPanorama, evalset_dir, read_panoramas
+from lit_outpaint.heldout.evalset import EvalPanorama, evalset_dir, read_panoramas
 from lit_outpaint.protocols import NotComputable, SampleId
 
 _KEYS = [question.key for question in QUESTIONS]

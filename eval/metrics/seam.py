@@ -9,8 +9,8 @@ from eval.figures import Target
 from eval.functional.seam import seam_score
 from eval.metrics.base import SIDES, Described, Ratio, RatioMetric, metric_name
 from lit_outpaint.canvas.geometry import Direction
+from lit_outpaint.heldout.rollout import Geometry
 from lit_outpaint.protocols import NotComputable, SampleId
-from lit_outpaint.rollout import Geometry
 
 
 class Seam(RatioMetric):

@@ -11,8 +11,8 @@ from eval.functional.crops import crop_grid, cut
 from eval.metrics.base import metric_name
 from eval.metrics.fid import FrechetSums
 from lit_outpaint.canvas.geometry import Direction
+from lit_outpaint.heldout.rollout import Geometry
 from lit_outpaint.protocols import CaptionOf, NotComputable, SampleId
-from lit_outpaint.rollout import Geometry
 
 Join = Literal["mean_over_blocks", "pooled"]
 

@@ -14,13 +14,13 @@ from PIL import Image
 
 from lit_outpaint.assembly import lent_pipeline
 from lit_outpaint.canvas.geometry import Direction
-from lit_outpaint.data.evalset import EvalPanorama
-from lit_outpaint.heldout import load_panoramas, view_px, walk_of
-from lit_outpaint.metric_feed import PanoramaBatch, compared, computed, named_by_geometry
+from lit_outpaint.heldout.evalset import EvalPanorama
+from lit_outpaint.heldout.feed import PanoramaBatch, compared, computed, named_by_geometry
+from lit_outpaint.heldout.panoramas import load_panoramas, view_px, walk_of
+from lit_outpaint.heldout.rollout import Geometry, Pixels, roll_out
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.protocols import ImageMetric
-from lit_outpaint.ranks import Share
-from lit_outpaint.rollout import Geometry, Pixels, roll_out
+from lit_outpaint.system.ranks import Share
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 class RandomStates(Callback):
     """Keeps the states of Python, NumPy and torch in checkpoints, one entry a rank; the module adds it by itself.
 
-    The noise of training does not depend on them (`lit_outpaint.diffusion.draws`); whatever else draws does, such as
+    The noise of training does not depend on them (`lit_outpaint.training.draws`); whatever else draws does, such as
     dropout layers. They are put back at the last moment before the first batch, since setting up a run draws too.
     """
 

@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lit_outpaint.callbacks.preemption import Preemption
-from lit_outpaint.checkpoint import publish
+from lit_outpaint.training.checkpoint import publish
 
 
 class RunCheckpoint(ModelCheckpoint):

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lit_outpaint.canvas.graph import Graph
 from lit_outpaint.canvas.journal import StepRecord
 from lit_outpaint.canvas.store import Canvas
-from lit_outpaint.files import written_whole
+from lit_outpaint.system.files import written_whole
 
 KEPT_NAME = "kept"
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 
 from lit_outpaint.canvas.store import Canvas
-from lit_outpaint.files import written_whole
+from lit_outpaint.system.files import written_whole
 
 PASS_NAME = "joint.json"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lit_outpaint.canvas.geometry import Box, Direction
-from lit_outpaint.files import written_whole
+from lit_outpaint.system.files import written_whole
 
 
 class StepRecord(BaseModel):

@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from lit_outpaint.canvas.geometry import Box
-from lit_outpaint.files import sync
+from lit_outpaint.system.files import sync
 
 
 class PixelArray:

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from lit_outpaint.canvas.geometry import VAE_FACTOR, Direction, check_direction
-from lit_outpaint.captions.scene import clean
+from lit_outpaint.system.text import clean
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lit_outpaint.captions.ledger import ledger_of
+from lit_outpaint.chat.ledger import ledger_of
 from lit_outpaint.protocols import Captioner, Written
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import json
 from typing import Any, Final
 
 from lit_outpaint.captions.cache import CachedCaptioner
-from lit_outpaint.captions.chat import ChatModel, ChatReply, ChatRequest
 from lit_outpaint.captions.fallback import WithFallback
 from lit_outpaint.captions.language_model import LanguageModelCaptioner
+from lit_outpaint.chat.requests import ChatModel, ChatReply, ChatRequest
 from lit_outpaint.protocols import Captioner
 
 CHARS_PER_TOKEN: Final = 4

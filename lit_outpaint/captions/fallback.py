@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lit_outpaint.captions.ledger import ledger_of
 from lit_outpaint.captions.rules import RuleCaptioner
-from lit_outpaint.captions.scene import clean
+from lit_outpaint.chat.ledger import ledger_of
 from lit_outpaint.protocols import Captioner, CaptionError, Written
+from lit_outpaint.system.text import clean
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from lit_outpaint.captions.scene import clean
 from lit_outpaint.protocols import CaptionError, Written
+from lit_outpaint.system.text import clean
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from lit_outpaint.captions.answers import CaptionAnswer, CaptionsAnswer
-from lit_outpaint.captions.chat import ChatError, ChatModel, ChatRequest, Message
-from lit_outpaint.captions.ledger import Ledger
 from lit_outpaint.captions.length import CaptionLimit
 from lit_outpaint.captions.prompts import Prompt, load_prompt
 from lit_outpaint.captions.reading import AnswerFault, read_texts
+from lit_outpaint.chat.ledger import Ledger
+from lit_outpaint.chat.requests import ChatError, ChatModel, ChatRequest, Message
 from lit_outpaint.protocols import CaptionError, Written
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import hashlib
 from bisect import bisect_right
 from typing import Any
 
-from lit_outpaint.captions.scene import clean
+from lit_outpaint.system.text import clean
 
 
 def cut_off(tokenizer: Any, caption: str) -> str:

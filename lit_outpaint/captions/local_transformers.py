@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lit_outpaint.captions.language_model import LanguageModelCaptioner, LanguageModelConfig
-from lit_outpaint.captions.local_chat import LocalChat
+from lit_outpaint.chat.local_chat import LocalChat
 
 
 class LocalCaptioner(LanguageModelCaptioner):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lit_outpaint.captions.scene import clean
+from lit_outpaint.system.text import clean
 
 _NAMES, _TEXTS = ("image", "file_name"), ("caption", "text")
 """Keys of a record: ours, and those of the ``metadata.jsonl`` of Hugging Face's image folders."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lit_outpaint.captions.language_model import LanguageModelCaptioner, LanguageModelConfig
-from lit_outpaint.captions.openai_chat import OpenAIChat
+from lit_outpaint.chat.openai_chat import OpenAIChat
 
 
 class OpenAICompatibleCaptioner(LanguageModelCaptioner):

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lit_outpaint.captions.answers import CaptionAnswer, CaptionsAnswer
-from lit_outpaint.captions.scene import clean
+from lit_outpaint.system.text import clean
 
 MAX_READ_CHARS = 20_000
 """A longer answer is no list of captions."""

@@ -14,8 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lit_outpaint.captions.scene import Scene, clean, content_words, elements, read_scene
+from lit_outpaint.captions.scene import Scene, content_words, elements, read_scene
 from lit_outpaint.protocols import CaptionError, Written
+from lit_outpaint.system.text import clean
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from lit_outpaint.system.text import clean
+
 MAX_PLACE_WORDS = 14
 """A longer place is cut, so that several fit into the 77 tokens of a text encoder."""
 
@@ -119,18 +121,6 @@ def read_scene(caption: str) -> Scene:
     words = content_words(place)
     mountains = False if _finds(_NO_MOUNTAINS, text) else (True if _finds(_MOUNTAINS, text) else None)
     return Scene(_first(_TIMES, text), _first(_WEATHERS, text), mountains, place, words)
-
-
-def clean(caption: str) -> str:
-    """Return the caption on one line, without quotes, surrounding space and closing stops.
-
-    Raises:
-        ValueError: the caption holds no word.
-    """
-    text = " ".join(caption.split()).strip(" \"'.;:,!")
-    if not any(character.isalnum() for character in text):
-        raise ValueError(f"a caption must hold at least one word, got {caption!r}; say what the picture shows")
-    return text
 
 
 def content_words(text: str) -> frozenset[str]:

@@ -8,7 +8,6 @@ import torch
 from lightning import LightningDataModule
 
 from lit_outpaint.canvas.geometry import DIRECTIONS, Growth, check_growth
-from lit_outpaint.conditions import encode_plain
 from lit_outpaint.data.index import Index
 from lit_outpaint.data.integrity import check_shard_set
 from lit_outpaint.data.loading import EpochSampler, ShardLoader
@@ -20,6 +19,7 @@ from lit_outpaint.data.schema import EMPTY_NAME, SPLITS, TEXT_EMPTY, Card, Shard
 from lit_outpaint.data.shard_cache import ShardCache, cache_home
 from lit_outpaint.data.shard_set import LocalSet, RemoteSet
 from lit_outpaint.data.tensors import unpack_tensors
+from lit_outpaint.models.conditions import encode_plain
 
 MOST_AHEAD: Final = 8
 """Shards that are fetched before they are needed, at most."""

@@ -21,8 +21,8 @@ from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.captions.scene import read_scene
 from lit_outpaint.data.schema import SampleRecord
 from lit_outpaint.protocols import CaptionError, Written
-from lit_outpaint.testing import ScriptedCaptioner
-from lit_outpaint.testing_servers import FaultServer
+from lit_outpaint.testing.models import ScriptedCaptioner
+from lit_outpaint.testing.servers import FaultServer
 
 WINDOWS = 24
 SIZES = ["--windows", str(WINDOWS), "--val-windows", "0", "--panoramas", "0", "--eval-windows", "0"]
@@ -139,7 +139,7 @@ def test_a_captioner_from_yaml_writes_and_its_answers_are_cached(
 ) -> None:
     config = {
         "captioner": {
-            "class_path": "lit_outpaint.testing.ScriptedCaptioner",
+            "class_path": "lit_outpaint.testing.models.ScriptedCaptioner",
             "init_args": {"answers": ["a lake with a boat"], "concurrency": 4},
         },
         "imaginary": 2,

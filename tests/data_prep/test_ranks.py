@@ -4,7 +4,7 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.testing import TOY_COCO_SETTINGS, build_toy_coco
-from lit_outpaint.testing import slurm_step, torchrun
+from lit_outpaint.testing.models import slurm_step, torchrun
 
 
 def test_ranks_in_any_order_end_with_the_bytes_of_one_process(

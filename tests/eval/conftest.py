@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from lit_outpaint.data.evalset import (
+from lit_outpaint.heldout.evalset import (
     PANORAMAS_NAME,
     WINDOWS_NAME,
     EvalPanorama,
@@ -23,10 +23,10 @@ from lit_outpaint.data.evalset import (
 )
 from lit_outpaint.models.context import ContextConfig
 from lit_outpaint.models.encoders import family_dims
+from lit_outpaint.models.overlay import OVERLAY_NAME
 from lit_outpaint.models.probe import ScapesProbe
 from lit_outpaint.models.unet import INPAINT_CHANNELS
-from lit_outpaint.overlay import OVERLAY_NAME
-from lit_outpaint.testing import TOY_WINDOW_PX, build_toy_family, toy_tokenizer, toy_unet
+from lit_outpaint.testing.models import TOY_WINDOW_PX, build_toy_family, toy_tokenizer, toy_unet
 
 STEPS = 2
 FACTS = WindowFacts(

@@ -6,9 +6,9 @@ import torch
 from eval.metrics import FID, KID, Curve, InceptionScore, Seam
 from eval.panorama_figures import score_panoramas
 from eval.testing import toy_extractor, toy_pictures
-from lit_outpaint.metric_feed import Compared, PanoramaBatch
+from lit_outpaint.heldout.feed import Compared, PanoramaBatch
+from lit_outpaint.heldout.rollout import Geometry
 from lit_outpaint.protocols import ImageMetric
-from lit_outpaint.rollout import Geometry
 
 GEOMETRY, STEPS, COUNT = Geometry("right", 16, 8), 4, 5
 EXTRACTOR = toy_extractor()

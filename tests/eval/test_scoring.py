@@ -2,7 +2,7 @@ import pytest
 
 from eval import scoring
 from eval.judge import JudgeConfig, Reading
-from lit_outpaint.data.evalset import ObjectFact, WindowFacts
+from lit_outpaint.heldout.evalset import ObjectFact, WindowFacts
 
 CONFIG = JudgeConfig()
 FACTS = WindowFacts(

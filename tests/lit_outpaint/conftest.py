@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Directory of a random-weight outpainting model, an overlay of the family around it; read only."""
-    from lit_outpaint.testing import build_toy_pipeline
+    from lit_outpaint.testing.models import build_toy_pipeline
 
     return build_toy_pipeline(tmp_path_factory.mktemp("model") / "family")
 
@@ -32,7 +32,7 @@ def pipeline(model: Path) -> OutpaintPipeline:
 def processes() -> Any:
     """Real processes that start fast: one server has the imports of ``outpaint`` done and forks them."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lit_outpaint.outpaint_cli"])
+    context.set_forkserver_preload(["lit_outpaint.cli.outpaint"])
     return context
 
 

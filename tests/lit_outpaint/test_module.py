@@ -13,11 +13,11 @@ from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.diffusion.dropout import DropoutConfig
 from lit_outpaint.diffusion.objective import ObjectiveConfig
 from lit_outpaint.models.context import ContextConfig
-from lit_outpaint.models.ema import EmaConfig
 from lit_outpaint.models.unet import ModelConfig
 from lit_outpaint.module import OutpaintModule
-from lit_outpaint.optim import OptimConfig
-from lit_outpaint.testing import TOY_CAPTIONS, toy_batch
+from lit_outpaint.testing.models import TOY_CAPTIONS, toy_batch
+from lit_outpaint.training.ema import EmaConfig
+from lit_outpaint.training.optim import OptimConfig
 
 NO_DROPOUT = DropoutConfig(text=0.0, visual=0.0, both=0.0)
 
@@ -128,7 +128,7 @@ import sys
 import torch
 from lit_outpaint.models.unet import ModelConfig
 from lit_outpaint.module import OutpaintModule
-from lit_outpaint.testing import toy_batch
+from lit_outpaint.testing.models import toy_batch
 
 torch.manual_seed(0)
 batch, noise, timesteps = toy_batch(), torch.randn(4, 4, 8, 8), torch.tensor([0, 10, 500, 999])

@@ -19,16 +19,16 @@ from lit_outpaint import pipeline as pipeline_module
 from lit_outpaint.canvas.geometry import outpaint_mask
 from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.store import Canvas
-from lit_outpaint.conditions import drop_conditions
-from lit_outpaint.diffusion.draws import BatchDraws
 from lit_outpaint.diffusion.schedule import scheduler_class
-from lit_outpaint.models.ema import Ema, EmaConfig
+from lit_outpaint.models.conditions import drop_conditions
 from lit_outpaint.models.unet import ModelConfig
 from lit_outpaint.module import OutpaintModule
-from lit_outpaint.optim import OptimConfig, build_optimizer
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
-from lit_outpaint.testing import TOY_WINDOW_PX, toy_batch
+from lit_outpaint.testing.models import TOY_WINDOW_PX, toy_batch
+from lit_outpaint.training.draws import BatchDraws
+from lit_outpaint.training.ema import Ema, EmaConfig
+from lit_outpaint.training.optim import OptimConfig, build_optimizer
 
 SCHEDULERS = (
     "DDIMScheduler",

@@ -14,7 +14,7 @@ from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
 from lit_outpaint.protocols import CaptionError
-from lit_outpaint.testing import TOY_WINDOW_PX, ScriptedCaptioner
+from lit_outpaint.testing.models import TOY_WINDOW_PX, ScriptedCaptioner
 
 GLOBAL = "a wide view at night: a meadow, a lake, and a desert"
 IMAGE = np.random.default_rng(3).integers(0, 256, (70, 80, 3), dtype=np.uint8)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from lit_outpaint.canvas.geometry import outpaint_mask
 from lit_outpaint.diffusion.schedule import scheduler_class
-from lit_outpaint.overlay import part_directories
+from lit_outpaint.models.overlay import part_directories
 from lit_outpaint.pipeline import OutpaintPipeline, Uncond, load_pipeline
-from lit_outpaint.testing import TOY_WINDOW_PX, build_toy_family
+from lit_outpaint.testing.models import TOY_WINDOW_PX, build_toy_family
 
 LOCAL = ("a lake", "a meadow with a red barn", "a desert")
 GLOBAL = ("a wide view at night", "a wide view at dawn", "a wide view")

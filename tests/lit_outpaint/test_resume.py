@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lit_outpaint.testing_runs import interruptible_fit
+from lit_outpaint.testing.runs import interruptible_fit
 
 STEPS = 10
 
@@ -36,7 +36,7 @@ class Run:
     def start(self, *more: str) -> BaseProcess:
         # The server has the imports behind it, and the process is a process of its own.
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["lit_outpaint.testing_runs"])
+        context.set_forkserver_preload(["lit_outpaint.testing.runs"])
         process = context.Process(target=interruptible_fit, args=([*self.arguments, *more], self.directory))
         process.start()
         return process

@@ -15,12 +15,12 @@ from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.canvas.journal import StepRecord
 from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.store import Canvas
-from lit_outpaint.caption_queue import CaptionQueue
-from lit_outpaint.global_view import global_view
+from lit_outpaint.drawing.caption_queue import CaptionQueue
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import OutpaintPipeline
 from lit_outpaint.protocols import Captioner, Written
-from lit_outpaint.testing import ScriptedCaptioner
+from lit_outpaint.runs.global_view import global_view
+from lit_outpaint.testing.models import ScriptedCaptioner
 
 GLOBAL = "a wide view at night: a meadow, a lake, and a desert"
 IMAGE = np.random.default_rng(3).integers(0, 256, (64, 72, 3), dtype=np.uint8)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from lit_outpaint import run_logger
-from lit_outpaint.run_logger import wandb_id
-from lit_outpaint.testing_wandb import read_offline_wandb
+from lit_outpaint.testing.wandb import read_offline_wandb
+from lit_outpaint.training import logger as run_logger
+from lit_outpaint.training.logger import wandb_id
 from slurm import record as records
 from slurm.__main__ import main
 from slurm.cluster import Task

@@ -103,7 +103,7 @@ def base(toy_family: Path, shards: Path, tmp_path_factory: pytest.TempPathFactor
         f"""
 trainer: {{accelerator: cpu, max_steps: {STEPS}, check_val_every_n_epoch: 10, num_sanity_val_steps: 0,
   log_every_n_steps: 1, enable_progress_bar: false,
-  callbacks: [{{class_path: lit_outpaint.testing_runs.HoldForSignal,
+  callbacks: [{{class_path: lit_outpaint.testing.runs.HoldForSignal,
                 init_args: {{task: {PREEMPTED}, step: {HELD_AT}}}}}]}}
 model: {{base: {{pretrained: {toy_family}}}}}
 data: {{shards: {shards}, batch_size: 4, num_workers: 0}}

@@ -92,7 +92,7 @@ def test_a_stopped_training_saves_and_the_same_command_goes_on(
     base.write_text(
         f"""
 trainer: {{accelerator: cpu, max_steps: 4, num_sanity_val_steps: 0, enable_progress_bar: false, log_every_n_steps: 1,
-  callbacks: [{{class_path: lit_outpaint.testing_runs.HoldForSignal, init_args: {{task: 0, step: 2}}}}]}}
+  callbacks: [{{class_path: lit_outpaint.testing.runs.HoldForSignal, init_args: {{task: 0, step: 2}}}}]}}
 model: {{base: {{pretrained: {toy_family}}}}}
 data: {{shards: {toy_shards}, batch_size: 2, num_workers: 1}}
 checkpoint: {{every_n_train_steps: 2}}

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from lit_outpaint.captions.chat import Message
+from lit_outpaint.chat.requests import Message
 
 _HERE = Path(__file__).parent
 _FIELD = re.compile(r"\{([a-z_]+)\}")

@@ -30,7 +30,7 @@ def test_each_step_gets_the_true_caption_of_its_window() -> None:
 
 def test_the_summary_is_true_of_all_that_the_plan_shows(shards: Any) -> None:
     from data_prep.scapes.shards import Job, place_of
-    from lit_outpaint.data.evalset import evalset_dir, read_panoramas
+    from lit_outpaint.heldout.evalset import evalset_dir, read_panoramas
 
     row = read_panoramas(evalset_dir(shards))[0]
     place = place_of(Job("panorama", int(row.key.split("_")[1]), ScapesConfig().seed))

@@ -10,7 +10,7 @@ from data_prep.scapes.lm_corpus import annotated
 from data_prep.scapes.lm_model import build_tokenizer, chat_text, fixed_phrases, new_model
 from data_prep.scapes.lm_tasks import TASKS, Example, Teacher
 from lit_outpaint.captions.prompts import load_prompt
-from lit_outpaint.muon import hidden_and_other
+from lit_outpaint.training.muon import hidden_and_other
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from data_prep.scapes.captions import local_caption
 from data_prep.scapes.shards import STRIDE, Job, ScapesSource, place_of, window_facts
 from data_prep.scapes.world import WINDOW, World
 from data_prep.tars import read_samples
-from lit_outpaint.data.evalset import read_panoramas, read_windows
+from lit_outpaint.heldout.evalset import read_panoramas, read_windows
 
 CONFIG = ScapesConfig(windows=6, val_windows=3, panoramas=2, eval_windows=3, eval_steps=3, samples_per_shard=10, seed=4)
 

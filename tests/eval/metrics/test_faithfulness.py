@@ -10,9 +10,9 @@ from data_prep.config import ScapesConfig
 from data_prep.scapes.shards import ScapesSource
 from eval.metrics import Faithfulness
 from eval.testing import computed_on_ranks
-from lit_outpaint.data.evalset import evalset_dir
-from lit_outpaint.heldout import load_panoramas
-from lit_outpaint.metric_feed import PanoramaBatch, compared
+from lit_outpaint.heldout.evalset import evalset_dir
+from lit_outpaint.heldout.feed import PanoramaBatch, compared
+from lit_outpaint.heldout.panoramas import load_panoramas
 from lit_outpaint.protocols import ImageMetric, SampleId
 
 MODELS = Path(__file__).parents[3] / "models" / "scapes"

@@ -18,11 +18,11 @@ from eval.metrics import Curve, Drift, Seam
 from lit_outpaint.__main__ import main
 from lit_outpaint.callbacks.eval_metrics import EvalMetrics, curves
 from lit_outpaint.data.datamodule import OutpaintDataModule
-from lit_outpaint.data.evalset import PANORAMAS_NAME, EvalPanorama, EvalStep, WindowFacts, evalset_dir, write_rows
+from lit_outpaint.heldout.evalset import PANORAMAS_NAME, EvalPanorama, EvalStep, WindowFacts, evalset_dir, write_rows
 from lit_outpaint.models.unet import ModelConfig
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.outpainter import OutpainterConfig
-from lit_outpaint.testing import TOY_WINDOW_PX
+from lit_outpaint.testing.models import TOY_WINDOW_PX
 
 QUICK = OutpainterConfig(num_inference_steps=1, guidance_scale=1.0)
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lit_outpaint.callbacks.sample_grid import SampleGrid, first_samples, tile, to_uint8
-from lit_outpaint.testing import toy_batch
+from lit_outpaint.testing.models import toy_batch
 
 
 def test_pictures_lie_side_by_side_with_a_white_gap() -> None:

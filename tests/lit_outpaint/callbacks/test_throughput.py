@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lit_outpaint.callbacks.throughput import Throughput, forward_flops
 from lit_outpaint.models.unet import ModelConfig
 from lit_outpaint.module import OutpaintModule
-from lit_outpaint.testing import TOY_DIM, toy_batch, toy_unet
+from lit_outpaint.testing.models import TOY_DIM, toy_batch, toy_unet
 
 
 def test_counted_operations_are_those_of_the_real_pass() -> None:

@@ -12,7 +12,7 @@ from lit_outpaint.captions.cache import CachedCaptioner, ReplayCaptioner, questi
 from lit_outpaint.captions.fallback import WithFallback
 from lit_outpaint.captions.language_model import LanguageModelCaptioner, LanguageModelConfig
 from lit_outpaint.protocols import Captioner, CaptionError
-from lit_outpaint.testing import ScriptedCaptioner, ScriptedChat
+from lit_outpaint.testing.models import ScriptedCaptioner, ScriptedChat
 
 RED, BLUE = Image.new("RGB", (8, 8), "red"), Image.new("RGB", (8, 8), "blue")
 ASKED: dict[str, Any] = {

@@ -6,9 +6,9 @@ from lit_outpaint.captions.cache import CachedCaptioner
 from lit_outpaint.captions.estimate import counting
 from lit_outpaint.captions.fallback import WithFallback
 from lit_outpaint.captions.language_model import LanguageModelCaptioner, LanguageModelConfig
-from lit_outpaint.captions.ledger import ledger_of
 from lit_outpaint.captions.rules import RuleCaptioner
-from lit_outpaint.testing import ScriptedChat
+from lit_outpaint.chat.ledger import ledger_of
+from lit_outpaint.testing.models import ScriptedChat
 
 TOKENIZER = str(Path(__file__).parents[3] / "models/scapes/tokenizer")
 

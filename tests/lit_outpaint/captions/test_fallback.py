@@ -6,7 +6,7 @@ from PIL import Image
 from lit_outpaint.captions.fallback import WithFallback
 from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.protocols import Captioner, CaptionError, Written
-from lit_outpaint.testing import ScriptedCaptioner
+from lit_outpaint.testing.models import ScriptedCaptioner
 
 AWAY = CaptionError("no server answers", "connection")
 

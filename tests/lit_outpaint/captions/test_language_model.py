@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from lit_outpaint.captions.chat import ChatError
 from lit_outpaint.captions.language_model import LanguageModelCaptioner, LanguageModelConfig
+from lit_outpaint.chat.requests import ChatError
 from lit_outpaint.protocols import Captioner, CaptionError, Written
-from lit_outpaint.testing import ScriptedChat
+from lit_outpaint.testing.models import ScriptedChat
 
 GOOD = '{"caption": "a lake with a red boat"}'
 LONG = json.dumps({"caption": "a meadow with a red barn " * 20})

@@ -4,7 +4,7 @@ import pytest
 from transformers import CLIPTokenizer
 
 from lit_outpaint.captions.length import CaptionLimit, cut_off
-from lit_outpaint.testing import toy_tokenizer
+from lit_outpaint.testing.models import toy_tokenizer
 
 
 def test_only_what_the_encoder_does_not_read_is_named() -> None:

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lit_outpaint.captions.scene import MAX_PLACE_WORDS, clean, elements, read_scene
+from lit_outpaint.captions.scene import MAX_PLACE_WORDS, elements, read_scene
+from lit_outpaint.system.text import clean
 
 
 @pytest.mark.parametrize(

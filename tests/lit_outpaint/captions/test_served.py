@@ -16,15 +16,15 @@ from urllib.request import urlopen
 import pytest
 
 from lit_outpaint.captions.answers import CaptionAnswer
-from lit_outpaint.captions.chat import ChatRequest
 from lit_outpaint.captions.fallback import WithFallback
 from lit_outpaint.captions.language_model import LanguageModelConfig
-from lit_outpaint.captions.local_chat import LocalChat
-from lit_outpaint.captions.openai_chat import OpenAIChat
 from lit_outpaint.captions.openai_compatible import OpenAICompatibleCaptioner
 from lit_outpaint.captions.prompts import load_prompt
+from lit_outpaint.chat.local_chat import LocalChat
+from lit_outpaint.chat.openai_chat import OpenAIChat
+from lit_outpaint.chat.requests import ChatRequest
 from lit_outpaint.protocols import Written
-from lit_outpaint.testing_chat import build_toy_chat
+from lit_outpaint.testing.chat import build_toy_chat
 
 pytestmark = pytest.mark.slow
 START_S = 240

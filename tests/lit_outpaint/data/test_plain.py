@@ -12,7 +12,7 @@ import torch
 import webdataset
 from PIL import Image
 
-from lit_outpaint.cli import main
+from lit_outpaint.cli.fit import main
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.data.plain import PlainBatch, to_window
 from lit_outpaint.data.plain_index import PlainIndex

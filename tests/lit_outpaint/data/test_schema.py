@@ -49,5 +49,5 @@ def test_a_record_whose_local_index_names_no_caption_is_refused() -> None:
 
 
 def test_the_schema_needs_no_torch() -> None:
-    code = "import sys, lit_outpaint.data.schema, lit_outpaint.data.evalset; assert 'torch' not in sys.modules"
+    code = "import sys, lit_outpaint.data.schema, lit_outpaint.heldout.evalset; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

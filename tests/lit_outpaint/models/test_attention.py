@@ -6,7 +6,7 @@ from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 
 from lit_outpaint.models.attention import AttentionRule, BiasedAttentionProcessor, FullAttention
 from lit_outpaint.models.context import Context
-from lit_outpaint.testing import TOY_DIM, toy_unet
+from lit_outpaint.testing.models import TOY_DIM, toy_unet
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from lit_outpaint.models.encoders import (
     family_scaling_factor,
     sample_latents,
 )
-from lit_outpaint.testing import TOY_CAPTIONS
+from lit_outpaint.testing.models import TOY_CAPTIONS
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from diffusers import UNet2DConditionModel
 from lit_outpaint.models.attention import FullAttention
 from lit_outpaint.models.context import ContextConfig, ContextDims
 from lit_outpaint.models.unet import ModelConfig, extend_conv_in, load_unet, unet_input
-from lit_outpaint.testing import SD15_UNET, TOY_DIM, toy_batch, toy_unet
+from lit_outpaint.testing.models import SD15_UNET, TOY_DIM, toy_batch, toy_unet
 
 @pytest.fixture
 def base() -> UNet2DConditionModel:

@@ -1,0 +1,315 @@
+"""A chat or vision model of transformers in this process.
+
+Questions of many threads ride in one batch. What is drawn for a question depends on the seed and on the question alone,
+not on who rides along: the Gumbel-max trick (Gumbel 1954) with a generator for each row turns sampling into greedy
+choice among perturbed logits.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from lit_outpaint.chat.batching import Batcher
+from lit_outpaint.chat.pictures import shown
+from lit_outpaint.chat.requests import ChatError, ChatReply, ChatRequest
+from lit_outpaint.data.fingerprint import file_sha256
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# What an answer depends on. The cards and pictures that lie beside it in a hub repository do not count.
+_COUNTED: Final = ("*.safetensors", "*.jinja", "*.model", "*.txt", "*.json")
+_NOT_COUNTED: Final = frozenset({"config.json", "README.txt"})  # Holds library versions; the shapes are in the weights.
+
+Outcome = ChatReply | ChatError
+
+
+class LocalChat:
+    """Runs a model; see ``ChatModel``. It is loaded when the first question is asked.
+
+    Args:
+        path: directory or hub name of the model in transformers layout, safetensors only.
+        batch_size: most questions in a batch, and so how many threads should ask.
+        device: ``auto`` takes the GPU if there is one.
+        dtype: ``auto`` takes that of the weights, on a CPU float32.
+        max_wait_ms: how long a batch that is not full waits for others, in milliseconds.
+        temperature: of sampling, which the seed and the question decide; 0 takes the likeliest token, which small
+            models repeat for ever.
+        seed: of sampling.
+        revision: branch, tag or commit of a hub model.
+        image_px: longest side of a picture shown to it.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        batch_size: int = 8,
+        device: str = "auto",
+        dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+        max_wait_ms: float = 20.0,
+        temperature: float = 0.7,
+        seed: int = 0,
+        revision: str | None = None,
+        image_px: int = 512,
+    ) -> None:
+        settings = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        for name, least in (("batch_size", 1), ("max_wait_ms", 0), ("temperature", 0), ("image_px", 1)):
+            if settings[name] < least:
+                raise ValueError(f"{name} must be at least {least}, got {settings[name]}")
+        self._settings: dict[str, Any] = settings
+        self.name = f"local:{Path(path).name}"
+        self.concurrency = batch_size
+        self.sees = "vision_config" in _config(path, revision)
+        self._loading = threading.Lock()
+        self._model: _Model | None = None
+        self._batcher: Batcher[ChatRequest, Outcome] = Batcher(
+            self._answer, batch_size=batch_size, max_wait_s=max_wait_ms / 1000
+        )
+
+    def __repr__(self) -> str:
+        return f"LocalChat({self._settings['path']!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(LocalChat, **self._settings), ()  # Another process loads its own.
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """See ``ChatModel``. A seed counts only where something is drawn."""
+        with self._loading:
+            weights = self._fingerprint
+        parameters = {"weights": weights, "temperature": self._settings["temperature"]}
+        if self._settings["temperature"] > 0:
+            parameters["seed"] = self._settings["seed"]
+        if self.sees:
+            parameters["image_px"] = self._settings["image_px"]
+        return parameters
+
+    def reply(self, request: ChatRequest) -> ChatReply:
+        """See ``ChatModel``.
+
+        Raises:
+            ChatError: it does not reply.
+            ValueError: it cannot be loaded.
+        """
+        if request.image is not None and not self.sees:
+            raise ChatError("refused", "the model was shown a picture but takes none")
+        self._loaded()
+        try:
+            outcome = self._batcher(request)
+        except RuntimeError as error:
+            raise ChatError("server", str(error)) from error
+        if isinstance(outcome, ChatError):
+            raise outcome
+        return outcome
+
+    @cached_property
+    def _folder(self) -> Path:
+        """Where the files lie; a hub model is fetched."""
+        folder = Path(self._settings["path"])
+        if folder.is_dir():
+            return folder
+        from huggingface_hub import snapshot_download
+
+        found = snapshot_download(
+            self._settings["path"], revision=self._settings["revision"], allow_patterns=list(_COUNTED)
+        )
+        return Path(found)
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        """Checksum of weights, vocabulary and chat template."""
+        files = {path for pattern in _COUNTED for path in self._folder.glob(pattern)}
+        digest = hashlib.sha256()
+        for path in sorted(files):
+            if path.name not in _NOT_COUNTED:
+                digest.update(f"{path.name}:{file_sha256(path)}\n".encode())
+        return digest.hexdigest()
+
+    def _loaded(self) -> _Model:
+        """The model, loaded once.
+
+        Raises:
+            ValueError: it cannot be. Not a ``ChatError``, since asking another model instead would hide it.
+        """
+        with self._loading:
+            if self._model is None:
+                try:
+                    self._model = _Model(self._folder, self._settings, self.sees)
+                except (OSError, ValueError) as error:
+                    raise ValueError(f"{self.name} cannot be loaded from {self._settings['path']}: {error}") from error
+            return self._model
+
+    def _answer(self, requests: Sequence[ChatRequest]) -> list[Outcome]:
+        """Answer a batch; those with pictures and those without go to the model in turns."""
+        outcomes: dict[int, Outcome] = {}
+        for with_image in (False, True):
+            rows = [row for row, request in enumerate(requests) if (request.image is not None) == with_image]
+            if rows:
+                outcomes |= zip(rows, self._loaded().answer([requests[row] for row in rows]), strict=True)
+        return [outcomes[row] for row in range(len(requests))]
+
+
+class _Model:
+    """The loaded model with its processor; used by one thread at a time."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any], sees: bool) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
+
+        self.settings, self.sees = settings, sees
+        device, dtype = settings["device"], settings["dtype"]
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        if dtype == "auto" and device == "cpu":
+            dtype = "float32"  # Half precision is slow there, and small models are stored in it to save room.
+        kind = AutoModelForImageTextToText if sees else AutoModelForCausalLM
+        model = kind.from_pretrained(folder, dtype=dtype, use_safetensors=True, trust_remote_code=False)
+        self.model = model.to(device).eval()
+        self.processor = (AutoProcessor if sees else AutoTokenizer).from_pretrained(folder, trust_remote_code=False)
+        self.tokenizer = self.processor.tokenizer if sees else self.processor
+        self.tokenizer.padding_side = "left"
+        if self.tokenizer.pad_token_id is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+        if not self.tokenizer.chat_template and not getattr(self.processor, "chat_template", None):
+            raise ValueError(f"a model must have a chat template, {folder} has none; take an instruction-tuned one")
+        text_config = model.config.get_text_config()
+        self.max_positions: int | None = getattr(text_config, "max_position_embeddings", None)
+
+    def answer(self, requests: Sequence[ChatRequest]) -> list[Outcome]:
+        """Answer questions that all come with a picture, or all without."""
+        import torch
+
+        texts = [self._prompt(request) for request in requests]
+        images = [[shown(r.image, self.settings["image_px"])] for r in requests if r.image is not None]
+        inputs = self._inputs(texts, images)
+        lengths = inputs["attention_mask"].sum(1).tolist()
+        outcomes: list[Outcome | None] = [
+            self._too_long(length, request) for length, request in zip(lengths, requests, strict=True)
+        ]
+        rows = [row for row, outcome in enumerate(outcomes) if outcome is None]
+        if len(rows) < len(requests) and rows:  # Those that cannot be answered would push the padding too far.
+            rest = self.answer([requests[row] for row in rows])
+            for row, outcome in zip(rows, rest, strict=True):
+                outcomes[row] = outcome
+        elif rows:
+            with torch.inference_mode():
+                answers = self._generate(inputs, requests, texts)
+            for row, tokens in enumerate(answers):
+                outcomes[row] = self._reply(tokens, requests[row], int(lengths[row]))
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _too_long(self, length: int, request: ChatRequest) -> ChatError | None:
+        if self.max_positions is None or length + request.max_tokens <= self.max_positions:
+            return None
+        what = f"a prompt of {length} tokens and an answer of up to {request.max_tokens}"
+        return ChatError("refused", f"the model reads {self.max_positions} tokens at most, got {what}")
+
+    def _prompt(self, request: ChatRequest) -> str:
+        """The conversation in the model's own form."""
+        from jinja2 import TemplateError
+
+        turns = [{"role": turn.role, "content": turn.text} for turn in request.messages]
+        try:
+            return self._template(turns, request.image is not None)
+        except TemplateError:
+            # Some models know no system turn: its text goes before the user's.
+            if turns[0]["role"] != "system":
+                raise
+            system, user, *rest = turns
+            first = {"role": "user", "content": f"{system['content']}\n\n{user['content']}"}
+            return self._template([first, *rest], request.image is not None)
+
+    def _template(self, turns: list[dict[str, Any]], with_image: bool) -> str:
+        if self.sees:
+            turns = [turn | {"content": [{"type": "text", "text": turn["content"]}]} for turn in turns]
+            if with_image:
+                next(turn for turn in turns if turn["role"] == "user")["content"].insert(0, {"type": "image"})
+        return self.processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+
+    def _inputs(self, texts: list[str], images: list[list[Any]]) -> Any:
+        kwargs: dict[str, Any] = {"padding": True, "return_tensors": "pt", "add_special_tokens": False}
+        if images:
+            kwargs["images"] = images
+        inputs = self.processor(text=texts, **kwargs)
+        inputs.pop("token_type_ids", None)
+        return inputs.to(self.model.device)
+
+    def _generate(self, inputs: Any, requests: Sequence[ChatRequest], texts: Sequence[str]) -> list[list[int]]:
+        """Tokens of every answer, the prompt left out."""
+        from transformers import LogitsProcessorList
+
+        config = copy.deepcopy(self.model.generation_config)
+        config.update(do_sample=False, num_beams=1, temperature=1.0, top_p=1.0, top_k=50, max_length=None)
+        config.update(
+            max_new_tokens=max(request.max_tokens for request in requests), pad_token_id=self.tokenizer.pad_token_id
+        )
+        processors = LogitsProcessorList()
+        if self.settings["temperature"] > 0:
+            processors.append(_RowGumbel(texts, self.settings["temperature"], self.settings["seed"]))
+        if "pixel_values" in inputs:
+            inputs["pixel_values"] = inputs["pixel_values"].to(self.model.dtype)
+        tokens = self.model.generate(**inputs, generation_config=config, logits_processor=processors)
+        return tokens[:, inputs["input_ids"].shape[1] :].tolist()
+
+    def _reply(self, tokens: list[int], request: ChatRequest, prompt_tokens: int) -> ChatReply:
+        ends = self.model.generation_config.eos_token_id
+        ends = {ends} if isinstance(ends, int) else set(ends or ())
+        ends |= {self.tokenizer.eos_token_id}
+        length = next((place for place, token in enumerate(tokens) if token in ends), len(tokens))
+        length = min(length, request.max_tokens)
+        return ChatReply(
+            text=self.tokenizer.decode(tokens[:length], skip_special_tokens=True),
+            prompt_tokens=prompt_tokens,
+            completion_tokens=length,
+        )
+
+
+class _RowGumbel:
+    """Perturbs the logits of each row from that row's own generator, so that the likeliest token is a fair draw.
+
+    ``argmax(logits / T + g)`` with Gumbel noise ``g`` is distributed as ``softmax(logits / T)``.
+    """
+
+    def __init__(self, texts: Sequence[str], temperature: float, seed: int) -> None:
+        import torch
+
+        self._temperature = temperature
+        self._generators = []
+        for text in texts:
+            digest = hashlib.sha256(f"{seed}\0{text}".encode()).digest()
+            self._generators.append(torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1))
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        import torch
+
+        # Drawn on the CPU, so that machines with and without a GPU draw alike.
+        uniform = torch.stack([torch.rand(scores.shape[1], generator=generator) for generator in self._generators])
+        gumbel = -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
+        return scores.float() / self._temperature + gumbel.to(scores.device)
+
+
+def _config(path: str, revision: str | None) -> dict[str, Any]:
+    """The model's ``config.json``.
+
+    Raises:
+        ValueError: there is none.
+    """
+    file = Path(path) / "config.json"
+    if not Path(path).is_dir():
+        from huggingface_hub import hf_hub_download
+
+        try:
+            file = Path(hf_hub_download(path, "config.json", revision=revision))
+        except Exception as error:  # Of many kinds: no network, no such name, no leave.
+            raise ValueError(f"path must be a model's directory or hub name, got {path!r}: {error}") from error
+    if not file.is_file():
+        raise ValueError(f"path must be the directory of a model, with a config.json; {path!r} has none")
+    return json.loads(file.read_text(encoding="utf-8"))

@@ -1,0 +1,100 @@
+"""``export``: a training checkpoint becomes a model directory in diffusers layout.
+
+By default only what training made is written, the U-Net and the conditioning, with a note where the rest lies (an
+overlay that ``lit_outpaint.pipeline.load_pipeline`` reads); ``--full`` writes every part.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from lit_outpaint.assembly import load_module, to_pipeline
+from lit_outpaint.models.overlay import OVERLAY_NAME
+from lit_outpaint.module import OutpaintModule
+
+
+def export(checkpoint: str | Path, out: str | Path, *, half: bool = False, full: bool = False) -> Path:
+    """Write the model of a checkpoint to a new directory, all of it or nothing.
+
+    Args:
+        checkpoint: the ``.ckpt`` file that fit wrote; its moving average is exported.
+        out: directory to make.
+        half: store float16 instead of float32.
+        full: write the frozen parts too, instead of a note where they lie.
+
+    Raises:
+        FileNotFoundError: the checkpoint, or the model family it was trained on, is missing.
+        ValueError: the checkpoint does not fit, or ``out`` holds something.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"--out must be a new or empty directory, {out} holds something; give another one")
+    module = load_module(checkpoint)
+    with _made_whole(out) as directory:
+        if full:
+            pipeline = to_pipeline(module)
+            pipeline.to(dtype=torch.float16 if half else torch.float32)
+            pipeline.save_pretrained(directory)
+        else:
+            _write_overlay(module, directory, out, torch.float16 if half else torch.float32)
+    return out
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the ``export`` verb and return the exit code."""
+    parser = _OneLineParser(prog="python -m lit_outpaint export", description="Export a checkpoint for inference.")
+    parser.add_argument("checkpoint", help="the .ckpt file that fit wrote")
+    parser.add_argument("--out", required=True, help="directory to write")
+    parser.add_argument("--half", action="store_true", help="store float16 weights")
+    parser.add_argument("--full", action="store_true", help="write the frozen parts too, not only what training made")
+    options = parser.parse_args(argv)
+    print(export(options.checkpoint, options.out, half=options.half, full=options.full))
+    return 0
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage text in front of it."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        sys.stderr.write(f"error: {message}\n")
+        raise SystemExit(2)
+
+
+def _write_overlay(module: OutpaintModule, directory: Path, out: Path, dtype: torch.dtype) -> None:
+    """Write the U-Net, the conditioning, the schedule where it is not the family's, and where the rest lies."""
+    family = module.config.pretrained
+    if not Path(family).is_dir() or module.config.vision is not None:
+        raise ValueError(
+            f"the frozen parts must lie in one local directory for an export without them, but they come from {family}"
+            f" and {module.config.vision or 'no other place'}; add --full"
+        )
+    module.unet.to(dtype).save_pretrained(directory / "unet")
+    module.context.to(dtype).save_pretrained(directory / "context")
+    if module.objective.prediction_type is not None:
+        module.scheduler.save_pretrained(directory / "scheduler")
+    base = os.path.relpath(Path(family).resolve(), out.resolve())
+    (directory / OVERLAY_NAME).write_text(json.dumps({"base": base}) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _made_whole(out: Path) -> Iterator[Path]:
+    """Yield a directory beside ``out`` that takes its name only when the block ends well."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    try:
+        yield draft
+        draft.chmod(0o755)
+        if out.exists():
+            out.rmdir()
+        draft.rename(out)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise

@@ -1,0 +1,236 @@
+"""The training verbs: Lightning's command line with our parts, run directories and one-line refusals."""
+
+import importlib.metadata
+import json
+import logging
+import platform
+import shlex
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from jsonargparse import Namespace, set_parsing_settings
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import TensorBoardLogger
+from transformers.utils import logging as transformers_logging
+
+from lit_outpaint.callbacks.prediction_writer import PredictionWriter
+from lit_outpaint.callbacks.preemption import Preempted
+from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
+from lit_outpaint.callbacks.throughput import Throughput
+from lit_outpaint.data.datamodule import OutpaintDataModule
+from lit_outpaint.models.context import ContextConfig
+from lit_outpaint.module import OutpaintModule
+from lit_outpaint.system.files import written_whole
+from lit_outpaint.training.checkpoint import LAST, PREVIOUS, checkpoint_step, newest_checkpoint, read_checkpoint, remove
+from lit_outpaint.training.logger import WandbConfig, drop_rows
+from lit_outpaint.training.sharded_checkpoint import AnyCheckpointIO
+
+# The docstring under each field of a configuration becomes its help; conditioning parts are chosen by class_path.
+set_parsing_settings(docstring_parse_attribute_docstrings=True, subclasses_enabled=[ContextConfig])
+
+log = logging.getLogger(__name__)
+
+RECORDED_PACKAGES = ("lit-outpaint", "torch", "lightning", "diffusers", "transformers")
+
+
+class OneLineParser(LightningArgumentParser):
+    """Says what is wrong in one line, without the usage text in front of it."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print the message on one line and leave with exit code 2."""
+        if not self.exit_on_error:
+            super().error(message, ex)
+        sys.stderr.write(f"error: {' '.join(message.split())}\n")
+        raise SystemExit(2)
+
+
+class RunRecord(SaveConfigCallback):
+    """Saves ``config.yaml`` (everything) and ``run.json`` (command, seed, machine, versions) in the run directory."""
+
+    def __init__(self, *args: Any, command: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.command = command
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write ``run.json``; the configuration is written by the base class."""
+        assert trainer.log_dir is not None
+        record = {
+            "command": shlex.join(["python", "-m", "lit_outpaint", *self.command]),
+            "seed": self.config["seed_everything"],
+            "machine": _machine(trainer),
+            "versions": {name: _version(name) for name in RECORDED_PACKAGES},
+        }
+        with written_whole(Path(trainer.log_dir) / "run.json") as draft:
+            draft.write_text(json.dumps(record, indent=2) + "\n")
+
+
+class OutpaintCLI(LightningCLI):
+    """``fit``, ``validate``, ``test`` and ``predict``; a run leaves everything in ``runs_dir/name``."""
+
+    def __init__(self, verb: str, *args: Any, **kwargs: Any) -> None:
+        self.verb = verb
+        super().__init__(*args, **kwargs)
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Only the verb that was asked for: the parser of each costs a second."""
+        return {self.verb: super().subcommands()[self.verb]}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add where a run goes, and its checkpoints."""
+        parser.add_argument("--name", type=str, default="run", help="Name of the run.")
+        parser.add_argument("--runs_dir", type=str, default="runs", help="Directory of all runs.")
+        parser.add_argument(
+            "--overwrite", type=bool, default=False, help="Replace a run of the same name instead of refusing to start."
+        )
+        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(Throughput, "throughput")
+        parser.add_class_arguments(WandbConfig, "wandb")
+        parser.set_defaults(
+            {
+                # One file, last.ckpt, as new as the last step; checkpoint.save_top_k keeps more.
+                "checkpoint.save_last": True,
+                "checkpoint.save_top_k": 0,
+                "checkpoint.save_on_train_epoch_end": True,
+                "checkpoint.enable_version_counter": False,
+                "checkpoint.filename": "{step:07d}",
+            }
+        )
+        parser.link_arguments(("runs_dir", "name"), "checkpoint.dirpath", compute_fn=_run_dir)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, without Lightning's remark that arguments came from a function call."""
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Take the model's configuration from a checkpoint, except for ``fit``: there the given one is what is run."""
+        verb = self.config["subcommand"]
+        path = self.config[verb].get("ckpt_path")
+        if path and path not in ("last", "best", "hpc", "registry"):
+            read_checkpoint(path)
+        if verb != "fit":
+            super()._parse_ckpt_path()
+
+    def before_instantiate_classes(self) -> None:
+        """Send logs to the run directory, and refuse to write over another run."""
+        config = self.config[self.verb]
+        trainer, run_dir = config["trainer"], _run_dir(config["runs_dir"], config["name"])
+        trainer["default_root_dir"] = run_dir
+        if self.verb != "fit":
+            # A score is printed; it must not touch the record of the run it scores.
+            trainer["logger"] = False
+            return
+        if trainer["logger"] in (None, True):
+            trainer["logger"] = _loggers(Path(run_dir), config["wandb"])
+        holds_run = (Path(run_dir) / "config.yaml").exists() and not trainer["fast_dev_run"]
+        if holds_run and not config["overwrite"] and not config["ckpt_path"]:
+            raise ValueError(
+                f"the run directory must be new, but {run_dir} holds a run; give another --name, --ckpt_path last to "
+                "go on, or --overwrite true"
+            )
+        self.replaces = bool(config["overwrite"] and not config["ckpt_path"])
+        if config["ckpt_path"] == "last":
+            newest = newest_checkpoint(Path(run_dir))
+            if newest is None:
+                log.warning("%s holds no checkpoint yet: training starts at step 0", run_dir)
+            self.replaces = newest is None
+            config["ckpt_path"] = newest if newest is None else str(newest)
+
+    def after_fit(self) -> None:
+        """Note that training came to its end; a run that is interrupted never gets here."""
+        path = Path(self.trainer.default_root_dir) / "run.json"
+        if path.is_file() and not self.config["fit"]["trainer"]["fast_dev_run"] and self.trainer.is_global_zero:
+            record = json.loads(path.read_text()) | {"finished_at_step": self.trainer.global_step}
+            with written_whole(path) as draft:
+                draft.write_text(json.dumps(record, indent=2) + "\n")
+
+    def after_instantiate_classes(self) -> None:
+        """Refuse shards that do not fit, before anything is written; then make the logs fit what comes."""
+        self.trainer.strategy.checkpoint_io = AnyCheckpointIO()
+        self.datamodule.setup(self.verb)
+        if self.datamodule.card is not None:
+            self.model.check_features(self.datamodule.card)
+        if self.verb != "fit" or self.trainer.fast_dev_run or not self.trainer.is_global_zero:  # type: ignore[attr-defined]
+            return
+        run_dir = Path(self.trainer.default_root_dir)
+        if self.replaces:
+            for path in run_dir.glob("*"):
+                if path.name in ("metrics.csv", LAST, PREVIOUS) or path.name.startswith("events.out.tfevents."):
+                    remove(path)
+        elif self.config[self.verb]["ckpt_path"]:
+            # What came after the checkpoint is trained, and logged, once more.
+            step = checkpoint_step(self.config[self.verb]["ckpt_path"])
+            drop_rows(run_dir / "metrics.csv", step)
+            for logger in self.trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    # For SummaryWriter, which is made later; Lightning takes it at construction only.
+                    logger._kwargs["purge_step"] = step
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a training verb and return the exit code."""
+    if not sys.stderr.isatty():
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    transformers_logging.disable_progress_bar()
+    # Lightning's own use of torch, and what its summary assumes of a precision; nothing a user could mend.
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*not supported by the model summary.*")
+    # At every start it advises to install another product.
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda line: "Tip:" not in line.getMessage())
+    try:
+        _run(argv)
+    except Preempted as reason:
+        log.warning("stopped by %s", reason)
+    return 0
+
+
+def _run(argv: Sequence[str]) -> None:
+    OutpaintCLI(
+        argv[0],
+        OutpaintModule,
+        OutpaintDataModule,
+        args=list(argv),
+        parser_class=OneLineParser,
+        save_config_callback=RunRecord if argv[0] == "fit" else None,
+        save_config_kwargs={"overwrite": True, "command": list(argv)},
+        trainer_defaults={"callbacks": [PredictionWriter()] if argv[0] == "predict" else []},
+        seed_everything_default=0,
+        auto_configure_optimizers=False,
+        parser_kwargs={"prog": "python -m lit_outpaint"},
+    )
+
+
+def _run_dir(runs_dir: str, name: str) -> str:
+    return str(Path(runs_dir) / name)
+
+
+def _loggers(run_dir: Path, wandb: Namespace) -> list[Namespace]:
+    """Configuration of the loggers that write into the run directory itself."""
+    board = Namespace(save_dir=str(run_dir.parent), name=run_dir.name, version="")
+    loggers = [
+        Namespace(class_path="lit_outpaint.training.logger.RunLogger", init_args=Namespace(run_dir=str(run_dir))),
+        Namespace(class_path="lightning.pytorch.loggers.TensorBoardLogger", init_args=board),
+    ]
+    if wandb["project"] is not None:
+        arguments = Namespace(run_dir=str(run_dir), **vars(wandb))
+        loggers.append(Namespace(class_path="lit_outpaint.training.logger.RunWandbLogger", init_args=arguments))
+    return loggers
+
+
+def _machine(trainer: Trainer) -> str:
+    """What the run computes on, for example ``x86_64, 2 CPU threads``."""
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        return f"{trainer.world_size} x {torch.cuda.get_device_name(device)}"
+    return f"{platform.machine()}, {trainer.world_size * torch.get_num_threads()} CPU threads"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

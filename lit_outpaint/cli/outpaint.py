@@ -1,0 +1,276 @@
+"""``python -m lit_outpaint outpaint``: from a picture and a caption to a panorama on disk.
+
+A run goes on from its last finished step whenever the same command, or ``--resume``, is given again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+import yaml
+from jaxtyping import UInt8
+from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
+from numpy import ndarray
+
+from lit_outpaint.canvas.edits import Revisions, check_same_plan, set_aside
+from lit_outpaint.canvas.export.formats import Format, check_formats, parse_formats
+from lit_outpaint.canvas.image_io import load_image
+from lit_outpaint.canvas.plan import Plan
+from lit_outpaint.canvas.store import Canvas, checksum
+from lit_outpaint.captions.fallback import WithFallback
+from lit_outpaint.captions.from_file import FileCaptioner
+from lit_outpaint.captions.rules import RuleCaptioner
+from lit_outpaint.chat.ledger import Prices
+from lit_outpaint.models.overlay import part_directories
+from lit_outpaint.outpainter import Outpainter, OutpainterConfig
+from lit_outpaint.pipeline import load_pipeline
+from lit_outpaint.runs.config import RunConfig, plan_given
+from lit_outpaint.runs.directory import (
+    INPUT_ERRORS,
+    check_new,
+    check_room,
+    fit_image,
+    lay_out_run,
+    load_resumed,
+    only_user_of,
+    plan_of,
+    prepare,
+    same_run,
+)
+from lit_outpaint.runs.exports import write_exports_only, write_pictures
+from lit_outpaint.runs.global_view import global_view
+from lit_outpaint.runs.interrupt import Interrupt
+from lit_outpaint.runs.many import outpaint_many
+from lit_outpaint.runs.progress import Progress
+from lit_outpaint.runs.record import RUN_NAME, RunRecord, fingerprint, mask_arguments, mask_secrets, versions
+from lit_outpaint.system.one_line import one_line
+from lit_outpaint.system.ranks import RankConfig, find_share, local_rank
+from lit_outpaint.system.text import clean
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of the verb; help is generated from the configs."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(
+        prog="python -m lit_outpaint outpaint", description="Widen a picture step by step.", exit_on_error=False
+    )
+    parser.add_argument("-c", "--config", action="config", help="YAML file with any of the settings below.")
+    parser.add_argument("--undo", action="store_true", help="With --resume: take the latest edit back.")
+    parser.add_class_arguments(RunConfig)
+    parser.add_class_arguments(OutpainterConfig)
+    parser.add_class_arguments(Prices)
+    parser.add_class_arguments(RankConfig)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the verb: 0 done, 2 the input was at fault (one line on stderr), 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    try:
+        parser = build_parser()
+        settings = parser.parse_args(arguments)
+        _quiet_loading_bars()
+        return _outpaint(parser, settings, arguments)
+    except (*INPUT_ERRORS, ArgumentError) as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return 2
+    except SystemExit as stop:  # --help
+        return int(stop.code or 0)
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "interrupted; go on with --resume and the run directory", file=sys.stderr)
+        return 130
+
+
+class _Parts:
+    """What one process makes once, for however many pictures: captioner, scorer, pipeline.
+
+    The pipeline comes last, because loading it takes longest.
+    """
+
+    def __init__(self, parser: ArgumentParser, settings: Namespace) -> None:
+        made = parser.instantiate(settings)
+        captioner = FileCaptioner(settings.captions) if settings.captions is not None else made.captioner
+        self.captioner = WithFallback(captioner or RuleCaptioner())
+        self._scorer = made.scorer
+        self._pipeline = _load_model(settings)
+
+    def outpainter(self, settings: Namespace, directory: Path) -> Outpainter:
+        """The outpainter that the settings describe, for a run in ``directory``."""
+        config = OutpainterConfig(**{field.name: settings[field.name] for field in fields(OutpainterConfig)})
+
+        def view() -> UInt8[ndarray, "_ _ 3"]:
+            sampling = {name: settings[name] for name in ("seed", "num_inference_steps", "guidance_scale")}
+            return global_view(Path(settings.model), clean(settings.caption), directory, **sampling)
+
+        return Outpainter(self._pipeline, self.captioner, config, view, self._scorer)
+
+    def say_cost(self, settings: Namespace) -> None:
+        """Print what the captioner has counted."""
+        cost = self.captioner.ledger.text(Prices(**{field.name: settings[field.name] for field in fields(Prices)}))
+        if cost:
+            print(cost)
+
+
+def _outpaint(parser: ArgumentParser, settings: Namespace, arguments: Sequence[str]) -> int:
+    if settings.resume is not None:
+        return _resume(parser, settings)
+
+    @cache
+    def parts() -> _Parts:
+        return _Parts(parser, settings)
+
+    if settings.image is None or not Path(settings.image).is_dir():
+        _start(parser, settings, arguments, parts)
+        code = 0
+    else:
+        code = outpaint_many(
+            settings,
+            find_share(RankConfig(rank=settings.rank, world_size=settings.world_size), os.environ),
+            captioner=lambda: parts().captioner,
+            draw=lambda own: _start(parser, own, arguments, parts, again=False),
+        )
+    parts().say_cost(settings)
+    return code
+
+
+def _resume(parser: ArgumentParser, given: Namespace) -> int:
+    """Go on with a run, or only export it."""
+    formats = parse_formats(given.export or "")
+    directory, record, settings = load_resumed(parser, given)
+    if formats and record.finished:
+        with only_user_of(directory):
+            print(*write_exports_only(directory, record, formats), sep="\n")
+        return 0
+    parts = _Parts(parser, settings)
+    if record.model_fingerprint != _fingerprint(settings):
+        raise ValueError(f"the model in {settings.model} is not the one {directory} began with; give that by --model")
+    outpainter = parts.outpainter(settings, directory)
+    with only_user_of(directory):
+        _grow(directory, record, outpainter, settings.caption, formats or parse_formats(settings.export or ""))
+    parts.say_cost(settings)
+    return 0
+
+
+def _start(
+    parser: ArgumentParser,
+    settings: Namespace,
+    arguments: Sequence[str],
+    parts: Callable[[], _Parts],
+    again: bool = True,
+) -> bool:
+    """Begin a run, or go on with the same one; with ``again`` False one that is finished is left alone.
+
+    Returns:
+        Whether anything was to be done.
+    """
+    formats = parse_formats(settings.export or "")
+    directory = check_new(settings)
+    image = load_image(Path(settings.image))
+    outpainter = parts().outpainter(settings, directory)
+    plan = plan_given(settings)
+    image = fit_image(image, outpainter.window_px, settings.fit, plan)
+    record = _describe(parser, settings, arguments, image, plan)
+    if (directory / RUN_NAME).is_file():
+        record = same_run(directory, record, vars(parser.get_defaults()))
+        if record.finished and not again:
+            return False
+    else:
+        prepare(directory, record, image, outpainter, formats)
+    with only_user_of(directory):
+        _grow(directory, record, outpainter, settings.caption, formats)
+    return True
+
+
+def _describe(
+    parser: ArgumentParser, settings: Namespace, arguments: Sequence[str], image: UInt8[ndarray, "h w 3"], plan: Plan
+) -> RunRecord:
+    """The record of a run that is about to begin."""
+    plain = yaml.safe_load(parser.dump(settings, skip_unset=False))
+    return RunRecord(
+        command=["outpaint", *mask_arguments(arguments)],
+        config=mask_secrets({name: value for name, value in plain.items() if name not in ("config", "resume")}),
+        steps=[str(plan)],
+        finished=False,
+        image_sha256=checksum(image),
+        model_fingerprint=_fingerprint(settings),
+        versions=versions(),
+    )
+
+
+def _grow(
+    directory: Path, record: RunRecord, outpainter: Outpainter, caption: str, formats: Collection[Format]
+) -> None:
+    """Do what is left of the plan, then write the panorama and say so."""
+    canvas, plan = Canvas.open(directory), plan_of(record)
+    graph = lay_out_run(outpainter, record, canvas.image_box)
+    check_same_plan(canvas, graph)
+    check_formats(formats, graph.box)
+    check_room(directory, graph.box.area - canvas.box.area)
+    if not record.finished or canvas.num_steps < len(graph):
+        record = record.model_copy(update={"finished": False})
+        record.save(directory)
+    set_aside(canvas, Revisions(graph, record.edits))
+    if outpainter.config.compile:
+        print("the U-Net is compiled in the first window, which takes a minute or more")
+    with Interrupt() as interrupt, Progress(total=len(graph), done=canvas.num_steps) as progress:
+        outpainter.run(
+            canvas,
+            plan,
+            caption,
+            [progress.advance],
+            edits=record.edits,
+            should_stop=lambda: interrupt.requested,
+            on_timestep=progress.denoise,
+        )
+    if canvas.num_steps < len(graph):
+        raise KeyboardInterrupt(
+            f"stopped after {canvas.num_steps} of {len(graph)} steps; go on with: "
+            f"python -m lit_outpaint outpaint --resume {shlex.quote(str(directory))}"
+        )
+    _say_cut_captions(canvas, outpainter.truncated(caption=clean(caption)))
+    if graph.circumference_px is not None:
+        print(f"the ring is {graph.circumference_px} px around")
+    print(*write_pictures(canvas, directory, record, formats), sep="\n")
+    record.model_copy(update={"finished": True}).save(directory)
+
+
+def _say_cut_captions(canvas: Canvas, of_global: dict[str, str]) -> None:
+    num_local = sum("local" in record.truncated for record in canvas.journal)
+    if of_global:
+        print(f"the caption is longer than the text encoder reads; not read: {of_global['caption']}")
+    if num_local:
+        print(f"{num_local} local captions were longer than the text encoder reads; see steps.jsonl")
+
+
+def _load_model(settings: Namespace) -> Any:
+    pipeline = load_pipeline(settings.model)
+    device = settings.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda needs a GPU that torch can use, there is none; use --device cpu")
+    if device == "cuda":
+        device = f"cuda:{local_rank(os.environ) % torch.cuda.device_count()}"
+    return pipeline.to(device)
+
+
+def _fingerprint(settings: Namespace) -> str:
+    return fingerprint(part_directories(Path(settings.model)))
+
+
+def _quiet_loading_bars() -> None:
+    """Loading weights takes a moment; its bars would only clutter logs."""
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()

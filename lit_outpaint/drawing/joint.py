@@ -1,0 +1,219 @@
+"""The joint engine: all windows of a plan denoised together on one canvas of latents.
+
+After Bar-Tal et al. 2023, "MultiDiffusion" (arXiv:2302.08113): at every timestep the U-Net looks at each window of the
+latent canvas, and where windows overlap its predictions are averaged; the average is the least-squares answer to what
+all of them ask for. Here views run in batches, the prediction is averaged and then the scheduler takes one step with
+the whole canvas (so that any diffusers scheduler will do), and each window has its own captions.
+
+Against the engine that goes step by step nothing is ever finished before the end: windows without known pixels are
+denoised as windows of which all is to be generated, and memory grows with the plan.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+from torch import Tensor
+from torch.nn.functional import max_pool2d
+
+from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
+from lit_outpaint.canvas.geometry import VAE_FACTOR, Box
+from lit_outpaint.canvas.graph import Graph, PlannedStep
+from lit_outpaint.canvas.latent_grid import LatentGrid
+from lit_outpaint.canvas.seeding import window_generator
+from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.canvas.windows import read_window, unknown_mask
+from lit_outpaint.data.views import blank_masked
+from lit_outpaint.diffusion.sampling import denoise
+from lit_outpaint.drawing.candidates import Version
+from lit_outpaint.drawing.config import OutpainterConfig
+from lit_outpaint.models.unet import one_timestep, windows_at_once
+from lit_outpaint.pipeline import OutpaintPipeline
+
+_GRID_COPIES = 16
+"""Canvases of latents that are held at once: noise, latents, sums, and what a scheduler remembers."""
+
+
+class Stopped(Exception):
+    """Somebody asked to stop while windows were denoised; nothing has been drawn."""
+
+
+class _Views(NamedTuple):
+    """A batch of windows and what maps their latents to the guided prediction."""
+
+    windows: list[Box]
+    predict: Callable[[Tensor, Tensor], Tensor]
+
+
+class JointDrawing:
+    """Windows that are denoised together, to be decoded one by one.
+
+    Args:
+        pipeline: its parts are used.
+        config: how windows are drawn.
+        canvas: what is known; it must not change until `walk` is done.
+        graph: the plan.
+        versions: one per step that is to be drawn.
+        text_global: features of the global caption.
+        view: what the vision encoder looks at for a step.
+
+    Raises:
+        ValueError: see `check_joint`.
+    """
+
+    def __init__(
+        self,
+        pipeline: OutpaintPipeline,
+        config: OutpainterConfig,
+        canvas: Canvas,
+        graph: Graph,
+        versions: Sequence[Version],
+        text_global: Float[Tensor, "1 l d"],
+        view: Callable[[PlannedStep], UInt8[ndarray, "_ _ 3"]],
+    ) -> None:
+        self.grid = check_joint(pipeline, config, graph, [version.step for version in versions])
+        self.seconds_per_step = 0.0
+        self._pipeline, self._config, self._canvas, self._graph = pipeline, config, canvas, graph
+        self._versions, self._text_global, self._view = versions, text_global, view
+        self._latents: Tensor | None = None
+
+    @torch.no_grad()
+    def walk(self, should_stop: Callable[[], bool], on_timestep: Callable[[int, int], None]) -> None:
+        """Denoise.
+
+        Args:
+            should_stop: asked before every timestep.
+            on_timestep: told after every timestep how many are done, and of how many.
+
+        Raises:
+            Stopped: it said so.
+        """
+        started = time.perf_counter()
+        grid, pipeline = self.grid, self._pipeline
+        batches = self._views()
+        noise = self._noise().to(pipeline.device, pipeline.unet.dtype)
+        coverage = grid.coverage.clamp(min=1).to(noise)
+        done = 0
+
+        def predict(latents: Tensor, timestep: Tensor) -> Tensor:
+            nonlocal done
+            if should_stop():
+                raise Stopped
+            total = torch.zeros_like(latents[0])
+            for windows, predict_windows in batches:
+                views = torch.stack([grid.cut(latents[0], window) for window in windows])
+                # Sums are taken in the order of the steps, so that they do not depend on the batch size.
+                for window, model_pred in zip(windows, predict_windows(views, timestep), strict=True):
+                    grid.add(total, window, model_pred)
+            done += 1
+            on_timestep(done, len(pipeline.scheduler.timesteps))
+            return (total / coverage)[None]
+
+        with one_timestep(pipeline.unet):
+            latents = denoise(
+                predict,
+                noise[None],
+                pipeline.scheduler,
+                self._config.num_inference_steps,
+                [window_generator(self._config.seed, grid.region, "right")],
+            )
+        self._latents = latents[0]
+        self.seconds_per_step = (time.perf_counter() - started) / len(self._versions)
+
+    @torch.no_grad()
+    def decode(self, steps: Sequence[PlannedStep]) -> UInt8[ndarray, "b h w 3"]:
+        """Whole windows of steps, each decoded with ``joint_halo_cells`` more cells around it."""
+        assert self._latents is not None, "walk first"
+        halo_cells = self._config.joint_halo_cells
+        tiles = [decode_tile(self._pipeline, self.grid, self._latents, step.window, halo_cells) for step in steps]
+        return to_uint8(torch.cat(tiles))
+
+    def _noise(self) -> Float[Tensor, "c h w"]:
+        """Every step brings the noise of its new part, the same that it has when windows are drawn one by one."""
+        channels = int(self._pipeline.unet.config.out_channels)
+        noise = torch.zeros(channels, *self.grid.shape)
+        empty = torch.ones(1, *self.grid.shape, dtype=torch.bool)
+        for version in self._versions:
+            window = version.step.window
+            own = torch.randn(
+                channels, window.height // VAE_FACTOR, window.width // VAE_FACTOR, generator=version.generator()
+            )
+            self.grid.fill(noise, empty, window, own)
+        return noise
+
+    def _views(self) -> list[_Views]:
+        """All windows in batches, with their conditions; the bulk of what is kept in memory."""
+        config, pipeline, encoders = self._config, self._pipeline, self._pipeline.encoders
+        batches = []
+        at_once = windows_at_once(config.batch_size, pipeline.device)
+        for begin in range(0, len(self._versions), at_once):
+            some = self._versions[begin : begin + at_once]
+            windows = [version.step.window for version in some]
+            pixel_values = to_pixel_values(np.stack([read_window(self._canvas, self._graph, box) for box in windows]))
+            mask = torch.stack([unknown_mask(self._canvas, self._graph, box) for box in windows])
+            context = pipeline.condition(
+                encoders.encode_text([version.caption.text for version in some]),
+                self._text_global.expand(len(some), -1, -1),
+                encoders.encode_visual([to_pixel_values(self._view(version.step)[None])[0] for version in some]),
+                config.uncond if config.guidance_scale > 1 else None,
+            )
+            masked_image_latents = encoders.encode_mode(blank_masked(pixel_values, mask)).to(pipeline.unet.dtype)
+            cells = max_pool2d(mask, VAE_FACTOR).to(masked_image_latents.device)
+            predict = pipeline.predictor(
+                context, cells, masked_image_latents, config.guidance_scale, config.guidance_rescale
+            )
+            batches.append(_Views(windows, predict))
+        return batches
+
+
+def decode_tile(
+    pipeline: OutpaintPipeline, grid: LatentGrid, latents: Float[Tensor, "c h w"], window: Box, halo_cells: int
+) -> Float[Tensor, "1 3 wh ww"]:
+    """Decode one window out of a canvas of latents.
+
+    A decoder looks further than a window: its convolutions over neighbouring cells, attention and normalisation over
+    everything. A halo shows it the neighbours; the rest of the difference to decoding everything at once is measured
+    in ``benchmarks/outpaint``.
+
+    Args:
+        pipeline: its autoencoder decodes.
+        grid: where windows lie on the latents.
+        latents: of the whole grid, scaled.
+        window: what is wanted.
+        halo_cells: cells that are decoded around it, as far as windows cover them, and cut off.
+    """
+    tile = grid.widened(window, halo_cells)
+    pixels = pipeline.encoders.decode(grid.cut(latents, tile)[None])
+    part = window.shift(-tile.x0, -tile.y0)
+    return pixels[:, :, part.y0 : part.y1, part.x0 : part.x1]
+
+
+def check_joint(
+    pipeline: OutpaintPipeline, config: OutpainterConfig, graph: Graph, steps: Sequence[PlannedStep]
+) -> LatentGrid:
+    """The grid of steps that are to be denoised together.
+
+    Raises:
+        ValueError: their windows do not lie on common cells, or they would take more than ``joint_memory_mib``.
+    """
+    grid = LatentGrid(graph, [step.window for step in steps])
+    context = pipeline.context.config
+    rows = context.text_length * (3 if context.fusion == "none" else 2)
+    window_cells = (steps[0].window.height // VAE_FACTOR) * (steps[0].window.width // VAE_FACTOR)
+    channels = int(pipeline.unet.config.out_channels)
+    copies = 2 if config.guidance_scale > 1 else 1
+    numbers = len(steps) * copies * (rows * context.text_dim + (channels + 1) * window_cells)
+    numbers += _GRID_COPIES * channels * grid.shape[0] * grid.shape[1]
+    mib = numbers * pipeline.unet.dtype.itemsize / 2**20
+    if mib > config.joint_memory_mib:
+        raise ValueError(
+            f"engine joint would hold {len(steps)} windows in about {mib:.0f} MiB, the limit is joint_memory_mib "
+            f"{config.joint_memory_mib}; draw fewer steps at once, raise it, or use engine steps"
+        )
+    return grid

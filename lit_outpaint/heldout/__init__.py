@@ -1,0 +1,1 @@
+"""Evaluation panoramas while training: read, drawn and fed to metrics."""

@@ -1,0 +1,81 @@
+"""What the command line of ``outpaint`` takes: the picture, the plan, edits, where to; not how a step is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from jsonargparse import Namespace
+
+from lit_outpaint.canvas.plan import Plan, parse_plan, read_plan
+from lit_outpaint.protocols import CandidateScorer, Captioner
+
+PLANS: Final = ("steps", "to", "loop", "plan")
+"""Settings that give a plan."""
+EDITS: Final = ("edit_step", "edit_caption", "edit_seed", "candidate", "undo")
+"""Settings that change a run that is there."""
+ANYWHERE: Final = ("model", "device", "batch_size")
+"""Settings that do not change the picture, or are checked by themselves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What to outpaint, and where to."""
+
+    image: str | None = None
+    """The picture to widen, at least one window large; or a directory of pictures, a run for each."""
+    caption: str | None = None
+    """Global caption: the whole scene, as wide as it will become. With a directory it may be left out: the captioner
+    then describes each picture and imagines what lies around it."""
+    captions_from: str | None = None
+    """With a directory: file of the global captions, jsonl or json with image and caption, or text with a tab between
+    them."""
+    steps: str | None = None
+    """Which side grows how often: right:8,left:4. With --resume: steps to add, as with the three that follow."""
+    to: str | None = None
+    """Size to fill around the picture, corners included: 2048x512."""
+    loop: int | None = None
+    """So many steps to the right, the last of which meets the left end: a ring, whose panorama wraps around."""
+    plan: str | None = None
+    """YAML file with a list of steps: texts such as right:8, or maps with direction, times, caption, window: [x, y]."""
+    out: str | None = None
+    """Run directory to make: panorama.png, canvas.zarr, steps.jsonl, run.yaml. With a directory of pictures, where the
+    runs lie, one named after each picture."""
+    resume: str | None = None
+    """Run directory to go on with; only a plan, an edit, --export, --model, --device and --batch_size go with it."""
+    edit_step: int | None = None
+    """With --resume: draw this step (its number in steps.jsonl) again, and all that builds on it."""
+    edit_caption: str | None = None
+    """Local caption of the step that is drawn again."""
+    edit_seed: int | None = None
+    """Seed of the step that is drawn again."""
+    candidate: int | None = None
+    """With --edit_step, after a run with --candidates: take this version of the step instead (0 is the first)."""
+    model: str = "models/scapes/outpaint"
+    """Directory of an outpainting pipeline, as export writes it."""
+    captions: str | None = None
+    """File with one local caption per step (text or YAML); without it the captioner writes them."""
+    captioner: Captioner | None = None
+    """Who writes local captions, by class_path; rules when absent."""
+    scorer: CandidateScorer | None = None
+    """Who chooses where --candidates draws several versions, by class_path: lit_outpaint.drawing.candidates.SeamScorer (the
+    default), eval.candidates.ClipScorer, or lit_outpaint.drawing.candidates.WeightedScorer over several."""
+    fit: Literal["shrink", "keep"] = "shrink"
+    """A picture larger than a window: scale its shorter side to one window, or keep it and grow around its middle."""
+    export: str | None = None
+    """What to write beside panorama.png, a list of page (opens in a browser), dzi, tiff, ome-zarr, jpeg and webp; with
+    --resume of a finished run nothing else is done."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute; auto takes a GPU if there is one."""
+
+
+def plan_given(settings: Namespace) -> Plan:
+    """The plan that the command line gives, empty when it gives none."""
+    given = [name for name in PLANS if settings[name] is not None]
+    if len(given) > 1:
+        raise ValueError(f"a plan is given by one of --{', --'.join(PLANS)}, got --{' and --'.join(given)}")
+    if settings.plan is not None:
+        return read_plan(Path(settings.plan))
+    prefixes = {"steps": "", "to": "to:", "loop": "loop:"}
+    return parse_plan(f"{prefixes[given[0]]}{settings[given[0]]}") if given else Plan()

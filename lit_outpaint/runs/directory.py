@@ -1,0 +1,216 @@
+"""Run directories: refused, made, recognised and gone on with.
+
+A run directory comes into being whole: it is prepared beside its place and renamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from jaxtyping import UInt8
+from jsonargparse import ArgumentParser, Namespace
+from numpy import ndarray
+
+from lit_outpaint.canvas.export.formats import Format, check_formats
+from lit_outpaint.canvas.geometry import VAE_FACTOR, Box, anchor_window
+from lit_outpaint.canvas.graph import Graph
+from lit_outpaint.canvas.image_io import shrink_to_window
+from lit_outpaint.canvas.plan import Plan, Rectangle, parse_plan
+from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.captions.from_file import FileCaptioner
+from lit_outpaint.system.text import clean
+from lit_outpaint.outpainter import Outpainter
+from lit_outpaint.runs.config import ANYWHERE, EDITS, PLANS, plan_given
+from lit_outpaint.runs.edits import with_edit, without_last_edit
+from lit_outpaint.runs.record import RUN_NAME, RunRecord
+
+INPUT_ERRORS: Final = (ValueError, FileNotFoundError, NotADirectoryError, PermissionError)
+"""What input that is at fault raises."""
+_CHUNK_LIMIT_PX = 256
+_RESUME_MAY_SET = {"resume", "export", *ANYWHERE, *PLANS, *EDITS}
+_IDENTITY_FREE = {
+    *ANYWHERE,
+    *PLANS,
+    *EDITS,
+    "out",
+    "image",
+    "export",
+    "price_prompt",
+    "price_completion",
+    "rank",
+    "world_size",
+}
+"""Settings that may differ when the same command is given again: the record checks plan, image and model itself."""
+
+
+def check_new(settings: Namespace) -> Path:
+    """Refuse what can be refused before anything is loaded; return the run directory."""
+    check_asked(settings, ("image", "caption", "out"))
+    clean(settings.caption)
+    directory = Path(settings.out)
+    if directory.is_dir() and any(directory.iterdir()) and not (directory / RUN_NAME).is_file():
+        raise ValueError(f"--out must be a new directory or a run, but {directory} holds other files")
+    check_writable(directory)
+    return directory
+
+
+def check_asked(settings: Namespace, needed: Sequence[str]) -> None:
+    """Refuse a command that lacks a setting or a plan, or that edits a run it does not name."""
+    for name in needed:
+        if settings[name] is None:
+            raise ValueError(f"outpaint needs --{name} (or --resume DIR to go on with a run)")
+    if not plan_given(settings).parts:
+        raise ValueError(f"outpaint needs a plan, one of --{', --'.join(PLANS)}")
+    for name in EDITS:
+        if settings[name] is not None and settings[name] is not False:
+            raise ValueError(f"--{name} needs --resume and the run to edit")
+
+
+def check_writable(directory: Path) -> None:
+    """Refuse a directory that cannot be made or written to."""
+    parent = next(place for place in (directory, *directory.absolute().parents) if place.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise ValueError(f"--out {directory} cannot be written: {parent} is not a writable directory")
+
+
+def fit_image(image: UInt8[ndarray, "h w 3"], window_px: int, fit: str, plan: Plan) -> UInt8[ndarray, "fh fw 3"]:
+    """Check that the picture holds a window; scale it if that is asked for, trim it where the plan needs it."""
+    anchor_window(_box_of(image), window_px)
+    fitted = image if fit == "keep" else shrink_to_window(image, window_px)
+    before, after = _box_of(image), _box_of(fitted)
+    if before != after:
+        print(f"image: {before.width} x {before.height} px scaled to {after.width} x {after.height} px")
+    width, height = (side - side % VAE_FACTOR for side in (after.width, after.height))
+    if any(isinstance(part, Rectangle) for part in plan) and (width, height) != (after.width, after.height):
+        print(f"image: trimmed to {width} x {height} px, because a rectangle is filled in cells of {VAE_FACTOR} px")
+        fitted = fitted[:height, :width]
+    return fitted
+
+
+def _box_of(image: UInt8[ndarray, "h w 3"]) -> Box:
+    return Box(0, 0, image.shape[1], image.shape[0])
+
+
+def prepare(
+    directory: Path,
+    record: RunRecord,
+    image: UInt8[ndarray, "h w 3"],
+    outpainter: Outpainter,
+    formats: Collection[Format],
+) -> None:
+    """Make the run directory with the first image: whole, or not at all."""
+    graph = lay_out_run(outpainter, record, _box_of(image))
+    outpainter.check_joint(graph, range(len(graph)))
+    extent = graph.box
+    check_formats(formats, extent)
+    check_room(directory, extent.area)
+    partial = directory.absolute().parent / f".{directory.name}.partial"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        Canvas.create(partial, image, extent, chunk_px=min(outpainter.window_px, _CHUNK_LIMIT_PX))
+        record.save(partial)
+        partial.rename(directory)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise ValueError(f"--out {directory} cannot be written: {error.strerror}") from error
+
+
+def same_run(directory: Path, wanted: RunRecord, defaults: Mapping[str, Any]) -> RunRecord:
+    """The record of a run that was started by the same command; refuses any other."""
+    found = RunRecord.load(directory)
+    before = {**defaults, **found.config}  # A run from before a setting came to be has its default.
+    differing = [name for name in wanted.config if name not in _IDENTITY_FREE and before[name] != wanted.config[name]]
+    differing += ["steps"] if found.steps != wanted.steps else []
+    differing += ["image"] if found.image_sha256 != wanted.image_sha256 else []
+    differing += ["model"] if found.model_fingerprint != wanted.model_fingerprint else []
+    if differing:
+        raise ValueError(
+            f"{directory} holds another run ({', '.join(differing)} differ); choose another --out, or use --resume"
+        )
+    return found
+
+
+def load_resumed(parser: ArgumentParser, given: Namespace) -> tuple[Path, RunRecord, Namespace]:
+    """The run directory, its record with any added steps, and its settings."""
+    defaults = vars(parser.get_defaults())
+    refused = [name for name in defaults if name not in _RESUME_MAY_SET and given.get(name) != defaults[name]]
+    if refused:
+        raise ValueError(
+            f"with --resume only --{', --'.join(sorted(_RESUME_MAY_SET - {'resume'}))} may be given, got --{refused[0]}"
+        )
+    directory = Path(given.resume)
+    record = RunRecord.load(directory)
+    settings = parser.parse_object({**record.config, "resume": str(directory)})
+    for name in ANYWHERE:
+        if given[name] != defaults[name]:
+            settings[name] = given[name]
+    added = plan_given(given)
+    changes = [bool(added.parts), given.edit_step is not None, given.undo]
+    if sum(changes) > 1:
+        raise ValueError("with --resume steps are added, or a step is edited, or an edit is undone: one at a time")
+    if given.edit_step is None and any(given[name] is not None for name in ("edit_caption", "edit_seed", "candidate")):
+        raise ValueError("--edit_caption, --edit_seed and --candidate need --edit_step, the step that they are for")
+    if added.parts:
+        record = _with_steps(record, str(added))
+    elif given.edit_step is not None:
+        record = with_edit(
+            record, directory, given.edit_step, given.edit_caption, given.edit_seed, given.candidate, settings.seed
+        )
+    elif given.undo:
+        record = without_last_edit(record)
+    return directory, record, settings
+
+
+def _with_steps(record: RunRecord, added: str) -> RunRecord:
+    """The record with more steps; the same addition again, while it is not finished, means: go on with it."""
+    if not record.finished and record.steps[-1] == added and len(record.steps) > 1:
+        return record
+    return record.model_copy(update={"steps": [*record.steps, added], "finished": False})
+
+
+def plan_of(record: RunRecord) -> Plan:
+    """The whole plan, with what was added to it."""
+    return sum(map(parse_plan, record.steps), Plan())
+
+
+def lay_out_run(outpainter: Outpainter, record: RunRecord, image_box: Box) -> Graph:
+    """All steps of a run; refuses a captions file that has too few."""
+    graph, captioner = outpainter.lay_out(plan_of(record), image_box), outpainter.captioner.inner
+    if isinstance(captioner, FileCaptioner) and len(captioner.captions) < len(graph):
+        raise ValueError(
+            f"the captions file must hold a caption per step, got {len(captioner.captions)} for {len(graph)} steps"
+        )
+    return graph
+
+
+def check_room(directory: Path, more_px: int) -> None:
+    """Refuse a canvas that the disk cannot hold if its pixels do not compress, before anything is drawn."""
+    place = next(place for place in (directory, *directory.absolute().parents) if place.exists())
+    wanted, room = 3 * more_px, shutil.disk_usage(place)
+    if wanted > room.free and room.total:  # A file system without a size is refused when it is written to.
+        raise ValueError(
+            f"the canvas may take {wanted / 1e9:.2g} GB more, but only {room.free / 1e9:.2g} GB are left for "
+            f"{directory}; free some, or draw less"
+        )
+
+
+@contextlib.contextmanager
+def only_user_of(directory: Path) -> Iterator[None]:
+    """Hold a lock on the directory; it goes with the process, however that ends."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise ValueError(f"another process is at work on {directory}; wait for it or stop it") from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)

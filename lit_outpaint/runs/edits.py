@@ -1,0 +1,113 @@
+"""Editing a finished run: which step is to be drawn again and how, and undoing the latest edit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lit_outpaint.canvas.edits import Edit
+from lit_outpaint.canvas.journal import StepRecord
+from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.system.text import clean
+from lit_outpaint.runs.record import RunRecord
+
+
+def with_edit(
+    record: RunRecord,
+    directory: Path,
+    step: int,
+    caption: str | None,
+    seed: int | None,
+    candidate: int | None,
+    run_seed: int,
+) -> RunRecord:
+    """The record of a run in which a step is to be drawn again.
+
+    The same edit given again, while it is not finished, means: go on with it.
+
+    Args:
+        record: of the run.
+        directory: of the run.
+        step: number of the step, as in steps.jsonl.
+        caption: its new local caption; the present one when absent.
+        seed: its new seed; the run's when absent.
+        candidate: another of its versions to take, instead of both.
+        run_seed: the seed of the run.
+
+    Raises:
+        ValueError: nothing is to be other than before, the step is not drawn yet, or has no such version.
+    """
+    if caption is None and seed is None and candidate is None:
+        raise ValueError(
+            "--edit_step needs --edit_caption or --edit_seed, or both, or --candidate: what is to be other than before"
+        )
+    if candidate is not None and (caption is not None or seed is not None):
+        raise ValueError(
+            "--candidate takes a version with its own caption and seed; leave --edit_caption and --edit_seed out"
+        )
+    last = record.edits[-1] if record.edits else None
+    if last is not None and not (record.finished or last.undone):
+        asked = (step, last.caption if caption is None else clean(caption), run_seed if seed is None else seed)
+        if candidate == last.candidate and (
+            (step == last.step) if candidate is not None else asked == (last.step, last.caption, last.seed)
+        ):
+            return record
+        raise ValueError(f"the edit of step {last.step} is not finished; go on with --resume {directory} first")
+    canvas = Canvas.open(directory)
+    if step < 0 or not canvas.is_done(step):
+        raise ValueError(f"the step to edit must be one that {directory / 'steps.jsonl'} holds, got {step}")
+    old = canvas.record(step)
+    if candidate is not None:
+        return _with(record, _taking(record, old, candidate, run_seed))
+    edit = Edit(
+        number=len(record.edits) + 1,
+        step=step,
+        caption=old.local_caption if caption is None else clean(caption),
+        caption_source=old.caption_source if caption is None else "edit",
+        seed=run_seed if seed is None else seed,
+    )
+    return _with(record, edit)
+
+
+def _taking(record: RunRecord, old: StepRecord, candidate: int, run_seed: int) -> Edit:
+    """The edit that puts another version in the place of a step."""
+    num_versions = max(len(old.candidate_scores), 1)
+    if candidate == old.candidate or not 0 <= candidate < num_versions:
+        others = ", ".join(str(number) for number in range(num_versions) if number != old.candidate)
+        raise ValueError(
+            f"step {old.step} shows its version {old.candidate}; --candidate must be one of the others: "
+            f"{others or 'it has none, draw with --candidates'}, got {candidate}"
+        )
+    in_force = [edit for edit in record.edits if edit.step == old.step and not edit.undone]
+    shown = next((edit for edit in in_force if edit.number == old.revision), None)
+    return Edit(
+        number=len(record.edits) + 1,
+        step=old.step,
+        caption=old.local_caption,
+        caption_source=old.caption_source,
+        seed=in_force[-1].seed if in_force else run_seed,
+        candidate=candidate,
+        drawn_as=old.revision if shown is None or shown.candidate is None else shown.drawn_as,
+    )
+
+
+def _with(record: RunRecord, edit: Edit) -> RunRecord:
+    return record.model_copy(update={"edits": [*record.edits, edit], "finished": False})
+
+
+def without_last_edit(record: RunRecord) -> RunRecord:
+    """The record of a run whose latest edit in force is taken back.
+
+    Raises:
+        ValueError: no edit is in force.
+    """
+    if record.edits and record.edits[-1].undone and not record.finished:
+        return record  # Given again while it is not finished: go on with it.
+    in_force = [place for place, edit in enumerate(record.edits) if not edit.undone]
+    if not in_force:
+        raise ValueError("--undo takes back an edit, and this run has none")
+    edits: Sequence[Edit] = record.edits
+    undone = edits[in_force[-1]].model_copy(update={"undone": True})
+    return record.model_copy(
+        update={"edits": [*edits[: in_force[-1]], undone, *edits[in_force[-1] + 1 :]], "finished": False}
+    )

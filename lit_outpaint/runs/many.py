@@ -1,0 +1,125 @@
+"""One run per picture of a directory, shared over the processes of torchrun or SLURM.
+
+Every picture becomes an ordinary run directory of its own, named after the picture. A picture that cannot be widened
+is named at the end and keeps none of the others; the same command given again skips what is finished and goes on with
+the rest.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from jsonargparse import Namespace
+from PIL import Image
+
+from lit_outpaint.canvas.image_io import load_image
+from lit_outpaint.captions.of_pictures import read_picture_captions
+from lit_outpaint.system.one_line import one_line
+from lit_outpaint.protocols import Captioner, CaptionError
+from lit_outpaint.system.ranks import Share
+from lit_outpaint.runs.directory import INPUT_ERRORS, check_asked, check_writable
+from lit_outpaint.runs.record import RUN_NAME, RunRecord
+
+PICTURE_SUFFIXES: Final = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+NUM_IMAGINED: Final = 4
+"""Captions of what may lie around a picture that has none of its own; see `scene_around`."""
+
+
+def outpaint_many(
+    settings: Namespace, share: Share, captioner: Callable[[], Captioner], draw: Callable[[Namespace], bool]
+) -> int:
+    """Draw this process's share of the pictures.
+
+    Args:
+        settings: of the command; ``image`` is the directory, ``out`` that of the runs.
+        share: which of how many processes this is.
+        captioner: gives the one that describes pictures without a caption.
+        draw: draws the run that the settings of one picture describe; says whether there was anything to do.
+
+    Returns:
+        0, or 2 when a picture could not be widened.
+
+    Raises:
+        ValueError: the directory holds no picture, or the captions do not fit it.
+    """
+    pictures, captions, root = _check(settings)
+    own = share.of(sorted(pictures))
+    failed: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for number, name in enumerate(own, 1):
+        picture, directory = pictures[name], root / name
+        print(f"picture {number} of {len(own)}: {picture.name}", flush=True)
+        try:
+            caption = captions.get(picture.name, settings.caption) or _found_or_described(picture, directory, captioner)
+            run = settings.clone()
+            run.image, run.caption, run.out = str(picture), caption, str(directory)
+            run.captions_from = run.rank = run.world_size = None  # What is said of all is not of this run.
+            counts["drawn" if draw(run) else "finished before"] += 1
+        except (*INPUT_ERRORS, CaptionError) as error:
+            failed[picture.name] = one_line(error)
+            print(f"{picture.name} failed", flush=True)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"stopped at {picture.name}; the same command goes on") from None
+    who = f"process {share.rank} of {share.world_size}: " if share.world_size > 1 else ""
+    print(
+        f"{who}{counts['drawn']} drawn, {counts['finished before']} finished before, {len(failed)} failed", flush=True
+    )
+    for name, line in failed.items():
+        print(f"error: {name}: {line}", file=sys.stderr, flush=True)
+    return 2 if failed else 0
+
+
+def scene_around(picture: Path, captioner: Captioner) -> str:
+    """A global caption for a picture that has none: what it shows and what may lie around it, in one caption.
+
+    That is how the global captions of training are made (`data_prep.caption`).
+
+    Raises:
+        CaptionError: the captioner cannot look.
+        ValueError: the picture cannot be read.
+    """
+    shown = captioner.describe(Image.fromarray(load_image(picture))).text
+    around = [written.text for written in captioner.imagine(shown, NUM_IMAGINED)]
+    return captioner.summarise([shown, *around]).text
+
+
+def _check(settings: Namespace) -> tuple[dict[str, Path], dict[str, str], Path]:
+    """Pictures by the name of their run, captions by the name of the picture, and the directory of the runs."""
+    check_asked(settings, ("out",))
+    directory, root = Path(settings.image), Path(settings.out)
+    pictures = _named(
+        sorted(path for path in directory.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
+    )
+    if not pictures:
+        raise ValueError(f"--image {directory} must hold pictures ({', '.join(sorted(PICTURE_SUFFIXES))}), got none")
+    if (root / RUN_NAME).is_file():
+        raise ValueError(f"--out must be a directory for many runs, but {root} is a run; choose another")
+    check_writable(root)
+    if settings.captions_from is None:
+        return pictures, {}, root
+    captions = read_picture_captions(Path(settings.captions_from))
+    names = {path.name for path in pictures.values()}
+    for what, missing in (("captions", names - captions.keys()), ("pictures", captions.keys() - names)):
+        if missing:
+            raise ValueError(
+                f"{settings.captions_from} and {directory} must name the same pictures; there are no {what} for "
+                f"{', '.join(sorted(missing)[:3])}{' and others' if len(missing) > 3 else ''}"
+            )
+    return pictures, captions, root
+
+
+def _named(pictures: Sequence[Path]) -> dict[str, Path]:
+    """Pictures by their name without its ending, or with it where several differ in nothing else."""
+    stems = Counter(path.stem for path in pictures)
+    return {path.stem if stems[path.stem] == 1 else path.name: path for path in pictures}
+
+
+def _found_or_described(picture: Path, directory: Path, captioner: Callable[[], Captioner]) -> str:
+    """The caption that a run was begun with, else one that the captioner writes."""
+    if (directory / RUN_NAME).is_file():
+        return str(RunRecord.load(directory).config["caption"])
+    return scene_around(picture, captioner())

@@ -1,0 +1,121 @@
+"""``run.yaml``: everything an outpainting run needs to go on, and how it came to be."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lit_outpaint.canvas.edits import Edit
+from lit_outpaint.system.files import written_whole
+
+RUN_NAME = "run.yaml"
+_PACKAGES = ("lit-outpaint", "torch", "diffusers", "transformers", "numpy", "pillow", "zarr")
+_SECRET = re.compile(r"(?:^|[._-])(?:api_?key|key|token|secret|password|credentials?)$", re.IGNORECASE)
+_SAMPLE_BYTES = 1 << 20
+
+
+class RunRecord(BaseModel):
+    """What a run was asked for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    command: list[str]
+    """The arguments that started the run; values of secrets are masked."""
+    config: dict[str, Any]
+    """Every setting, defaults included."""
+    steps: list[str]
+    """The plan as it was given, then what was added by each resume."""
+    edits: list[Edit] = []
+    """Steps that were drawn again, oldest first."""
+    finished: bool
+    """Whether all steps are done and the picture is written."""
+    image_sha256: str
+    """Of the pixels that the run started from."""
+    model_fingerprint: str
+    """Of the model's files, so that a run does not go on with other weights; see `fingerprint`."""
+    versions: dict[str, str]
+    """Versions of Python and of the packages that the pixels depend on."""
+
+    @classmethod
+    def load(cls, directory: Path) -> RunRecord:
+        """Read the record of a run.
+
+        Raises:
+            ValueError: the directory holds no run, or its record is damaged.
+        """
+        path = directory / RUN_NAME
+        if not path.is_file():
+            raise ValueError(
+                f"a run to resume must hold {RUN_NAME}, {directory} does not; start it with --image and --out"
+            )
+        try:
+            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(map(str, problem["loc"])) or "it"
+            raise ValueError(f"{path} is no run record ({where}: {problem['msg']})") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is no run record: {' '.join(str(error).split())}") from error
+
+    def save(self, directory: Path) -> None:
+        """Write the record in one go."""
+        with written_whole(directory / RUN_NAME) as draft, draft.open("w", encoding="utf-8") as file:
+            yaml.safe_dump(self.model_dump(), file, sort_keys=False, allow_unicode=True, width=120)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that the pixels depend on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # A source tree that is not installed.
+            continue
+    return found
+
+
+def mask_secrets(value: Any) -> Any:
+    """Replace the values of settings whose name says secret, at any depth."""
+    if isinstance(value, dict):
+        return {key: "***" if _SECRET.search(str(key)) and item else mask_secrets(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [mask_secrets(item) for item in value]
+    return value
+
+
+def mask_arguments(arguments: Sequence[str]) -> list[str]:
+    """Mask ``--x.api_key VALUE`` and ``--x.api_key=VALUE`` in a command line."""
+    masked: list[str] = []
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        after_secret = bool(masked) and masked[-1].startswith("--") and _SECRET.search(masked[-1]) is not None
+        masked.append("***" if after_secret else f"{name}=***" if equals and _SECRET.search(name) else argument)
+    return masked
+
+
+def fingerprint(parts: Sequence[Path]) -> str:
+    """Hash of the directories of a model: names and sizes of their files, and up to 1 MiB of each end.
+
+    The whole of a large model would take longer to read than a step takes to draw; weights that differ differ there
+    too.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        for path in sorted(part.rglob("*")):
+            if not path.is_file() or path.suffix not in (".json", ".safetensors", ".txt"):
+                continue
+            size = path.stat().st_size
+            digest.update(f"{part.name}/{path.relative_to(part).as_posix()}:{size}\n".encode())
+            with path.open("rb") as file:
+                digest.update(file.read(_SAMPLE_BYTES))
+                file.seek(max(size - _SAMPLE_BYTES, 0))
+                digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()

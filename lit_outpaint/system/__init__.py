@@ -1,0 +1,1 @@
+"""Files, ranks and error messages: leaves that know nothing of models."""

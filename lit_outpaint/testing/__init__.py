@@ -1,0 +1,1 @@
+"""Toy models, servers and runs, shared by tests and benchmarks."""

@@ -1,0 +1,1 @@
+"""What a training run needs beside the model: optimisers, averages, random draws, checkpoints, sharding, logs."""

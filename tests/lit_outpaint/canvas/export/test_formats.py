@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lit_outpaint.canvas.export.formats import FORMATS, check_formats, parse_formats, present_formats, write_exports
+from lit_outpaint.canvas.geometry import Box
+from lit_outpaint.canvas.store import Canvas
+
+
+def test_every_format_is_written_once_and_found_again(cross: Canvas, tmp_path: Path, facts: dict) -> None:
+    written = write_exports(cross, FORMATS, tmp_path, facts)
+    assert all(path.exists() for path in written)
+    assert len(written) == len(FORMATS) - 1  # The page holds the deep zoom tiles.
+    assert set(present_formats(tmp_path)) == set(FORMATS) - {"dzi"}
+    assert not list(tmp_path.rglob("*.partial*"))
+
+
+def test_tiles_asked_for_alone_do_not_take_the_page_away(whole: Canvas, tmp_path: Path, facts: dict) -> None:
+    write_exports(whole, ["dzi"], tmp_path, facts)
+    assert present_formats(tmp_path) == ("dzi",)
+    write_exports(whole, ["page"], tmp_path, facts)
+    write_exports(whole, ["dzi"], tmp_path, facts)
+    assert present_formats(tmp_path) == ("page",)
+
+
+def test_deep_zoom_tiles_follow_the_format(cross: Canvas, tmp_path: Path, facts: dict) -> None:
+    write_exports(cross, ["dzi"], tmp_path, facts)
+    files = tmp_path / "view" / "panorama_files"
+    assert sorted(path.name for path in files.iterdir()) == sorted(map(str, range(10)))  # 333 px: 2^8 < 333 <= 2^9.
+    assert Image.open(files / "0" / "0_0.png").size == (1, 1)
+    assert Image.open(files / "8" / "0_0.png").size == (167, 79)
+    full = np.concatenate([np.asarray(Image.open(files / "9" / f"{x}_0.png")) for x in (0, 1)], axis=1)
+    np.testing.assert_array_equal(full, cross.read_with_alpha(cross.box))
+    assert 'Width="333" Height="158"' in (tmp_path / "view" / "panorama.dzi").read_text()
+
+
+def test_a_list_of_formats_is_read_in_any_order() -> None:
+    assert parse_formats("tiff, page,page,") == ("tiff", "page")
+    assert parse_formats("") == ()
+
+
+@pytest.mark.parametrize("text", ["gif", "page;tiff", "PAGE"])
+def test_a_format_that_does_not_exist_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"--export takes a list of jpeg, webp, .* got '"):
+        parse_formats(text)
+
+
+@pytest.mark.parametrize(("name", "most"), [("jpeg", 65_500), ("webp", 16_383)])
+def test_a_picture_too_long_for_a_format_is_refused_before_any_work(name: str, most: int) -> None:
+    check_formats([name], Box(0, 0, most, 10))
+    with pytest.raises(ValueError, match=f"{name} holds at most {most} px a side, the picture will be {most + 1} x 10"):
+        check_formats([name], Box(-1, 0, most, 10))
+    check_formats(["tiff", "dzi", "page", "ome-zarr"], Box(0, 0, 10_000_000, 10_000))

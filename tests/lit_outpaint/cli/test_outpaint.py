@@ -1,0 +1,382 @@
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from lit_outpaint.cli.outpaint import main
+
+GLOBAL = "a wide view at night: a meadow, a lake, and a desert"
+FAST = ["--num_inference_steps", "2", "--device", "cpu"]
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(3).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "in.png")
+    return tmp_path / "in.png"
+
+
+@pytest.fixture
+def arguments(tmp_path: Path, image: Path, model: Path) -> dict[str, str]:
+    return {
+        "--image": str(image),
+        "--caption": GLOBAL,
+        "--steps": "right:2,up:1",
+        "--out": str(tmp_path / "run"),
+        "--model": str(model),
+    }
+
+
+def _argv(arguments: dict[str, str]) -> list[str]:
+    return [part for pair in arguments.items() for part in pair] + FAST
+
+
+def _records(run: Path) -> list[dict[str, Any]]:
+    """The journal without the wall times."""
+    lines = (run / "steps.jsonl").read_text().splitlines()
+    return [{**json.loads(line), "seconds": None} for line in lines]
+
+
+def _pixel_files(run: Path) -> dict[str, bytes]:
+    """Every byte of the picture: all files of the array, and the panorama."""
+    files = [path for path in (run / "canvas.zarr").rglob("*") if path.is_file()]
+    return {str(path.relative_to(run)): path.read_bytes() for path in [*files, run / "panorama.png"]}
+
+
+def test_a_run_leaves_panorama_canvas_steps_and_record(
+    arguments: dict[str, str], image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(_argv(arguments)) == 0
+    run = Path(arguments["--out"])
+    assert sorted(path.name for path in run.iterdir()) == ["canvas.zarr", "panorama.png", "run.yaml", "steps.jsonl"]
+    with Image.open(run / "panorama.png") as panorama:
+        assert panorama.size == (128, 96)
+        np.testing.assert_array_equal(np.asarray(panorama.convert("RGB"))[32:, :64], np.asarray(Image.open(image)))
+    assert [(record["step"], record["direction"]) for record in _records(run)] == [
+        (0, "right"),
+        (2, "up"),  # It needs nothing of the others, so it is drawn with the first.
+        (1, "right"),
+    ]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("1/3: step 0 right (")
+    assert printed[0].endswith("): a lake")
+    assert printed[-1] == f"{run}/panorama.png: 128 x 96 px after 3 steps"
+
+
+def test_the_record_holds_what_is_needed_to_go_on_and_no_secret(
+    arguments: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "sesame-open")
+    assert main([*_argv(arguments), "--seed", "7"]) == 0
+    text = (Path(arguments["--out"]) / "run.yaml").read_text()
+    record = yaml.safe_load(text)
+    assert record["config"]["seed"] == 7
+    assert record["config"]["model"] == arguments["--model"]
+    assert record["command"][:3] == ["outpaint", "--image", arguments["--image"]]
+    assert record["steps"] == ["right:2,up:1"]
+    assert record["finished"] is True
+    assert {"python", "torch", "diffusers"} <= record["versions"].keys()
+    assert "sesame-open" not in text
+
+
+def test_the_same_command_again_changes_nothing(arguments: dict[str, str]) -> None:
+    assert main(_argv(arguments)) == 0
+    run = Path(arguments["--out"])
+    before, steps = _pixel_files(run), (run / "steps.jsonl").read_bytes()
+    assert main(_argv(arguments)) == 0
+    assert _pixel_files(run) == before
+    assert (run / "steps.jsonl").read_bytes() == steps
+
+
+def test_steps_added_by_resume_are_the_steps_of_one_longer_run(arguments: dict[str, str], tmp_path: Path) -> None:
+    assert main(_argv(arguments)) == 0
+    assert main(["--resume", arguments["--out"], "--steps", "left:2"]) == 0
+    longer = {**arguments, "--steps": "right:2,up:1,left:2", "--out": str(tmp_path / "longer")}
+    assert main(_argv(longer)) == 0
+    runs = [sorted(_records(tmp_path / name), key=lambda record: record["step"]) for name in ("run", "longer")]
+    assert runs[0] == runs[1]
+    panoramas = [np.asarray(Image.open(tmp_path / name / "panorama.png")) for name in ("run", "longer")]
+    np.testing.assert_array_equal(*panoramas)
+
+
+def test_settings_come_from_a_file_and_the_command_line_wins(arguments: dict[str, str], tmp_path: Path) -> None:
+    settings = {name[2:]: value for name, value in arguments.items()} | {"seed": 5, "num_inference_steps": 2}
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(settings))
+    assert main(["-c", str(tmp_path / "a.yaml"), "--steps", "down:1", "--device", "cpu"]) == 0
+    record = yaml.safe_load((tmp_path / "run" / "run.yaml").read_text())
+    assert (record["config"]["seed"], record["steps"]) == (5, ["down:1"])
+
+
+def test_captions_come_from_a_file(arguments: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "c.txt").write_text("a red house\na blue house\na kite\n")
+    assert main(_argv({**arguments, "--captions": str(tmp_path / "c.txt")})) == 0
+    records = sorted(_records(tmp_path / "run"), key=lambda record: record["step"])
+    assert [record["local_caption"] for record in records] == ["a red house", "a blue house", "a kite"]
+    assert {record["caption_source"] for record in records} == {"file"}
+
+
+def test_a_captioner_is_chosen_by_class_path(arguments: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "c.txt").write_text("a red house\n" * 3)
+    chosen = {
+        "--captioner": "lit_outpaint.captions.from_file.FileCaptioner",
+        "--captioner.path": str(tmp_path / "c.txt"),
+    }
+    assert main(_argv({**arguments, **chosen})) == 0
+    assert _records(tmp_path / "run")[0]["local_caption"] == "a red house"
+    assert main(["--resume", arguments["--out"]]) == 0
+
+
+def test_captions_are_recorded_and_replayed(
+    arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def wrapped(name: str, out: str) -> dict[str, str]:
+        inner = {"--captioner.inner": "lit_outpaint.captions.rules.RuleCaptioner"}
+        wrapper = {"--captioner": f"lit_outpaint.captions.cache.{name}", "--captioner.path": str(tmp_path / "a.sqlite")}
+        return {**arguments, **wrapper, **inner, "--out": str(tmp_path / out)}
+
+    assert main(_argv(wrapped("ReplayCaptioner", "early"))) == 2
+    assert "record it with CachedCaptioner" in capsys.readouterr().err
+    assert main(_argv(wrapped("CachedCaptioner", "recorded"))) == 0
+    assert "answers from the cache" not in capsys.readouterr().out
+    assert main(_argv(wrapped("ReplayCaptioner", "replayed"))) == 0
+    assert "0 turns with the model, 3 answers from the cache" in capsys.readouterr().out
+    assert _records(tmp_path / "replayed") == _records(tmp_path / "recorded")
+    assert main(_argv({**wrapped("ReplayCaptioner", "other"), "--caption": "a desert"})) == 2
+    assert "has none of rules to this next_local" in capsys.readouterr().err
+
+
+def test_captions_that_are_cut_are_counted_and_said(
+    arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "c.txt").write_text("a lake\n" + 2 * f"{GLOBAL * 20}\n")
+    assert main(_argv({**arguments, "--captions": str(tmp_path / "c.txt")})) == 0
+    assert "2 local captions were longer than the text encoder reads" in capsys.readouterr().out
+
+
+def test_a_global_caption_that_is_cut_is_said(
+    arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = f"{GLOBAL} " * 20
+    assert main(_argv({**arguments, "--caption": long, "--steps": "right:1"})) == 0
+    assert "the caption is longer than the text encoder reads; not read: " in capsys.readouterr().out
+    assert _records(tmp_path / "run")[0]["truncated"].keys() == {"global"}
+
+
+def test_a_large_picture_is_scaled_to_the_window_unless_kept(
+    arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (200, 128), "green").save(tmp_path / "large.png")
+    wanted = {**arguments, "--image": str(tmp_path / "large.png"), "--steps": "right:1"}
+    assert main(_argv(wanted)) == 0
+    assert "image: 200 x 128 px scaled to 100 x 64 px" in capsys.readouterr().out
+    assert main(_argv({**wanted, "--out": str(tmp_path / "kept"), "--fit": "keep"})) == 0
+    assert Image.open(tmp_path / "kept" / "panorama.png").size == (232, 128)
+
+
+Change = Callable[[Path, dict[str, str]], None]
+
+
+def _set(name: str, value: str) -> Change:
+    return lambda _, arguments: arguments.update({name: value})
+
+
+def _drop(name: str) -> Change:
+    def change(_: Path, arguments: dict[str, str]) -> None:
+        del arguments[name]
+
+    return change
+
+
+def _only_resume(_: Path, arguments: dict[str, str]) -> None:
+    arguments.clear()
+    arguments["--resume"] = "absent"
+
+
+def _file(name: str, option: str, data: bytes) -> Change:
+    def change(directory: Path, arguments: dict[str, str]) -> None:
+        (directory / name).write_bytes(data)
+        arguments[option] = str(directory / name)
+
+    return change
+
+
+def _small_image(directory: Path, arguments: dict[str, str]) -> None:
+    Image.new("RGB", (64, 63)).save(directory / "small.png")
+    arguments["--image"] = str(directory / "small.png")
+
+
+def _full_out(directory: Path, arguments: dict[str, str]) -> None:
+    (directory / "run").mkdir()
+    (directory / "run" / "thesis.txt").write_text("mine")
+
+
+def _out_below_a_file(directory: Path, arguments: dict[str, str]) -> None:
+    (directory / "file").write_text("")
+    arguments["--out"] = str(directory / "file" / "run")
+
+
+def _other_model(directory: Path, arguments: dict[str, str]) -> None:
+    shutil.copytree(Path(arguments["--model"]).parent, directory / "family")
+    shutil.rmtree(directory / "family" / "outpaint" / "unet")
+    shutil.copytree(directory / "family" / "unet", directory / "family" / "outpaint" / "unet")
+    arguments["--model"] = str(directory / "family" / "outpaint")
+
+
+BAD_INPUT = {
+    "missing image": (_set("--image", "absent.png"), "absent.png, which is missing"),
+    "no picture": (_file("a.png", "--image", b"text"), "in no known format"),
+    "broken picture": (_file("a.png", "--image", b"\x89PNG\r\n\x1a\n\0\0"), "a.png"),
+    "small image": (_small_image, "at least one window, 64 x 64 px, got 64 x 63"),
+    "empty caption": (_set("--caption", " "), "at least one word"),
+    "no caption": (_drop("--caption"), "outpaint needs --caption"),
+    "no image": (_drop("--image"), "outpaint needs --image"),
+    "no out": (_drop("--out"), "outpaint needs --out"),
+    "unknown direction": (_set("--steps", "north:2"), "one of left, right, up, down, got 'north'"),
+    "zero steps": (_set("--steps", "right:0"), "positive whole number"),
+    "negative steps": (_set("--steps", "right:-3"), "positive whole number"),
+    "no steps": (_drop("--steps"), "outpaint needs a plan, one of --steps, --to, --loop, --plan"),
+    "out is taken": (_full_out, "holds other files"),
+    "out below a file": (_out_below_a_file, "not a writable directory"),
+    "out in the kernel": (_set("--out", "/proc/run"), "cannot be written"),
+    "unknown option": (_set("--sede", "3"), "sede"),
+    "unknown config key": (_file("c.yaml", "--config", b"sede: 3\n"), "sede"),
+    "config is no yaml": (_file("c.yaml", "--config", b"{"), "c"),
+    "missing config": (_set("--config", "absent.yaml"), "absent.yaml"),
+    "wrong type": (_set("--seed", "many"), "seed"),
+    "wrong choice": (_set("--visual_source", "dreams"), "visual_source"),
+    "out of range": (_set("--guidance_scale", "0"), "guidance_scale must be at least 1"),
+    "overlap off the grid": (_set("--overlap_px", "30"), "multiple of 8, got 30; try 32"),
+    "unknown scheduler": (_set("--scheduler", "Euler"), "must be a class of diffusers"),
+    "missing model": (_set("--model", "absent"), "absent does not exist"),
+    "model of another shape": (_other_model, "must read 9 channels, got 4"),
+    "too few captions": (_file("c.txt", "--captions", b"a lake\n"), "a caption per step, got 1 for 3 steps"),
+    "missing captions": (_set("--captions", "absent.txt"), "absent.txt"),
+    "no captioner": (_set("--captioner", "builtins.dict"), "captioner"),
+    "missing run": (_only_resume, "must hold run.yaml"),
+    "resume and more": (_set("--resume", "absent"), "with --resume only --batch_size, --candidate, --device, "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_gets_one_line_and_leaves_nothing(
+    case: str,
+    arguments: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    change, message = BAD_INPUT[case]
+    change(tmp_path, arguments)
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    argv = [part for pair in arguments.items() for part in pair]
+    assert main(argv) == 2
+    error = capfd.readouterr().err
+    lines = [line for line in error.splitlines() if "it/s]" not in line]
+    assert len(lines) == 1, error
+    assert lines[0].startswith("error: ")
+    assert message in lines[0]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_another_run_in_the_same_place_is_refused(
+    arguments: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(_argv(arguments)) == 0
+    files = _pixel_files(Path(arguments["--out"]))
+    assert main([*_argv({**arguments, "--steps": "right:3"}), "--seed", "4"]) == 2
+    assert "holds another run (seed, steps differ)" in capsys.readouterr().err
+    assert _pixel_files(Path(arguments["--out"])) == files
+
+
+def test_a_run_does_not_go_on_with_another_model(
+    arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(_argv(arguments)) == 0
+    shutil.copytree(Path(arguments["--model"]).parent, tmp_path / "family")
+    weights = next((tmp_path / "family" / "vae").glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x07")
+    other = str(tmp_path / "family" / "outpaint")
+    assert main(["--resume", arguments["--out"], "--steps", "left:1", "--model", other]) == 2
+    assert "is not the one" in capsys.readouterr().err
+
+
+def test_a_damaged_canvas_is_refused(arguments: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(_argv(arguments)) == 0
+    shutil.rmtree(Path(arguments["--out"]) / "canvas.zarr" / "c")
+    assert main(["--resume", arguments["--out"]]) == 2
+    assert "is damaged" in capsys.readouterr().err
+
+
+def test_help_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for words in ("--image", "right:8,left:4", "--guidance_scale", "Same seed, same picture", "--resume"):
+        assert words in text
+
+
+def test_the_verb_answers_on_the_real_command_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lit_outpaint", "outpaint", "--image", "absent.png", "--steps", "north:1"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.getcwd()}
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == ["error: outpaint needs --caption (or --resume DIR to go on with a run)"]
+
+
+def _num_lines(run: Path) -> int:
+    journal = run / "steps.jsonl"
+    return len(journal.read_bytes().splitlines()) if journal.exists() else 0
+
+
+def _run_in_a_process(processes: Any, argv: list[str], kill_after: Callable[[], None] | None = None) -> int:
+    process = processes.Process(target=main, args=(argv,))
+    process.start()
+    if kill_after is not None:
+        kill_after()
+        process.kill()  # SIGKILL; nothing when it has just ended by itself
+    process.join()
+    return process.exitcode
+
+
+@pytest.mark.parametrize("candidates", ["1", "2"])
+def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(
+    arguments: dict[str, str], tmp_path: Path, processes: Any, candidates: str
+) -> None:
+    arguments |= {"--steps": "right:4,left:3,up:3,down:2", "--batch_size": "2", "--candidates": candidates}
+    run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
+    assert _run_in_a_process(processes, _argv({**arguments, "--out": str(undisturbed)})) == 0
+
+    seed = random.SystemRandom().randrange(10**9)
+    dice = random.Random(seed)
+
+    def one_more_step_and_a_moment() -> None:
+        lines, patience = _num_lines(run), time.monotonic() + 60
+        while _num_lines(run) == lines and time.monotonic() < patience:
+            time.sleep(0.002)
+        time.sleep(dice.random() * 0.3)
+
+    killed_at = []
+    for _ in range(3):
+        code = _run_in_a_process(processes, _argv(arguments), kill_after=one_more_step_and_a_moment)
+        killed_at.append((code, _num_lines(run)))
+    said = f"killed after {killed_at}, dice seed {seed}"
+    assert killed_at[0][0] == -signal.SIGKILL, said
+    assert 0 < killed_at[0][1] < 12, said
+    assert _run_in_a_process(processes, _argv(arguments)) == 0
+    assert _records(run) == _records(undisturbed), said
+    assert _pixel_files(run) == _pixel_files(undisturbed), said
+    assert not list(tmp_path.rglob("*.partial")), said

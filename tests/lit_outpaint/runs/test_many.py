@@ -1,0 +1,166 @@
+"""A directory of pictures: one run each, shared over real processes, whatever becomes of single pictures."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from lit_outpaint.cli.outpaint import main
+from lit_outpaint.runs.many import scene_around
+from lit_outpaint.protocols import CaptionError
+from lit_outpaint.testing.models import ScriptedCaptioner
+
+GLOBAL = "a wide view at night: a meadow, a lake, and a desert"
+PICTURES = ("a.png", "b.png", "c.png")
+
+
+@pytest.fixture
+def outpaint(tmp_path: Path, model: Path) -> Callable[..., list[str]]:
+    """The arguments of runs of three pictures."""
+    (tmp_path / "in").mkdir()
+    for seed, name in enumerate(PICTURES):
+        pixels = np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "in" / name)
+    (tmp_path / "in" / "notes.md").write_text("no picture")
+    given = {"image": tmp_path / "in", "out": tmp_path / "runs", "model": model, "device": "cpu", "steps": "right:2"}
+
+    def arguments(**more: Any) -> list[str]:
+        named = {**given, "num_inference_steps": 1, **more}
+        return [part for name, value in named.items() for part in (f"--{name}", str(value)) if value is not None]
+
+    return arguments
+
+
+def _checksums(run: Path) -> list[str]:
+    return [json.loads(line)["checksum"] for line in (run / "steps.jsonl").read_text().splitlines()]
+
+
+def _is_finished(run: Path) -> bool:
+    return bool(yaml.safe_load((run / "run.yaml").read_text())["finished"])
+
+
+def _start(rank: int, world_size: int, argv: list[str]) -> subprocess.Popen[str]:
+    """A process of a job: told who it is by its environment, as by torchrun."""
+    environment = {**os.environ, "RANK": str(rank), "WORLD_SIZE": str(world_size), "LOCAL_RANK": str(rank)}
+    command = [sys.executable, "-m", "lit_outpaint", "outpaint", *argv]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_processes_share_the_pictures_and_a_broken_one_keeps_no_other(
+    outpaint: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "captions.txt").write_text("".join(f"{name}\t{GLOBAL} {name[0]}\n" for name in PICTURES))
+    whole = (tmp_path / "in" / "b.png").read_bytes()
+    (tmp_path / "in" / "b.png").write_bytes(whole[: len(whole) // 2])
+    argv = outpaint(captions_from=tmp_path / "captions.txt")
+    processes = [_start(rank, 2, argv) for rank in range(2)]
+    said = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 2], said
+    assert "process 0 of 2: 2 drawn, 0 finished before, 0 failed" in said[0][0]
+    assert "process 1 of 2: 0 drawn, 0 finished before, 1 failed" in said[1][0]
+    (line,) = (line for line in said[1][1].splitlines() if line.startswith("error: "))
+    assert line.startswith("error: b.png: the image")
+    runs = tmp_path / "runs"
+    assert sorted(path.name for path in runs.iterdir()) == ["a", "c"]
+    assert yaml.safe_load((runs / "c" / "run.yaml").read_text())["config"]["caption"] == f"{GLOBAL} c"
+    alone = outpaint(image=tmp_path / "in" / "c.png", caption=f"{GLOBAL} c", out=tmp_path / "alone")
+    assert main(alone) == 0
+    assert _checksums(runs / "c") == _checksums(tmp_path / "alone")
+
+    (tmp_path / "in" / "b.png").write_bytes(whole)
+    capsys.readouterr()
+    assert main(argv) == 0
+    assert "1 drawn, 2 finished before, 0 failed" in capsys.readouterr().out
+    assert all(_is_finished(runs / name) for name in "abc")
+    assert main(["--resume", str(runs / "b"), "--steps", "left:1"]) == 0
+
+
+def test_the_same_command_goes_on_where_it_was_stopped(
+    outpaint: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = tmp_path / "runs" / "a" / "steps.jsonl"
+
+    def press() -> None:
+        patience = time.monotonic() + 120
+        while not journal.exists() and time.monotonic() < patience:
+            time.sleep(0.002)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    argv = outpaint(caption=GLOBAL, steps="right:60")
+    pressing = threading.Thread(target=press)
+    pressing.start()
+    assert main(argv) == 130
+    pressing.join()
+    assert "stopped at a.png; the same command goes on" in capsys.readouterr().err
+    done = len(_checksums(tmp_path / "runs" / "a"))
+    assert 0 < done < 60
+    for name in ("b.png", "c.png"):
+        (tmp_path / "in" / name).unlink()
+    assert main(argv) == 0
+    assert f"going on after {done} of 60 steps" in capsys.readouterr().out
+    assert _is_finished(tmp_path / "runs" / "a")
+
+
+def test_a_picture_without_a_caption_is_described_with_what_lies_around_it(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "green").save(tmp_path / "a.png")
+    captioner = ScriptedCaptioner(["a meadow", "a lake", "a wide view: a meadow and lakes"])
+    assert scene_around(tmp_path / "a.png", captioner) == "a wide view: a meadow and lakes"
+    shown, imagined, summed = captioner.asked
+    assert shown["image"].size == (64, 64)
+    assert imagined == {"caption": "a meadow", "n": 4}
+    assert summed["captions"] == ["a meadow", "a lake 0", "a lake 1", "a lake 2", "a lake 3"]
+    with pytest.raises(CaptionError):
+        scene_around(tmp_path / "a.png", ScriptedCaptioner([CaptionError("blind", "blind")]))
+
+
+def test_a_captioner_that_cannot_look_fails_picture_by_picture(
+    outpaint: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(outpaint()) == 2
+    said = capsys.readouterr()
+    assert "0 drawn, 0 finished before, 3 failed" in said.out
+    lines = [f"error: {name}: rules cannot look at a picture; give its caption" for name in PICTURES]
+    assert [any(line.startswith(start) for line in said.err.splitlines()) for start in lines] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"captions_from": "two.txt"}, "must name the same pictures; there are no captions for c.png"),
+        ({"captions_from": "four.txt"}, "there are no pictures for d.png"),
+        ({"image": "empty"}, "must hold pictures"),
+        ({"out": None}, "outpaint needs --out"),
+        ({"steps": None}, "outpaint needs a plan"),
+        ({"out": "run"}, "must be a directory for many runs"),
+        ({"rank": 2, "world_size": 2}, "rank must lie in"),
+    ],
+)
+def test_a_command_that_cannot_work_is_refused_before_anything_is_drawn(
+    outpaint: Callable[..., list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    change: dict[str, Any],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for count, name in ((2, "two.txt"), (4, "four.txt")):
+        Path(name).write_text("".join(f"{picture}\ta lake\n" for picture in (*PICTURES, "d.png")[:count]))
+    for name in ("empty", "run"):
+        Path(name).mkdir()
+    Path("run/run.yaml").write_text("")
+    before = sorted(tmp_path.rglob("*"))
+    assert main(outpaint(caption=GLOBAL, **change)) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+
+from lit_outpaint.runs.record import RUN_NAME, RunRecord, fingerprint, mask_arguments, mask_secrets, versions
+
+RECORD = RunRecord(
+    command=["outpaint", "--seed", "3"],
+    config={"seed": 3, "caption": "a lake: \u00fcber Nacht"},
+    steps=["right:2"],
+    finished=False,
+    image_sha256="00",
+    model_fingerprint="11",
+    versions=versions(),
+)
+
+
+def test_a_record_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    RECORD.save(tmp_path)
+    assert RunRecord.load(tmp_path) == RECORD
+    assert [path.name for path in tmp_path.iterdir()] == [RUN_NAME]
+
+
+@pytest.mark.parametrize("text", ["", "steps: 3", "{", "- a"])
+def test_a_damaged_record_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / RUN_NAME).write_text(text)
+    with pytest.raises(ValueError, match="is no run record") as caught:
+        RunRecord.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_secrets_are_masked_wherever_they_stand() -> None:
+    config = {"captioner": {"init_args": {"api_key": "s3", "model": "m", "keys": [{"token": "s3"}]}}, "password": None}
+    assert "s3" not in str(mask_secrets(config))
+    assert mask_secrets(config)["captioner"]["init_args"]["model"] == "m"
+    arguments = ["--captioner.api_key", "s3", "--captioner.token=s3", "--caption", "a key", "--seed=3"]
+    assert mask_arguments(arguments) == [
+        "--captioner.api_key", "***", "--captioner.token=***", "--caption", "a key", "--seed=3",
+    ]  # fmt: skip
+
+
+def test_a_fingerprint_changes_with_any_weight_and_not_with_the_place(tmp_path: Path) -> None:
+    prints = []
+    for name, weights in (("a", b"1" * 3_000_000), ("b", b"1" * 3_000_000), ("c", b"1" * 2_999_999 + b"2")):
+        part = tmp_path / name / "unet"
+        part.mkdir(parents=True)
+        (part / "model.safetensors").write_bytes(weights)
+        (part / "notes.md").write_text(name)
+        prints.append(fingerprint([part]))
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_versions_name_what_the_pixels_depend_on() -> None:
+    assert {"python", "torch", "diffusers", "zarr"} <= versions().keys()
