@@ -17,7 +17,6 @@ from data_prep.source import count_words
 from data_prep.tars import TarWriter, read_samples
 from data_prep.text import sum_text_cards
 from data_prep.work import SHAPES_NAME, TEXT_SUFFIX, Work
-from lit_outpaint.data.fingerprint import file_sha256
 from lit_outpaint.data.index import IndexEntry, write_index
 from lit_outpaint.data.schema import (
     CARD_NAME,
@@ -37,6 +36,7 @@ from lit_outpaint.data.schema import (
     TextCard,
     shard_name,
 )
+from lit_outpaint.system.files import file_sha256
 
 _OURS: Final = ("train-[0-9]*.tar", "val-[0-9]*.tar", INDEX_NAME, EMPTY_NAME)
 

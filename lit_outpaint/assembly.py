@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 
-from lit_outpaint.callbacks.averaged_weights import CHECKPOINT_KEY
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.pipeline import OutpaintPipeline
+from lit_outpaint.training.averaged_weights import CHECKPOINT_KEY
 from lit_outpaint.training.checkpoint import check_shapes, read_checkpoint
 
 

@@ -18,10 +18,9 @@ from torch.nn import Parameter
 from torch.serialization import add_safe_globals
 from torchmetrics import MeanMetric
 
-from lit_outpaint.callbacks.averaged_weights import AveragedWeights
-from lit_outpaint.callbacks.random_states import RandomStates
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.fingerprint import require_same_encoders_at_hand
+from lit_outpaint.data.plain import PlainBatch
 from lit_outpaint.data.schema import Card
 from lit_outpaint.diffusion.dropout import DropoutConfig
 from lit_outpaint.diffusion.guidance import guide
@@ -32,20 +31,24 @@ from lit_outpaint.diffusion.schedule import load_scheduler
 from lit_outpaint.diffusion.snr import min_snr_weights
 from lit_outpaint.diffusion.targets import add_noise, training_target
 from lit_outpaint.models.attention import AttentionRule, FullAttention
-from lit_outpaint.models.conditions import drop_conditions, encode_views, without_captions
+from lit_outpaint.models.conditions import drop_conditions, encode_plain, encode_views, without_captions
 from lit_outpaint.models.context import ContextConfig
 from lit_outpaint.models.encoders import FrozenEncoders, check_parts, family_dims, family_scaling_factor, sample_latents
 from lit_outpaint.models.unet import ModelConfig, load_unet, unet_input
+from lit_outpaint.training.averaged_weights import AveragedWeights
 from lit_outpaint.training.checkpoint import check_shapes
 from lit_outpaint.training.draws import BatchDraws, SampleDraws
 from lit_outpaint.training.ema import Ema, EmaConfig
 from lit_outpaint.training.optim import OptimConfig, build_lr_schedule, build_optimizer
+from lit_outpaint.training.random_states import RandomStates
 from lit_outpaint.training.sharding import clip_gradients, is_sharded, shard_module
 
 # Hyperparameters are stored as these objects; checkpoints load with weights_only=True.
 add_safe_globals([ContextConfig, DropoutConfig, EmaConfig, FullAttention, ModelConfig, ObjectiveConfig, OptimConfig])
 # Where these lived when older checkpoints were written.
-add_safe_globals([(EmaConfig, "lit_outpaint.models.ema.EmaConfig"), (OptimConfig, "lit_outpaint.optim.OptimConfig")])
+add_safe_globals(
+    [(EmaConfig, "lit_outpaint.training.ema.EmaConfig"), (OptimConfig, "lit_outpaint.training.optim.OptimConfig")]
+)
 
 
 class OutpaintModule(LightningModule):
@@ -116,6 +119,10 @@ class OutpaintModule(LightningModule):
     def check_features(self, card: Card) -> None:
         """Refuse a shard set that other encoders made, where the encoders are at hand to compare."""
         require_same_encoders_at_hand(card, self.config.pretrained, self.config.vision)
+
+    def on_after_batch_transfer(self, batch: OutpaintBatch | PlainBatch, dataloader_idx: int) -> OutpaintBatch:
+        """Encode what plain shards do not hold, on the device that trains."""
+        return encode_plain(batch, self.encoders) if isinstance(batch, PlainBatch) else batch
 
     def training_step(self, batch: OutpaintBatch, batch_idx: int) -> Tensor:
         """Regress the target of one random timestep per sample."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from lit_outpaint.chat.batching import Batcher
 from lit_outpaint.chat.pictures import shown
 from lit_outpaint.chat.requests import ChatError, ChatReply, ChatRequest
-from lit_outpaint.data.fingerprint import file_sha256
+from lit_outpaint.system.files import file_sha256
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,7 +11,7 @@ from lit_outpaint.canvas.geometry import DIRECTIONS, Growth, check_growth
 from lit_outpaint.data.index import Index
 from lit_outpaint.data.integrity import check_shard_set
 from lit_outpaint.data.loading import EpochSampler, ShardLoader
-from lit_outpaint.data.plain import PlainBatch, PlainDataset, plain_shards
+from lit_outpaint.data.plain import PlainDataset, plain_shards
 from lit_outpaint.data.plain_index import PlainIndex
 from lit_outpaint.data.reader import ShardDataset, ViewChoice
 from lit_outpaint.data.remote import is_url
@@ -19,7 +19,6 @@ from lit_outpaint.data.schema import EMPTY_NAME, SPLITS, TEXT_EMPTY, Card, Shard
 from lit_outpaint.data.shard_cache import ShardCache, cache_home
 from lit_outpaint.data.shard_set import LocalSet, RemoteSet
 from lit_outpaint.data.tensors import unpack_tensors
-from lit_outpaint.models.conditions import encode_plain
 
 MOST_AHEAD: Final = 8
 """Shards that are fetched before they are needed, at most."""
@@ -136,14 +135,6 @@ class OutpaintDataModule(LightningDataModule):
     def predict_dataloader(self) -> ShardLoader | list[ShardLoader]:
         """The same as for validation."""
         return self.val_dataloader()
-
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Encode what plain shards do not hold, on the device that trains."""
-        if not isinstance(batch, PlainBatch):
-            return batch
-        assert self.trainer is not None
-        module: Any = self.trainer.lightning_module
-        return encode_plain(batch, module.encoders)
 
     def _load(self) -> None:
         if self._datasets:

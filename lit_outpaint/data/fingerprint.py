@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from lit_outpaint.data.schema import Card, ShardError
+from lit_outpaint.system.files import file_sha256
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +38,6 @@ VISION_PARTS: Final = ("image_encoder", "image_processor")
 _PATTERNS: Final = ("*.json", "*.txt", "*.safetensors")
 _HUB_PATTERNS: Final = ("unet/config.json", *(f"{part}/{pattern}" for part in PARTS for pattern in _PATTERNS))
 _HUB_VISION_PATTERNS: Final = (*_PATTERNS, "pytorch_model.bin")
-
-
-def file_sha256(path: Path) -> str:
-    """Checksum of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def encoder_fingerprints(models: str | Path, vision: str | Path | None = None) -> dict[str, str]:

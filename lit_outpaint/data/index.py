@@ -14,9 +14,9 @@ from typing import Any, Final, overload
 
 import numpy as np
 
-from lit_outpaint.data.fingerprint import file_sha256
 from lit_outpaint.data.schema import SUFFIXES, ShardError, check_key
 from lit_outpaint.data.shard_cache import cache_home
+from lit_outpaint.system.files import file_sha256
 
 CACHED_FROM_BYTES: Final = 4 << 20
 """Smaller indices are parsed at every start."""

@@ -5,10 +5,10 @@ Training calls this before step 0, since going on after a failed preparation is 
 
 from pathlib import Path
 
-from lit_outpaint.data.fingerprint import file_sha256
 from lit_outpaint.data.index import Index
 from lit_outpaint.data.schema import EMPTY_NAME, INDEX_NAME, SPLITS, Card, FileCard, ShardError
 from lit_outpaint.data.shard_set import ANEW, LocalSet, RemoteSet
+from lit_outpaint.system.files import file_sha256
 
 
 def check_shard_set(shards: Path | LocalSet | RemoteSet) -> tuple[Card, Index]:

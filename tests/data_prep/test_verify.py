@@ -10,8 +10,8 @@ import pytest
 from data_prep.__main__ import main
 from data_prep.tars import TarWriter, read_samples
 from data_prep.verify import verify
-from lit_outpaint.data.fingerprint import file_sha256
 from lit_outpaint.data.schema import SUFFIXES, Card, ShardError
+from lit_outpaint.system.files import file_sha256
 
 SHARD = "train-00000.tar"
 

@@ -11,9 +11,9 @@ import torch
 
 from data_prep.testing import build_toy_shards
 from lit_outpaint.assembly import load_module
-from lit_outpaint.callbacks.averaged_weights import CHECKPOINT_KEY
 from lit_outpaint.cli.consolidate import consolidate
 from lit_outpaint.testing.runs import fit_on_ranks
+from lit_outpaint.training.averaged_weights import CHECKPOINT_KEY
 from lit_outpaint.training.checkpoint import checkpoint_step, is_whole, read_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]

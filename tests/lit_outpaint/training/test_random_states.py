@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lit_outpaint.callbacks.random_states import random_states, restore_random_states
+from lit_outpaint.training.random_states import random_states, restore_random_states
 
 
 def draw() -> tuple[float, float, float]:
