@@ -45,10 +45,9 @@ from lit_outpaint.training.sharding import clip_gradients, is_sharded, shard_mod
 
 # Hyperparameters are stored as these objects; checkpoints load with weights_only=True.
 add_safe_globals([ContextConfig, DropoutConfig, EmaConfig, FullAttention, ModelConfig, ObjectiveConfig, OptimConfig])
-# Where these lived when older checkpoints were written.
-add_safe_globals(
-    [(EmaConfig, "lit_outpaint.training.ema.EmaConfig"), (OptimConfig, "lit_outpaint.training.optim.OptimConfig")]
-)
+# Checkpoints of earlier versions name these by the modules they lived in then.
+_FORMER_HOMES: dict[str, Any] = {"models.ema": EmaConfig, "optim": OptimConfig}
+add_safe_globals([(part, f"lit_outpaint.{home}.{part.__name__}") for home, part in _FORMER_HOMES.items()])
 
 
 class OutpaintModule(LightningModule):
