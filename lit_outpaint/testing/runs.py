@@ -17,7 +17,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_outpaint.callbacks.preemption import Preempted, Preemption
 from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
-from lit_outpaint.cli.fit import fit
+from lit_outpaint.cli import fit
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.models.unet import ModelConfig
 from lit_outpaint.module import OutpaintModule

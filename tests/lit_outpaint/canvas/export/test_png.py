@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lit_outpaint.canvas.export.formats import png
+from lit_outpaint.canvas.export import png
 from lit_outpaint.canvas.export.png import png_stream, write_png
 from lit_outpaint.canvas.export.provenance import xmp_packet
 from lit_outpaint.canvas.store import Canvas
