@@ -103,7 +103,7 @@ def climb(rung: Rung, pretrained: str, args: argparse.Namespace, ceiling_tflops:
         trainer.fit(module, loader)
     seconds = statistics.median(clock.seconds()[args.warmup :])
     images_per_s = args.batch_size / seconds
-    side, rows = batches[0].moments.shape[-1], 2 * batches[0].text_local.shape[1]
+    side, rows = batches[0].moments.shape[-1], module.context.rows
     tflops = 3e-12 * forward_flops(dict(module.unet.config), side, rows) * images_per_s
     return {
         "images_per_s": round(images_per_s, 2),

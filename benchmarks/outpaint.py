@@ -37,6 +37,7 @@ from lit_outpaint.canvas.latent_grid import LatentGrid
 from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.rules import RuleCaptioner
+from lit_outpaint.diffusion.sampling import Sampling
 from lit_outpaint.drawing.caption_queue import CaptionQueue
 from lit_outpaint.drawing.joint import decode_tile
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
@@ -124,7 +125,8 @@ def flat(pipeline: OutpaintPipeline, steps: int, num_inference_steps: int) -> di
 
     def draw() -> object:
         generator = torch.Generator().manual_seed(0)
-        return pipeline(windows, mask, captions, captions, num_inference_steps=num_inference_steps, generator=generator)
+        sampling = Sampling(num_inference_steps=num_inference_steps)
+        return pipeline.draw(windows, mask, captions, captions, sampling=sampling, generator=generator)
 
     clock = Clock(draw)
     span = min(100, (steps - _WARM_STEPS) // 2)

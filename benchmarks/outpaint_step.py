@@ -24,6 +24,7 @@ from torch.nn.functional import interpolate
 from benchmarks.timing import CLOCKS, interleave, summarise, write_report
 from lit_outpaint.canvas.compositing import composite, to_pixel_values, to_uint8
 from lit_outpaint.canvas.geometry import outpaint_mask
+from lit_outpaint.diffusion.sampling import Sampling
 from lit_outpaint.models.compiled import compile_for_drawing
 from lit_outpaint.models.context import ContextConfig
 from lit_outpaint.models.encoders import FrozenEncoders, family_dims
@@ -98,13 +99,12 @@ def our_step(pretrained: str, compiled: bool = False) -> Step:
     def step(windows: ndarray, num_inference_steps: int) -> ndarray:
         count, side = windows.shape[:2]
         mask = outpaint_mask("right", 0.5, side, side)
-        generated = pipeline(
+        generated = pipeline.draw(
             to_pixel_values(windows),
             mask.expand(count, -1, -1, -1),
             [CAPTIONS[i % len(CAPTIONS)] for i in range(count)],
             [GLOBAL_CAPTION] * count,
-            num_inference_steps=num_inference_steps,
-            guidance_scale=GUIDANCE_SCALE,
+            sampling=Sampling(num_inference_steps=num_inference_steps, guidance_scale=GUIDANCE_SCALE),
             generator=[torch.Generator().manual_seed(i) for i in range(count)],
             compiled=compiled,
         )

@@ -27,6 +27,7 @@ from safetensors.torch import load
 from benchmarks.timing import interleave, write_report
 from data_prep.tars import TarWriter
 from lit_outpaint.canvas.geometry import DIRECTIONS
+from lit_outpaint.data.features import Features
 from lit_outpaint.data.index import Index, IndexEntry, write_index
 from lit_outpaint.data.loading import EpochSampler, ShardLoader
 from lit_outpaint.data.reader import ShardDataset, ViewChoice
@@ -108,7 +109,7 @@ class Passes:
 def our_loader(directory: Path, index: Index, batch_size: int) -> ShardLoader:
     """The training loader of ``OutpaintDataModule``."""
     choice = ViewChoice(directions=DIRECTIONS, ratios=(0.5, 0.5), precomputed=VIEWS)
-    data = ShardDataset(directory, index, 128, choice, 0, torch.zeros(77, 128))
+    data = ShardDataset(directory, index, 128, choice, 0, Features(*2 * [torch.zeros(77, 128)]))
     sampler = EpochSampler(len(index), batch_size, shuffle=True, seed=0)
     return ShardLoader(data, sampler, num_workers=WORKERS, persistent_workers=True)
 

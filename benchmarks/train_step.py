@@ -30,6 +30,7 @@ from torch.utils.data import DataLoader
 
 from benchmarks.timing import CLOCKS, summarise, synchronise, timed, write_report
 from lit_outpaint.data.batch import OutpaintBatch
+from lit_outpaint.data.features import Features
 from lit_outpaint.models.encoders import family_dims, family_scaling_factor
 from lit_outpaint.models.unet import ModelConfig, extend_conv_in
 from lit_outpaint.module import OutpaintModule
@@ -150,12 +151,14 @@ def plain_loop(
         is_velocity = scheduler.config.prediction_type == "v_prediction"
         target = scheduler.get_velocity(latents, noise, timesteps) if is_velocity else noise
         assert batch.masked_image_latents is not None
-        assert batch.visual_features is not None
+        features = batch.features
+        assert features.text_global is not None
+        assert features.text_local is not None
+        assert features.visual is not None
         mask = functional.interpolate(batch.mask.to(device), size=latents.shape[-2:])
         model_input = torch.cat([noisy_latents, mask, batch.masked_image_latents.to(device)], dim=1)
-        captions = torch.cat([batch.text_global, batch.text_local], dim=1).to(device)
-        assert batch.visual_features is not None
-        visual_features = batch.visual_features.to(device)
+        captions = torch.cat([features.text_global, features.text_local], dim=1).to(device)
+        visual_features = features.visual.to(device)
         context = torch.autocast(device.type, torch.bfloat16) if autocast else contextlib.nullcontext()
         with context:
             rows = [fuse(captions.transpose(1, 2)), match(visual_features.transpose(1, 2))]
@@ -180,16 +183,15 @@ def random_batch(pretrained: str, batch_size: int) -> OutpaintBatch:
     mask = torch.zeros(batch_size, 1, 8 * side, 8 * side)
     mask[..., 4 * side :] = 1
     text = (batch_size, dims.text_length, dims.text_dim)
+    visual, empty = torch.randn(batch_size, dims.visual_length, dims.visual_dim), torch.randn(text[1:])
     return OutpaintBatch(
         keys=tuple(str(i) for i in range(batch_size)),
         directions=("right",) * batch_size,
         mask=mask,
         moments=torch.randn(batch_size, 8, side, side),
-        text_local=torch.randn(text),
-        text_global=torch.randn(text),
-        text_empty=torch.randn(text[1:]),
+        features=Features(text_local=torch.randn(text), text_global=torch.randn(text), visual=visual),
+        empty=Features(text_local=empty, text_global=empty),
         masked_image_latents=torch.randn(batch_size, 4, side, side),
-        visual_features=torch.randn(batch_size, dims.visual_length, dims.visual_dim),
     )
 
 

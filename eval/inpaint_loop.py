@@ -20,7 +20,7 @@ from lit_outpaint.canvas.joints import paste
 from lit_outpaint.data.views import extend_visible
 from lit_outpaint.diffusion.schedule import scheduler_class
 from lit_outpaint.heldout.rollout import Pixels, Rollout
-from lit_outpaint.models.unet import one_timestep, windows_at_once
+from lit_outpaint.models.reproducible import one_timestep, windows_at_once
 from lit_outpaint.outpainter import OutpainterConfig
 
 LoopPrompt = Literal["local", "global", "both"]

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lit_outpaint.canvas.store import Canvas
     from lit_outpaint.data.datamodule import OutpaintDataModule
-    from lit_outpaint.models.context import ContextEncoder
+    from lit_outpaint.models.context import ContextEncoder, PromptEncoder
     from lit_outpaint.module import OutpaintModule
     from lit_outpaint.outpainter import Outpainter
     from lit_outpaint.pipeline import OutpaintPipeline
     from lit_outpaint.protocols import Captioner
+    from lit_outpaint.text_to_image import TextToImagePipeline
 
 __version__ = "0.1.0"
 
@@ -25,6 +26,8 @@ __all__ = [
     "OutpaintModule",
     "OutpaintPipeline",
     "Outpainter",
+    "PromptEncoder",
+    "TextToImagePipeline",
 ]
 
 _HOMES = {
@@ -36,6 +39,8 @@ _HOMES = {
     "OutpaintModule": "lit_outpaint.module",
     "OutpaintPipeline": "lit_outpaint.pipeline",
     "Outpainter": "lit_outpaint.outpainter",
+    "PromptEncoder": "lit_outpaint.models.context",
+    "TextToImagePipeline": "lit_outpaint.text_to_image",
 }
 
 

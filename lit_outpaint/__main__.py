@@ -6,6 +6,7 @@ Exit codes: 0 done, 2 the input was at fault (one clear line on stderr), 1 the f
 import ctypes
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 TRAINING_VERBS = {
     "fit": "train on shards",
@@ -15,6 +16,7 @@ TRAINING_VERBS = {
 }
 OWN_VERBS = {
     "outpaint": "widen an image by any number of steps",
+    "generate": "draw pictures of prompts, by text-to-image",
     "export": "write a checkpoint as a model directory in diffusers layout",
     "consolidate": "make one file of the checkpoint of a sharded run",
 }
@@ -62,21 +64,12 @@ def keep_freed_memory() -> None:
 
 def _program(verb: str) -> Callable[[Sequence[str]], int]:
     """Import only what the verb needs."""
-    if verb == "outpaint":
-        from lit_outpaint.cli.outpaint import main as outpaint
+    if verb in TRAINING_VERBS:
+        from lit_outpaint.cli.fit import main as train
 
-        return lambda arguments: outpaint(arguments[1:])
-    if verb == "export":
-        from lit_outpaint.cli.export import main as export
-
-        return lambda arguments: export(arguments[1:])
-    if verb == "consolidate":
-        from lit_outpaint.cli.consolidate import main as consolidate
-
-        return lambda arguments: consolidate(arguments[1:])
-    from lit_outpaint.cli.fit import main as train
-
-    return train
+        return train
+    own: Callable[[Sequence[str]], int] = import_module(f"lit_outpaint.cli.{verb}").main
+    return lambda arguments: own(arguments[1:])
 
 
 if __name__ == "__main__":

@@ -4,12 +4,15 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 
+from lit_outpaint.models.attention import FullAttention
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.pipeline import OutpaintPipeline
+from lit_outpaint.system.named import described
 from lit_outpaint.training.averaged_weights import CHECKPOINT_KEY
 from lit_outpaint.training.checkpoint import check_shapes, read_checkpoint
 
@@ -19,8 +22,17 @@ def to_pipeline(module: OutpaintModule) -> OutpaintPipeline:
     pipeline = OutpaintPipeline.assemble(
         module.encoders, unet=module.unet, context=module.context, scheduler=module.scheduler
     )
-    pipeline.set_attention_rule(module.attention)
+    pipeline.set_attention_rule(module.denoiser.rule)
     return pipeline
+
+
+def attention_of(module: OutpaintModule) -> dict[str, Any] | None:
+    """The description of a system's attention rule; None where every position reads every row.
+
+    Raises:
+        ValueError: the rule is no dataclass, so that its arguments are not known.
+    """
+    return None if module.denoiser.rule == FullAttention() else described(module.denoiser.rule)
 
 
 @contextmanager

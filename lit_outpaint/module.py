@@ -6,11 +6,10 @@ model_pred  = unet([noisy latents, mask, masked-image latents], t, W)
 loss        = MSE(model_pred, target) over the region that counts
 """
 
-from collections.abc import Callable
-from copy import deepcopy
 from typing import Any
 
 import torch
+from jsonargparse import set_parsing_settings
 from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -21,33 +20,38 @@ from torchmetrics import MeanMetric
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.fingerprint import require_same_encoders_at_hand
 from lit_outpaint.data.plain import PlainBatch
+from lit_outpaint.data.reader import MASKED_IMAGE_LATENTS
 from lit_outpaint.data.schema import Card
 from lit_outpaint.diffusion.dropout import DropoutConfig
-from lit_outpaint.diffusion.guidance import guide
 from lit_outpaint.diffusion.loss import region_weights, weighted_mse
 from lit_outpaint.diffusion.objective import ObjectiveConfig
-from lit_outpaint.diffusion.sampling import denoise
+from lit_outpaint.diffusion.sampling import Sampling
 from lit_outpaint.diffusion.schedule import load_scheduler
 from lit_outpaint.diffusion.snr import min_snr_weights
 from lit_outpaint.diffusion.targets import add_noise, training_target
+from lit_outpaint.drawing.batches import draw_batch
 from lit_outpaint.models.attention import AttentionRule, FullAttention
-from lit_outpaint.models.conditions import drop_conditions, encode_plain, encode_views, without_captions
-from lit_outpaint.models.context import ContextConfig
+from lit_outpaint.models.conditions import drop_conditions, encode_plain, encode_views
+from lit_outpaint.models.context import ConditioningConfig, ContextConfig
+from lit_outpaint.models.denoiser import Denoiser, Known
 from lit_outpaint.models.encoders import FrozenEncoders, check_parts, family_dims, family_scaling_factor, sample_latents
-from lit_outpaint.models.unet import ModelConfig, load_unet, unet_input
+from lit_outpaint.models.unet import ModelConfig, load_unet
 from lit_outpaint.training.averaged_weights import AveragedWeights
 from lit_outpaint.training.checkpoint import check_shapes
 from lit_outpaint.training.draws import BatchDraws, SampleDraws
 from lit_outpaint.training.ema import Ema, EmaConfig
+from lit_outpaint.training.hyperparameters import plain_hyperparameters
 from lit_outpaint.training.optim import OptimConfig, build_lr_schedule, build_optimizer
 from lit_outpaint.training.random_states import RandomStates
 from lit_outpaint.training.sharding import clip_gradients, is_sharded, shard_module
 
-# Hyperparameters are stored as these objects; checkpoints load with weights_only=True.
-add_safe_globals([ContextConfig, DropoutConfig, EmaConfig, FullAttention, ModelConfig, ObjectiveConfig, OptimConfig])
-# Checkpoints of earlier versions name these by the modules they lived in then.
-_FORMER_HOMES: dict[str, Any] = {"models.ema": EmaConfig, "optim": OptimConfig}
-add_safe_globals([(part, f"lit_outpaint.{home}.{part.__name__}") for home, part in _FORMER_HOMES.items()])
+# Conditioning parts are chosen by class_path, on the command line and in checkpoints alike.
+set_parsing_settings(subclasses_enabled=[ConditioningConfig])
+# Checkpoints of earlier versions hold hyperparameters as objects, by the names of the modules that these lived in then.
+_FORMER_HOMES: dict[Any, str] = {EmaConfig: "models.ema", OptimConfig: "optim", FullAttention: "models.attention"}
+_FORMER_HOMES |= {ContextConfig: "models.context", ModelConfig: "models.unet"}
+_FORMER_HOMES |= {DropoutConfig: "diffusion.dropout", ObjectiveConfig: "diffusion.objective"}
+add_safe_globals([(part, f"lit_outpaint.{home}.{part.__name__}") for part, home in _FORMER_HOMES.items()])
 
 
 class OutpaintModule(LightningModule):
@@ -59,12 +63,13 @@ class OutpaintModule(LightningModule):
     def __init__(
         self,
         base: ModelConfig = ModelConfig(),
-        context: ContextConfig = ContextConfig(),
+        context: ConditioningConfig = ContextConfig(),
         attention: AttentionRule | None = None,
         objective: ObjectiveConfig = ObjectiveConfig(),
         optim: OptimConfig = OptimConfig(),
         dropout: DropoutConfig = DropoutConfig(),
         ema: EmaConfig = EmaConfig(),
+        sampling: Sampling = Sampling(),
     ) -> None:
         """Build the parts.
 
@@ -76,22 +81,22 @@ class OutpaintModule(LightningModule):
             optim: optimiser and learning rate.
             dropout: how often conditions are dropped.
             ema: moving average of the trained weights.
+            sampling: how ``predict`` draws.
         """
         super().__init__()
         self.save_hyperparameters()
-        self.config, self.objective, self.optim, self.dropout = base, objective, optim, dropout
+        self.config, self.objective, self.optim, self.dropout, self.sampling = base, objective, optim, dropout, sampling
         check_parts(base.pretrained, ["scheduler"])
         self.scheduler = load_scheduler(base.pretrained, objective.prediction_type)
         self.prediction_type = self.scheduler.config.prediction_type
         self.scaling_factor = family_scaling_factor(base.pretrained)
         self.context = context.build(family_dims(base.pretrained, base.vision))
         self.unet = load_unet(base)
-        self.attention = attention or FullAttention()
-        self.attention.install(self.unet)
+        self.denoiser = Denoiser(self.unet, attention, channels_last=base.channels_last)
         if base.compile:
             self.unet.compile()  # In place: names in checkpoints stay what they are.
         self.ema = Ema(ema, self.trained()) if ema.decay is not None else None
-        self.held_out = MeanMetric(nan_strategy="disable")  # What is not a number must show.
+        self.held_out = MeanMetric(nan_strategy="disable")  # Keeps NaN visible.
         self._encoders: list[FrozenEncoders] = []  # in a list, so that they are neither saved nor trained
 
         alphas_cumprod = self.scheduler.alphas_cumprod
@@ -150,49 +155,27 @@ class OutpaintModule(LightningModule):
         model_pred = self(batch, noisy_latents, timesteps)
         target = training_target(self.prediction_type, latents, noise, timesteps, self.alphas_cumprod)
         size = (latents.shape[2], latents.shape[3])
-        cells = region_weights(batch.mask, self.objective.loss_region, self.objective.known_weight, size)
+        # All of a window is generated where nothing of it is known.
+        mask = batch.mask if self.config.task == "outpaint" else torch.ones_like(batch.mask)
+        cells = region_weights(mask, self.objective.loss_region, self.objective.known_weight, size)
         return weighted_mse(model_pred, target, cells, self.timestep_weights[timesteps])
 
     def forward(self, batch: OutpaintBatch, noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
-        """Predict the target from noisy latents, the masked image and the context."""
+        """Predict the target from noisy latents, what is known of the windows, and the context."""
+        return self.denoiser(noisy_latents, timesteps, self.context(batch.features), self.known(batch))
+
+    def known(self, batch: OutpaintBatch) -> Known | None:
+        """Mask and masked image of the windows; None in text-to-image."""
+        if self.config.task == "text_to_image":
+            return None
         assert batch.masked_image_latents is not None
-        context = self.context(batch.text_local, batch.text_global, batch.visual_features)
-        stacked = unet_input(noisy_latents, batch.mask, batch.masked_image_latents)
-        if self.config.channels_last:
-            stacked = stacked.contiguous(memory_format=torch.channels_last)
-        kwargs = self.attention.cross_attention_kwargs(context)
-        return self.unet(stacked, timesteps, context.hidden_states, cross_attention_kwargs=kwargs).sample
+        return Known(batch.mask, batch.masked_image_latents)
 
     def complete(self, batch: OutpaintBatch) -> OutpaintBatch:
         """Encode what the shards do not hold (online views)."""
-        return batch if batch.masked_image_latents is not None else encode_views(batch, self.encoders)
-
-    @torch.no_grad()
-    def sample(
-        self,
-        batch: OutpaintBatch,
-        num_inference_steps: int,
-        guidance_scale: float,
-        normal: Callable[[Tensor], Tensor],
-    ) -> Tensor:
-        """Draw latents for a batch's masks and captions; guidance drops the captions.
-
-        Args:
-            batch: whose masks and conditions.
-            num_inference_steps: denoising steps.
-            guidance_scale: 1 is no guidance.
-            normal: draws unit Gaussian noise in the shape of what it is given.
-        """
-        batch = self.complete(batch)
-        unconditional = without_captions(batch)
-        assert batch.masked_image_latents is not None
-        noise = normal(batch.masked_image_latents).to(self.device)
-
-        def predict(latents: Tensor, timestep: Tensor) -> Tensor:
-            dropped, full = self(unconditional, latents, timestep), self(batch, latents, timestep)
-            return guide(dropped, full, guidance_scale)
-
-        return denoise(predict, noise, deepcopy(self.scheduler), num_inference_steps)
+        there = {"visual": batch.features.visual, MASKED_IMAGE_LATENTS: batch.masked_image_latents}
+        whole = all(there[name] is not None for name in self.needs if name in there)
+        return batch if whole else encode_views(batch, self.encoders)
 
     def validation_step(self, batch: OutpaintBatch, batch_idx: int) -> None:
         """Log the error of the averaged weights."""
@@ -205,9 +188,8 @@ class OutpaintModule(LightningModule):
         self.log("test/loss", self.held_out)
 
     def predict_step(self, batch: OutpaintBatch, batch_idx: int) -> Tensor:
-        """Draw the windows of a batch, as pixels in [-1, 1]; the noise of each hangs on its key alone."""
-        normal = SampleDraws(batch.keys).normal
-        return self.encoders.decode(self.sample(batch, num_inference_steps=25, guidance_scale=3.0, normal=normal))
+        """Draw the windows of a batch, as pixels in [-1, 1]; the noise of each is seeded by its key alone."""
+        return self.encoders.decode(draw_batch(self, batch, self.sampling, SampleDraws(batch.keys).normal))
 
     def held_out_losses(self, batch: OutpaintBatch) -> Tensor:
         """Error of each sample that counts, for noise and a timestep that hang on its key alone."""
@@ -234,9 +216,18 @@ class OutpaintModule(LightningModule):
         """What every checkpoint of a run needs: the random states, and the moving average, which drives itself."""
         return [RandomStates(), *([AveragedWeights()] if self.ema is not None else [])]
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the configuration as plain values, from which Lightning makes the same parts again."""
+        checkpoint["hyper_parameters"] = plain_hyperparameters(checkpoint["hyper_parameters"])
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another shape in one line."""
         check_shapes(checkpoint["state_dict"], self.state_dict())
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What batches must hold: the features that the conditioning reads, and the masked image."""
+        return (*self.context.needs, *(() if self.config.task == "text_to_image" else (MASKED_IMAGE_LATENTS,)))
 
     def trained(self) -> dict[str, Parameter]:
         """The parameters that training changes, by name."""

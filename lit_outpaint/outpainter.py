@@ -30,6 +30,7 @@ from lit_outpaint.canvas.windows import read_window
 from lit_outpaint.captions.fallback import WithFallback
 from lit_outpaint.captions.length import cut_off
 from lit_outpaint.captions.rules import RuleCaptioner
+from lit_outpaint.data.features import Features
 from lit_outpaint.diffusion.schedule import scheduler_class
 from lit_outpaint.drawing.candidates import SeamScorer, Version, choose, record_of
 from lit_outpaint.drawing.caption_queue import CaptionQueue
@@ -84,7 +85,7 @@ class Outpainter:
             raise ValueError("visual_source image_from_global_caption needs a picture, global_view; got none")
         self._text_of_global: tuple[str, Tensor] | None = None
         if config.compile:
-            pipeline.compile_unet()  # Refuses here rather than in the first window.
+            pipeline.denoiser.compiled()  # Refuses here rather than in the first window.
         if config.scheduler is not None:
             pipeline.scheduler = scheduler_class(config.scheduler).from_config(pipeline.scheduler.config)
 
@@ -219,8 +220,10 @@ class Outpainter:
                 step = max((graph[needed] for needed in step.depends), key=lambda one: (one.level, one.index))
             return self._visual(canvas, graph, step)
 
-        text = self._global_features([global_caption])
-        joint = JointDrawing(self.pipeline, self.config, canvas, graph, versions, text, view)
+        scenes = [global_caption] * len(versions)
+        joint = JointDrawing(
+            self.pipeline, self.config, canvas, graph, versions, scenes, self._global_features(scenes), view
+        )
         joint.walk(should_stop, on_timestep)
         begin_pass(canvas, missing)
         return joint
@@ -336,18 +339,16 @@ class Outpainter:
         """Whole windows as the model draws them; see `draw`."""
         config = self.config
         return to_uint8(
-            self.pipeline(
+            self.pipeline.draw(
                 to_pixel_values(known),
                 torch.stack([box_mask(box, *known.shape[1:3]) for box in new]),
                 local_captions,
-                visual_image=[to_pixel_values(view[None])[0] for view in views],
-                num_inference_steps=config.num_inference_steps,
-                guidance_scale=config.guidance_scale,
-                guidance_rescale=config.guidance_rescale,
-                uncond=config.uncond,
+                global_captions,
+                [to_pixel_values(view[None])[0] for view in views],
+                sampling=config,
                 feather_cells=config.seam_feather_cells,
                 generator=generators,
-                text_global=self._global_features(global_captions),
+                features=self._global_features(global_captions),
                 compiled=config.compile,
             )
         )
@@ -374,11 +375,10 @@ class Outpainter:
             step = max((graph[index] for index in step.depends), key=lambda needed: (needed.level, needed.index))
         return canvas.read(step.view)
 
-    def _global_features(self, captions: Sequence[str]) -> Tensor:
+    def _global_features(self, captions: Sequence[str]) -> Features:
         """Text features of the global captions; those of the last run of equal captions are kept."""
-        encode = self.pipeline.encoders.encode_text
-        if len(set(captions)) > 1:
-            return encode(captions)
+        if len(set(captions)) > 1 or "text_global" not in self.pipeline.context.needs:
+            return Features()
         if self._text_of_global is None or self._text_of_global[0] != captions[0]:
-            self._text_of_global = (captions[0], encode(captions[:1]))
-        return self._text_of_global[1].expand(len(captions), -1, -1)
+            self._text_of_global = (captions[0], self.pipeline.encoders.encode_text(captions[:1]))
+        return Features(text_global=self._text_of_global[1].expand(len(captions), -1, -1))

@@ -11,6 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from lit_outpaint.data.batch import OutpaintBatch
+from lit_outpaint.diffusion.sampling import Sampling
+from lit_outpaint.drawing.batches import draw_batch
 from lit_outpaint.models.encoders import latent_mode
 
 
@@ -35,13 +37,10 @@ class SampleGrid(Callback):
         Raises:
             ValueError: a count is not positive.
         """
-        if num_windows < 1 or num_inference_steps < 1:
-            raise ValueError(
-                f"num_windows and num_inference_steps must be at least 1, got {num_windows} and {num_inference_steps}"
-            )
+        if num_windows < 1:
+            raise ValueError(f"num_windows must be at least 1, got {num_windows}")
         self.num_windows = num_windows
-        self.num_inference_steps = num_inference_steps
-        self.guidance_scale = guidance_scale
+        self.sampling = Sampling(num_inference_steps=num_inference_steps, guidance_scale=guidance_scale)
         self.seed = seed
 
     def on_validation_batch_end(
@@ -56,7 +55,7 @@ class SampleGrid(Callback):
         """Draw the first windows of the first batch, while the module holds the averaged weights."""
         if batch_idx > 0 or trainer.sanity_checking or not trainer.is_global_zero:
             return
-        grid = to_uint8(tile(self.columns(pl_module, first_samples(batch, self.num_windows))))
+        grid = to_uint8(tile(self.columns(pl_module, batch.cut(slice(self.num_windows)))))
         if trainer.log_dir is not None and not trainer.fast_dev_run:
             path = Path(trainer.log_dir) / "samples" / f"step-{trainer.global_step:07d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,18 +73,11 @@ class SampleGrid(Callback):
         def normal(like: Tensor) -> Tensor:
             return torch.randn(like.shape, generator=generator)
 
-        latents = module.sample(batch, self.num_inference_steps, self.guidance_scale, normal)
+        latents = draw_batch(module, batch, self.sampling, normal)
         target = module.encoders.decode(latent_mode(batch.moments, module.scaling_factor))
         if batch.pixel_values is not None:
             target = batch.pixel_values
         return [target * (batch.mask < 0.5), module.encoders.decode(latents), target]
-
-
-def first_samples(batch: OutpaintBatch, count: int) -> OutpaintBatch:
-    """The first samples of a batch; ``text_empty`` has no batch axis and stays whole."""
-    return OutpaintBatch(
-        *(field if name == "text_empty" or field is None else field[:count] for name, field in batch._asdict().items())
-    )
 
 
 def tile(columns: list[Float[Tensor, "n 3 hh ww"]], gap_px: int = 2) -> Float[Tensor, "3 _ _"]:

@@ -5,7 +5,6 @@ overlay that ``lit_outpaint.pipeline.load_pipeline`` reads); ``--full`` writes e
 """
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -16,9 +15,11 @@ from pathlib import Path
 
 import torch
 
-from lit_outpaint.assembly import load_module, to_pipeline
-from lit_outpaint.models.overlay import OVERLAY_NAME
+from lit_outpaint.assembly import attention_of, load_module, to_pipeline
+from lit_outpaint.models.context import ContextEncoder
+from lit_outpaint.models.overlay import write_overlay
 from lit_outpaint.module import OutpaintModule
+from lit_outpaint.system.named import class_path
 
 
 def export(checkpoint: str | Path, out: str | Path, *, half: bool = False, full: bool = False) -> Path:
@@ -80,8 +81,8 @@ def _write_overlay(module: OutpaintModule, directory: Path, out: Path, dtype: to
     module.context.to(dtype).save_pretrained(directory / "context")
     if module.objective.prediction_type is not None:
         module.scheduler.save_pretrained(directory / "scheduler")
-    base = os.path.relpath(Path(family).resolve(), out.resolve())
-    (directory / OVERLAY_NAME).write_text(json.dumps({"base": base}) + "\n", encoding="utf-8")
+    part = None if type(module.context) is ContextEncoder else class_path(type(module.context))
+    write_overlay(directory, os.path.relpath(Path(family).resolve(), out.resolve()), part, attention_of(module))
 
 
 @contextmanager

@@ -23,15 +23,14 @@ from lit_outpaint.callbacks.preemption import Preempted
 from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
 from lit_outpaint.callbacks.throughput import Throughput
 from lit_outpaint.data.datamodule import OutpaintDataModule
-from lit_outpaint.models.context import ContextConfig
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.system.files import written_whole
 from lit_outpaint.training.checkpoint import LAST, PREVIOUS, checkpoint_step, newest_checkpoint, read_checkpoint, remove
 from lit_outpaint.training.logger import WandbConfig, drop_rows
 from lit_outpaint.training.sharded_checkpoint import AnyCheckpointIO
 
-# The docstring under each field of a configuration becomes its help; conditioning parts are chosen by class_path.
-set_parsing_settings(docstring_parse_attribute_docstrings=True, subclasses_enabled=[ContextConfig])
+# The docstring under each field of a configuration becomes its help.
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 log = logging.getLogger(__name__)
 
@@ -179,6 +178,8 @@ def main(argv: Sequence[str]) -> int:
     # Lightning's own use of torch, and what its summary assumes of a precision; nothing a user could mend.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*not supported by the model summary.*")
+    # Plain windows are encoded by the module, which has the encoders, and not by the data module.
+    warnings.filterwarnings("ignore", message=".*overridden `on_after_batch_transfer` in `LightningModule`.*")
     # At every start it advises to install another product.
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda line: "Tip:" not in line.getMessage())
     try:

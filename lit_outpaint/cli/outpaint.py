@@ -15,9 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
-import transformers
 import yaml
 from jaxtyping import UInt8
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
@@ -32,6 +30,7 @@ from lit_outpaint.captions.fallback import WithFallback
 from lit_outpaint.captions.from_file import FileCaptioner
 from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.chat.ledger import Prices
+from lit_outpaint.models.loading import quiet_loading
 from lit_outpaint.models.overlay import part_directories
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import load_pipeline
@@ -81,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         parser = build_parser()
         settings = parser.parse_args(arguments)
-        _quiet_loading_bars()
+        quiet_loading()
         return _outpaint(parser, settings, arguments)
     except (*INPUT_ERRORS, ArgumentError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
@@ -268,9 +267,3 @@ def _load_model(settings: Namespace) -> Any:
 
 def _fingerprint(settings: Namespace) -> str:
     return fingerprint(part_directories(Path(settings.model)))
-
-
-def _quiet_loading_bars() -> None:
-    """Loading weights takes a moment; its bars would only clutter logs."""
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()

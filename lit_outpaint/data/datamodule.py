@@ -8,12 +8,13 @@ import torch
 from lightning import LightningDataModule
 
 from lit_outpaint.canvas.geometry import DIRECTIONS, Growth, check_growth
+from lit_outpaint.data.features import Features
 from lit_outpaint.data.index import Index
 from lit_outpaint.data.integrity import check_shard_set
 from lit_outpaint.data.loading import EpochSampler, ShardLoader
 from lit_outpaint.data.plain import PlainDataset, plain_shards
 from lit_outpaint.data.plain_index import PlainIndex
-from lit_outpaint.data.reader import ShardDataset, ViewChoice
+from lit_outpaint.data.reader import DEFAULT_NEEDS, MASKED_IMAGE_LATENTS, ShardDataset, ViewChoice
 from lit_outpaint.data.remote import is_url
 from lit_outpaint.data.schema import EMPTY_NAME, SPLITS, TEXT_EMPTY, Card, ShardError, Split
 from lit_outpaint.data.shard_cache import ShardCache, cache_home
@@ -154,6 +155,7 @@ class OutpaintDataModule(LightningDataModule):
             masked_latents=card.masked_latents,
         )
         text_empty = unpack_tensors(bytearray(held.path(EMPTY_NAME).read_bytes()), [TEXT_EMPTY])[TEXT_EMPTY]
+        empty = Features(text_local=text_empty, text_global=text_empty)
         self._datasets = {
             split: ShardDataset(
                 held,
@@ -161,7 +163,7 @@ class OutpaintDataModule(LightningDataModule):
                 card.window_px,
                 choice,
                 self.seed,
-                text_empty,
+                empty,
             )
             for split in SPLITS
         }
@@ -200,10 +202,28 @@ class OutpaintDataModule(LightningDataModule):
             else min(MOST_AHEAD, (self.cache.limit_bytes - needed) // largest)
         )
 
+    def _needs(self, module: Any) -> tuple[str, ...]:
+        """What batches must hold for a module.
+
+        Raises:
+            ShardError: the set holds no such features.
+        """
+        needs: tuple[str, ...] = getattr(module, "needs", DEFAULT_NEEDS)
+        assert self._card is not None
+        for name in needs:
+            if name != MASKED_IMAGE_LATENTS and name not in self._card.features:
+                raise ShardError(
+                    f"the model reads {name}, which {self.place} does not hold (it has"
+                    f" {', '.join(self._card.features)}); encode the set again with what makes it"
+                )
+        return needs
+
     def _loader(self, split: Split) -> ShardLoader:
         dataset = self._datasets[split]
         assert isinstance(dataset.entries, Index | PlainIndex)
         trainer = self.trainer
+        if isinstance(dataset, ShardDataset) and trainer is not None:
+            dataset.needs = self._needs(trainer.lightning_module)
         sampler = EpochSampler(
             len(dataset),
             self.batch_size,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from lit_outpaint.canvas.geometry import Growth, outpaint_mask
 from lit_outpaint.data.batch import OutpaintBatch
+from lit_outpaint.data.features import PICTURES, Features
 from lit_outpaint.data.index import Index, IndexEntry
 from lit_outpaint.data.rows import PackedRows, RowReader
 from lit_outpaint.data.schema import (
@@ -28,8 +29,6 @@ from lit_outpaint.data.schema import (
     MAX_IMAGE_PX,
     MOMENTS,
     TENSOR_SUFFIX,
-    TEXT_GLOBAL,
-    TEXT_LOCAL,
     ShardError,
     masked_latents_key,
     parse_view,
@@ -40,6 +39,10 @@ from lit_outpaint.data.shard_files import ShardFiles
 from lit_outpaint.data.shard_set import LocalSet, RemoteSet
 from lit_outpaint.data.slots import Slots
 
+MASKED_IMAGE_LATENTS: Final = "masked_image_latents"
+DEFAULT_NEEDS: Final = ("text_local", "text_global", "visual", MASKED_IMAGE_LATENTS)
+"""What batches hold unless a model asks for something else."""
+
 
 class SampleRef(NamedTuple):
     """Which sample a worker is to load."""
@@ -49,7 +52,7 @@ class SampleRef(NamedTuple):
     epoch: int
     """Decides its view."""
     fills: bool = False
-    """Whether it comes once more, only to keep ranks in step."""
+    """Whether it is padding, repeated to keep ranks in step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,14 +135,16 @@ class ShardDataset(Dataset[PackedBatch]):
         window_px: int,
         choice: ViewChoice,
         seed: int,
-        text_empty: Float[Tensor, "l d"],
+        empty: Features,
     ) -> None:
         self.files = ShardFiles(shards)
         self.entries = entries
         self.window_px = window_px
         self.choice = choice
         self.seed = seed
-        self.text_empty = text_empty
+        self.empty = empty
+        self.needs: tuple[str, ...] = DEFAULT_NEEDS
+        """Names of the features and views that batches hold; set before the first batch is read."""
         self.slots: Slots | None = None
         """Where workers put batches; the loader gives them before it starts them."""
         self._turn = 0
@@ -157,7 +162,8 @@ class ShardDataset(Dataset[PackedBatch]):
         drawn = [self.choice.draw(self.seed, ref.epoch, entry.key) for ref, entry in zip(refs, entries, strict=True)]
         members = [self.files.member(entry, TENSOR_SUFFIX) for entry in entries]
         rows, slot = self._read(members, [self._fields(view) for view in drawn])
-        stored = "masked_image_latents" in rows.places
+        needed = {name for name in self.needs if name in (*PICTURES, MASKED_IMAGE_LATENTS)}
+        stored = needed <= rows.places.keys()
         windows = None if stored else torch.stack([self._window(entry) for entry in entries])
         return PackedBatch(tuple(entry.key for entry in entries), tuple(drawn), rows, windows, slot, counted(refs))
 
@@ -206,11 +212,9 @@ class ShardDataset(Dataset[PackedBatch]):
             directions=tuple(direction for direction, _ in packed.views),
             mask=torch.stack([self._mask(*view) for view in packed.views]),
             moments=fields["moments"],
-            text_local=fields["text_local"],
-            text_global=fields["text_global"],
-            text_empty=self.text_empty,
-            masked_image_latents=fields.get("masked_image_latents"),
-            visual_features=fields.get("visual_features"),
+            features=Features(**{name: fields.get(name) for name in Features._fields}),
+            empty=self.empty,
+            masked_image_latents=fields.get(MASKED_IMAGE_LATENTS),
             pixel_values=packed.windows,
             counts=packed.counts,
         )
@@ -220,13 +224,15 @@ class ShardDataset(Dataset[PackedBatch]):
         # Views that are encoded online take the same tensors, whatever they are.
         stored = view if self.choice.precomputed is not None else None
         if stored not in self._wanted:
-            fields = {"moments": MOMENTS, "text_local": TEXT_LOCAL, "text_global": TEXT_GLOBAL}
+            # Features of captions are stored under their own names, those of views under names that say which view.
+            fields = {name: name for name in self.needs if name in Features._fields and name not in PICTURES}
             if self.choice.precomputed is not None:
                 name = view_name(*view)
-                fields["visual_features"] = visual_key(name)
-                if self.choice.masked_latents:
-                    fields["masked_image_latents"] = masked_latents_key(name)
-            self._wanted[stored] = fields
+                if "visual" in self.needs:
+                    fields["visual"] = visual_key(name)
+                if MASKED_IMAGE_LATENTS in self.needs and self.choice.masked_latents:
+                    fields[MASKED_IMAGE_LATENTS] = masked_latents_key(name)
+            self._wanted[stored] = {"moments": MOMENTS, **fields}
         return self._wanted[stored]
 
     def _mask(self, direction: Growth, ratio: float) -> Tensor:

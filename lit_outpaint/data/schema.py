@@ -230,6 +230,11 @@ class Card(Strict):
     sha256: str = ""
     """Checksum of this card without this field."""
 
+    @property
+    def features(self) -> dict[str, tuple[int, int]]:
+        """Features that samples hold, by name (`lit_outpaint.data.features`), with their shapes."""
+        return {TEXT_LOCAL: self.text_shape, TEXT_GLOBAL: self.text_shape, "visual": self.visual_shape}
+
     def samples(self, split: Split) -> int:
         """Number of samples of a split."""
         return sum(shard.samples for shard in self.shards.get(split, []))

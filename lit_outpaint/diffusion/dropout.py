@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -43,11 +42,3 @@ def drop_masks(
     drop_text = uniform < both + text
     drop_visual = drop_both | ((uniform >= both + text) & (uniform < both + text + visual))
     return drop_text, drop_visual
-
-
-def replace_rows(
-    features: Float[Tensor, "b l d"], replacement: Float[Tensor, "l d"] | None, drop: Bool[Tensor, " b"]
-) -> Float[Tensor, "b l d"]:
-    """Put ``replacement`` (None: zeros) where ``drop`` holds."""
-    substitute = torch.zeros_like(features) if replacement is None else replacement.to(features.dtype)
-    return torch.where(drop[:, None, None], substitute, features)

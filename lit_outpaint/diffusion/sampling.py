@@ -1,12 +1,49 @@
-"""The denoising loop around a diffusers scheduler."""
+"""How latents are drawn: the settings of sampling, and the denoising loop around a diffusers scheduler."""
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from lit_outpaint.diffusion.schedule import scheduler_class
+
+Uncond = Literal["text", "text_and_visual"]
+"""What the unconditional branch of guidance drops: the captions, or the captions and the picture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How latents are drawn, wherever that is."""
+
+    num_inference_steps: int = 25
+    """Denoising steps per window."""
+    guidance_scale: float = 3.0
+    """1 is no guidance, larger obeys the captions more."""
+    guidance_rescale: float = 0.0
+    """Share in [0, 1] by which guidance's over-exposure is taken back."""
+    uncond: Uncond = "text"
+    """What the unconditional branch of guidance drops."""
+    scheduler: str | None = None
+    """A diffusers scheduler class by name, such as DPMSolverMultistepScheduler; the model's own when absent."""
+
+    def __post_init__(self) -> None:
+        if self.num_inference_steps < 1:
+            raise ValueError(f"num_inference_steps must be at least 1, got {self.num_inference_steps}")
+        if self.guidance_scale < 1:
+            raise ValueError(f"guidance_scale must be at least 1 (no guidance), got {self.guidance_scale}")
+        if not 0 <= self.guidance_rescale <= 1:
+            raise ValueError(f"guidance_rescale must lie in [0, 1], got {self.guidance_rescale}")
+        if self.scheduler is not None:
+            scheduler_class(self.scheduler)
+
+    @property
+    def guided(self) -> bool:
+        """Whether there is an unconditional branch at all."""
+        return self.guidance_scale > 1
 
 
 def denoise(
@@ -16,6 +53,8 @@ def denoise(
     num_inference_steps: int,
     generator: Sequence[torch.Generator] | None = None,
     hold: Callable[[Tensor, Tensor], Tensor] | None = None,
+    after_step: Callable[[int, Tensor, Tensor], Tensor] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Float[Tensor, "b c h w"]:
     """Walk from noise to latents, without waiting for the device between steps.
 
@@ -27,6 +66,8 @@ def denoise(
         generator: one per sample, for schedulers that draw noise at every step.
         hold: from noisy latents, as the model is to read them, and the scheduler's own timestep, on the CPU, to the
             latents that it reads instead.
+        after_step: from the number of a step, its timestep and the latents after it, to the latents to go on with.
+        should_stop: asked before each step; the latents are returned as they are then.
 
     Returns:
         Scaled latents.
@@ -37,10 +78,14 @@ def denoise(
     latents = noise * scheduler.init_noise_sigma
     takes_generator = "generator" in inspect.signature(scheduler.step).parameters
     drawing = {"generator": list(generator)} if takes_generator and generator is not None else {}
-    for timestep, own_timestep in zip(timesteps, scheduler.timesteps, strict=True):
+    for step, (timestep, own_timestep) in enumerate(zip(timesteps, scheduler.timesteps, strict=True)):
+        if should_stop():
+            break
         model_input = scheduler.scale_model_input(latents, own_timestep)
         if hold is not None:
             model_input = hold(model_input, own_timestep)
         model_pred = predict(model_input, timestep)
         latents = scheduler.step(model_pred.to(latents.dtype), own_timestep, latents, **drawing, return_dict=False)[0]
+        if after_step is not None:
+            latents = after_step(step, own_timestep, latents)
     return torch.as_tensor(latents)

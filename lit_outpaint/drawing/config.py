@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lit_outpaint.canvas.seams import SeamTreatment
-from lit_outpaint.diffusion.schedule import scheduler_class
-from lit_outpaint.pipeline import Uncond
+from lit_outpaint.diffusion.sampling import Sampling
 
 VisualSource = Literal["canvas_so_far", "visible_part_of_window", "image_from_global_caption"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutpainterConfig:
+class OutpainterConfig(Sampling):
     """How each step is drawn."""
 
     seed: int = 0
@@ -29,14 +28,6 @@ class OutpainterConfig:
     """For engine joint: each window is decoded with so many latent cells more around it."""
     joint_memory_mib: int = 4096
     """For engine joint: refuse plans whose windows would take more."""
-    num_inference_steps: int = 25
-    """Denoising steps per window."""
-    guidance_scale: float = 3.0
-    """1 is no guidance, larger obeys the captions more."""
-    guidance_rescale: float = 0.0
-    """Share in [0, 1] by which guidance's over-exposure is taken back."""
-    uncond: Uncond = "text"
-    """What the unconditional branch of guidance drops."""
     visual_source: VisualSource = "canvas_so_far"
     """What the vision encoder looks at: the canvas behind the growing side, the known part of the window alone, or one
     picture of the whole scene that the family's text-to-image model draws from the global caption."""
@@ -62,16 +53,9 @@ class OutpainterConfig:
     """For poisson: over how many new pixels a thing fades out that is cut off at the joint."""
     seam_feather_cells: int = 0
     """Hold the latents of the known side in place while denoising, with a feather of so many cells; 0 is off."""
-    scheduler: str | None = None
-    """A diffusers scheduler class by name, such as DPMSolverMultistepScheduler; the model's own when absent."""
 
     def __post_init__(self) -> None:
-        if self.num_inference_steps < 1:
-            raise ValueError(f"num_inference_steps must be at least 1, got {self.num_inference_steps}")
-        if self.guidance_scale < 1:
-            raise ValueError(f"guidance_scale must be at least 1 (no guidance), got {self.guidance_scale}")
-        if not 0 <= self.guidance_rescale <= 1:
-            raise ValueError(f"guidance_rescale must lie in [0, 1], got {self.guidance_rescale}")
+        super().__post_init__()
         if self.seam_reach_px < 0:
             raise ValueError(f"seam_reach_px must not be negative, got {self.seam_reach_px}")
         if self.seam_feather_cells < 0:
@@ -87,5 +71,3 @@ class OutpainterConfig:
             raise ValueError(
                 "engine joint takes no candidates, no seam_feather_cells and no compile; leave them out, or use steps"
             )
-        if self.scheduler is not None:
-            scheduler_class(self.scheduler)

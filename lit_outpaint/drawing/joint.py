@@ -29,11 +29,13 @@ from lit_outpaint.canvas.latent_grid import LatentGrid
 from lit_outpaint.canvas.seeding import window_generator
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.canvas.windows import read_window, unknown_mask
+from lit_outpaint.data.features import Features
 from lit_outpaint.data.views import blank_masked
 from lit_outpaint.diffusion.sampling import denoise
 from lit_outpaint.drawing.candidates import Version
 from lit_outpaint.drawing.config import OutpainterConfig
-from lit_outpaint.models.unet import one_timestep, windows_at_once
+from lit_outpaint.models.denoiser import Known
+from lit_outpaint.models.reproducible import one_timestep, windows_at_once
 from lit_outpaint.pipeline import OutpaintPipeline
 
 _GRID_COPIES = 16
@@ -60,7 +62,8 @@ class JointDrawing:
         canvas: what is known; it must not change until `walk` is done.
         graph: the plan.
         versions: one per step that is to be drawn.
-        text_global: features of the global caption.
+        global_captions: the whole scene, one caption per version.
+        global_features: what is encoded of them already.
         view: what the vision encoder looks at for a step.
 
     Raises:
@@ -74,13 +77,15 @@ class JointDrawing:
         canvas: Canvas,
         graph: Graph,
         versions: Sequence[Version],
-        text_global: Float[Tensor, "1 l d"],
+        global_captions: Sequence[str],
+        global_features: Features,
         view: Callable[[PlannedStep], UInt8[ndarray, "_ _ 3"]],
     ) -> None:
         self.grid = check_joint(pipeline, config, graph, [version.step for version in versions])
         self.seconds_per_step = 0.0
         self._pipeline, self._config, self._canvas, self._graph = pipeline, config, canvas, graph
-        self._versions, self._text_global, self._view = versions, text_global, view
+        self._versions, self._view = versions, view
+        self._global_captions, self._global_features = global_captions, global_features
         self._latents: Tensor | None = None
 
     @torch.no_grad()
@@ -157,17 +162,18 @@ class JointDrawing:
             windows = [version.step.window for version in some]
             pixel_values = to_pixel_values(np.stack([read_window(self._canvas, self._graph, box) for box in windows]))
             mask = torch.stack([unknown_mask(self._canvas, self._graph, box) for box in windows])
-            context = pipeline.condition(
-                encoders.encode_text([version.caption.text for version in some]),
-                self._text_global.expand(len(some), -1, -1),
-                encoders.encode_visual([to_pixel_values(self._view(version.step)[None])[0] for version in some]),
-                config.uncond if config.guidance_scale > 1 else None,
+            features = pipeline.encode(
+                len(some),
+                [version.caption.text for version in some],
+                self._global_captions[begin : begin + at_once],
+                [to_pixel_values(self._view(version.step)[None])[0] for version in some],
+                self._global_features.cut(slice(begin, begin + at_once)),
             )
+            context = pipeline.condition(features, config)
             masked_image_latents = encoders.encode_mode(blank_masked(pixel_values, mask)).to(pipeline.unet.dtype)
             cells = max_pool2d(mask, VAE_FACTOR).to(masked_image_latents.device)
-            predict = pipeline.predictor(
-                context, cells, masked_image_latents, config.guidance_scale, config.guidance_rescale
-            )
+            size = (masked_image_latents.shape[2], masked_image_latents.shape[3])
+            predict = pipeline.denoiser.guided(context, Known(cells, masked_image_latents), size, config)
             batches.append(_Views(windows, predict))
         return batches
 
@@ -203,12 +209,11 @@ def check_joint(
         ValueError: their windows do not lie on common cells, or they would take more than ``joint_memory_mib``.
     """
     grid = LatentGrid(graph, [step.window for step in steps])
-    context = pipeline.context.config
-    rows = context.text_length * (3 if context.fusion == "none" else 2)
+    row_numbers = pipeline.context.rows * int(pipeline.unet.config.cross_attention_dim)
     window_cells = (steps[0].window.height // VAE_FACTOR) * (steps[0].window.width // VAE_FACTOR)
     channels = int(pipeline.unet.config.out_channels)
     copies = 2 if config.guidance_scale > 1 else 1
-    numbers = len(steps) * copies * (rows * context.text_dim + (channels + 1) * window_cells)
+    numbers = len(steps) * copies * (row_numbers + (channels + 1) * window_cells)
     numbers += _GRID_COPIES * channels * grid.shape[0] * grid.shape[1]
     mib = numbers * pipeline.unet.dtype.itemsize / 2**20
     if mib > config.joint_memory_mib:

@@ -71,15 +71,30 @@ def attend_by_channel(query: Tensor, key: Tensor, value: Tensor, key_bias: Tenso
     return attended[..., :channels]
 
 
+def attention_weights(
+    query: Float[Tensor, "b heads n c"],
+    key: Float[Tensor, "b heads l c"],
+    key_bias: Float[Tensor, "*b rows"] | None = None,
+) -> Float[Tensor, "b heads n l"]:
+    """``softmax(q k / sqrt(c) + key_bias)`` in float32: what `attend` weights the values by."""
+    return _weights(query.flatten(0, 1), key.flatten(0, 1), query.shape[1], key_bias).unflatten(0, (len(query), -1))
+
+
 def attend_by_products(query: Tensor, key: Tensor, value: Tensor, key_bias: Tensor | None = None) -> Tensor:
     """Attention written out: logits, softmax in float32, weighted sum; see `attend`."""
-    heads, channels = query.shape[1], query.shape[3]
+    heads = query.shape[1]
     flat = [part.flatten(0, 1) for part in (query, key, value)]
+    weights = _weights(flat[0], flat[1], heads, key_bias)
+    return torch.bmm(weights.to(value.dtype), flat[2]).unflatten(0, (-1, heads))
+
+
+def _weights(query: Tensor, key: Tensor, heads: int, key_bias: Tensor | None) -> Tensor:
+    """Attention weights (B * heads, N, L), batch and heads being one axis."""
+    scale = query.shape[-1] ** -0.5
     if key_bias is None:
-        logits = torch.bmm(flat[0] * channels**-0.5, flat[1].transpose(1, 2))
+        logits = torch.bmm(query * scale, key.transpose(1, 2))
     else:
         offset = torch.atleast_2d(key_bias)[:, None, None, :].to(query.dtype)
-        offset = offset.expand(query.shape[0], heads, 1, -1).flatten(0, 1)
-        logits = torch.baddbmm(offset, flat[0], flat[1].transpose(1, 2), alpha=channels**-0.5)
-    weights = logits.softmax(dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))
-    return torch.bmm(weights.to(value.dtype), flat[2]).unflatten(0, (-1, heads))
+        offset = offset.expand(len(query) // heads, heads, 1, -1).flatten(0, 1)
+        logits = torch.baddbmm(offset, query, key.transpose(1, 2), alpha=scale)
+    return logits.softmax(dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))

@@ -6,14 +6,18 @@ conditioning that produces the context knows nothing of it.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
-from lit_outpaint.models.attend import attend
+from lit_outpaint.models.attend import attend, attention_weights
 from lit_outpaint.models.context import Context
+
+Size = tuple[int, int]
+"""Height and width."""
 
 _PROCESSOR = ".processor"
 _CROSS = ".attn2"
@@ -28,15 +32,21 @@ class AttentionRule(Protocol):
         """Set the rule's processors on the attention layers of ``unet``."""
         ...
 
-    def cross_attention_kwargs(self, context: Context) -> dict[str, Any]:
-        """Return the ``cross_attention_kwargs`` of one call of the U-Net with ``context``."""
+    def cross_attention_kwargs(self, context: Context, size: Size) -> dict[str, Any]:
+        """Return the ``cross_attention_kwargs`` of one call of the U-Net with ``context``.
+
+        Args:
+            context: what is read.
+            size: height and width of the latents that the call gets; attention layers see their positions as a list.
+        """
         ...
 
-    def loop_kwargs(self, unet: UNet2DConditionModel, context: Context) -> dict[str, Any]:
+    def loop_kwargs(self, unet: UNet2DConditionModel, context: Context, size: Size) -> dict[str, Any]:
         """Return the same for many calls of ``unet`` with ``context``, having done here what all of them would do."""
         ...
 
 
+@dataclass(frozen=True)
 class FullAttention:
     """Every position reads every row; rows with a bias are weighted down (or up) by it."""
 
@@ -45,16 +55,16 @@ class FullAttention:
         names = [name.removesuffix(_PROCESSOR) for name in unet.attn_processors]
         unet.set_attn_processor({name + _PROCESSOR: BiasedAttentionProcessor(name) for name in names})
 
-    def cross_attention_kwargs(self, context: Context) -> dict[str, Any]:
+    def cross_attention_kwargs(self, context: Context, size: Size) -> dict[str, Any]:
         """Hand the bias of the rows to the processors; no bias leaves stock attention."""
         return {} if context.key_bias is None else {"key_bias": context.key_bias}
 
-    def loop_kwargs(self, unet: UNet2DConditionModel, context: Context) -> dict[str, Any]:
+    def loop_kwargs(self, unet: UNet2DConditionModel, context: Context, size: Size) -> dict[str, Any]:
         """The same, with the keys and values of the context in every layer; a denoising loop reads one context."""
         names = [name.removesuffix(_PROCESSOR) for name in unet.attn_processors]
         layers = {name: unet.get_submodule(name) for name in names if name.endswith(_CROSS)}
         projected = {name: project(attn, context.hidden_states) for name, attn in layers.items()}
-        return {**self.cross_attention_kwargs(context), "projected": projected}
+        return {**self.cross_attention_kwargs(context, size), "projected": projected}
 
 
 class BiasedAttentionProcessor:
@@ -79,6 +89,7 @@ class BiasedAttentionProcessor:
         temb: Tensor | None = None,
         key_bias: Tensor | None = None,
         projected: Mapping[str, tuple[Tensor, Tensor]] | None = None,
+        maps: dict[str, Tensor | None] | None = None,
     ) -> Tensor:
         """Attend from ``hidden_states`` (B, N, C) to ``encoder_hidden_states`` (B, L, D), or to itself.
 
@@ -90,6 +101,7 @@ class BiasedAttentionProcessor:
             temb: unused, part of diffusers' calling convention.
             key_bias: (L,) or (B, L), added to the logits of each key in every head.
             projected: `project` of ``encoder_hidden_states`` by name of the layer.
+            maps: where it has this layer's name as a key, the attention weights (B, heads, N, L) are put under it.
 
         Raises:
             ValueError: a mask was given, or the bias does not have one value per context row.
@@ -102,6 +114,8 @@ class BiasedAttentionProcessor:
         else:
             keys_and_values = project(attn, encoder_hidden_states) if projected is None else projected[self.name]
             attended = attend(query, *keys_and_values, key_bias)
+            if maps is not None and self.name in maps:
+                maps[self.name] = attention_weights(query, keys_and_values[0], key_bias)
         hidden_states = attn.to_out[0](attended.transpose(1, 2).flatten(2))
         return attn.to_out[1](hidden_states)
 

@@ -1,12 +1,13 @@
-"""What the U-Net is told about a batch: completed from pixels, dropped for guidance, left out for sampling."""
+"""What the U-Net is told about a batch: completed from pixels, and dropped in training."""
 
 from jaxtyping import Float
 from torch import Tensor
 
 from lit_outpaint.data.batch import OutpaintBatch
+from lit_outpaint.data.features import Features, replaced
 from lit_outpaint.data.plain import PlainBatch
 from lit_outpaint.data.views import blank_masked, visible_crop
-from lit_outpaint.diffusion.dropout import DropoutConfig, drop_masks, replace_rows
+from lit_outpaint.diffusion.dropout import DropoutConfig, drop_masks
 from lit_outpaint.models.encoders import FrozenEncoders
 
 
@@ -18,27 +19,30 @@ def encode_views(batch: OutpaintBatch, encoders: FrozenEncoders) -> OutpaintBatc
     """
     windows = batch.pixel_values
     if windows is None:
-        raise ValueError("a batch must hold masked_image_latents and visual_features, or pixel_values, got neither")
-    visual_features = batch.visual_features
-    if visual_features is None:
+        raise ValueError("a batch must hold masked_image_latents and visual features, or pixel_values, got neither")
+    features = batch.features
+    if features.visual is None:
         # Crops differ in size from sample to sample, so that they are cut one by one.
         crops = [visible_crop(window[None], mask)[0] for window, mask in zip(windows, batch.mask, strict=True)]
-        visual_features = encoders.encode_visual(crops)
+        features = features._replace(visual=encoders.encode_visual(crops))
     masked_image_latents = encoders.encode_mode(blank_masked(windows, batch.mask))
-    return batch._replace(masked_image_latents=masked_image_latents, visual_features=visual_features)
+    return batch._replace(masked_image_latents=masked_image_latents, features=features)
 
 
 def encode_plain(batch: PlainBatch, encoders: FrozenEncoders) -> OutpaintBatch:
     """Encode everything about windows that came without features."""
+    empty = encoders.encode_text([""])[0].float()
     return encode_views(
         OutpaintBatch(
             keys=batch.keys,
             directions=batch.directions,
             mask=batch.mask,
             moments=encoders.encode_image(batch.pixel_values).float(),
-            text_local=encoders.encode_text(batch.local_captions).float(),
-            text_global=encoders.encode_text(batch.global_captions).float(),
-            text_empty=encoders.encode_text([""])[0].float(),
+            features=Features(
+                text_local=encoders.encode_text(batch.local_captions).float(),
+                text_global=encoders.encode_text(batch.global_captions).float(),
+            ),
+            empty=Features(text_local=empty, text_global=empty),
             pixel_values=batch.pixel_values,
             counts=batch.counts,
         ),
@@ -49,15 +53,4 @@ def encode_plain(batch: PlainBatch, encoders: FrozenEncoders) -> OutpaintBatch:
 def drop_conditions(batch: OutpaintBatch, config: DropoutConfig, uniform: Float[Tensor, " b"]) -> OutpaintBatch:
     """Drop captions and visual features of some samples, as one uniform number per sample decides."""
     drop_text, drop_visual = drop_masks(uniform, config.text, config.visual, config.both)
-    assert batch.visual_features is not None
-    return batch._replace(
-        text_local=replace_rows(batch.text_local, batch.text_empty, drop_text),
-        text_global=replace_rows(batch.text_global, batch.text_empty, drop_text),
-        visual_features=replace_rows(batch.visual_features, None, drop_visual),
-    )
-
-
-def without_captions(batch: OutpaintBatch) -> OutpaintBatch:
-    """The same batch under the empty caption: what guidance pushes away from."""
-    empty = batch.text_empty.expand_as(batch.text_local)
-    return batch._replace(text_local=empty, text_global=empty)
+    return batch._replace(features=replaced(batch.features, batch.empty, drop_text, drop_visual))

@@ -10,14 +10,18 @@ Letters: B batch, L text rows of one caption, K visual tokens, D width of the te
 vision encoder. Source: Kwon et al. 2024, arXiv:2407.12642; what the paper leaves open is a field of `ContextConfig`.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal, NamedTuple
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from lit_outpaint.data.features import Features
 
 Fusion = Literal["tokens", "channels", "mean", "none"]
 VisualInit = Literal["gated", "plain"]
@@ -28,8 +32,10 @@ class Context(NamedTuple):
 
     hidden_states: Float[Tensor, "b rows d"]
     """W."""
-    key_bias: Float[Tensor, " rows"] | None
+    key_bias: Float[Tensor, " rows"] | None = None
     """Added to the attention logits of each row; None adds nothing."""
+    spans: Mapping[str, slice] = MappingProxyType({})
+    """Which rows hold what, by name: ``text``, ``visual``."""
 
 
 class ContextDims(NamedTuple):
@@ -41,8 +47,44 @@ class ContextDims(NamedTuple):
     visual_dim: int = 768
 
 
+@runtime_checkable
+class ConditioningPart(Protocol):
+    """A module that turns features into the rows of a context; ``ContextEncoder`` is the model of one.
+
+    It is an ``nn.Module`` with ``save_pretrained`` and ``from_pretrained`` of diffusers (``ModelMixin, ConfigMixin``).
+    """
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the features it reads."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """How many rows it makes."""
+        ...
+
+    @property
+    def dims(self) -> ContextDims:
+        """Sizes of the features it was made for."""
+        ...
+
+    def __call__(self, features: Features) -> Context:
+        """Make the context of a batch."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
-class ContextConfig:
+class ConditioningConfig:
+    """A conditioning part in a configuration; the base of all that ``model.context`` may name by ``class_path``."""
+
+    def build(self, dims: ContextDims) -> Any:
+        """Make the `ConditioningPart` for encoders of these sizes."""
+        raise NotImplementedError(f"{type(self).__name__} must say how its part is built")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextConfig(ConditioningConfig):
     """How captions and visual features become context rows."""
 
     fusion: Fusion = "tokens"
@@ -96,29 +138,39 @@ class ContextEncoder(ModelMixin, ConfigMixin):
         self.visual_match = _linear_from(interpolation_matrix(visual_length, text_length))
         self.gate = nn.Parameter(torch.tensor(float(gate_init))) if visual_init == "gated" else None
 
-    def forward(
-        self,
-        text_local: Float[Tensor, "b l d"],
-        text_global: Float[Tensor, "b l d"],
-        visual_features: Float[Tensor, "b k v"],
-    ) -> Context:
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Both captions, and what is visible."""
+        return ("text_local", "text_global", "visual")
+
+    @property
+    def rows(self) -> int:
+        """2 L, or 3 L without fusion."""
+        return self.config.text_length * (3 if self.fusion == "none" else 2)
+
+    @property
+    def dims(self) -> ContextDims:
+        """Sizes of the features it was made for."""
+        return ContextDims(**{name: self.config[name] for name in ContextDims._fields})
+
+    def forward(self, features: Features) -> Context:
         """Build W.
 
         Args:
-            text_local: last hidden state of the text encoder for the window's caption.
-            text_global: the same for the caption of the whole scene.
-            visual_features: patch tokens of the vision encoder, class token dropped.
+            features: ``text_local``, ``text_global`` and ``visual``.
 
         Returns:
             W of shape (B, 2 L, D), or (B, 3 L, D) without fusion, text rows first, and the bias of its rows.
         """
-        text = self.fuse_text(text_local, text_global)
-        visual = self.match_visual(visual_features)
+        assert features.text_local is not None and features.text_global is not None and features.visual is not None
+        text = self.fuse_text(features.text_local, features.text_global)
+        visual = self.match_visual(features.visual)
         hidden_states = torch.cat([text, visual], dim=1)
+        spans = {"text": slice(0, text.shape[1]), "visual": slice(text.shape[1], hidden_states.shape[1])}
         if self.gate is None:
-            return Context(hidden_states, None)
+            return Context(hidden_states, None, spans)
         bias = log_gate(self.gate).expand(visual.shape[1])
-        return Context(hidden_states, torch.cat([bias.new_zeros(text.shape[1]), bias]))
+        return Context(hidden_states, torch.cat([bias.new_zeros(text.shape[1]), bias]), spans)
 
     def fuse_text(
         self, text_local: Float[Tensor, "b l d"], text_global: Float[Tensor, "b l d"]
@@ -179,3 +231,46 @@ def _linear_from(weight: Float[Tensor, "o i"]) -> nn.Linear:
 def _along_tokens(linear: nn.Linear, tokens: Float[Tensor, "b i d"]) -> Float[Tensor, "b o d"]:
     """Apply a linear map along the token axis."""
     return linear(tokens.transpose(1, 2)).transpose(1, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptConfig(ConditioningConfig):
+    """The caption of the window alone, as stock text-to-image models read it: no weights of its own."""
+
+    def build(self, dims: ContextDims) -> "PromptEncoder":
+        """Make the module for encoders of these sizes."""
+        return PromptEncoder(**dims._asdict())
+
+
+class PromptEncoder(ModelMixin, ConfigMixin):
+    """Hand the text rows of the prompt on as they are."""
+
+    config_name = "config.json"
+
+    @register_to_config
+    def __init__(
+        self, text_length: int = 77, text_dim: int = 768, visual_length: int = 49, visual_dim: int = 768
+    ) -> None:
+        super().__init__()
+        # diffusers saves and asks a part for its type by its tensors, of which there is no other.
+        self.register_buffer("anchor", torch.zeros(()))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The prompt."""
+        return ("text_local",)
+
+    @property
+    def rows(self) -> int:
+        """L."""
+        return self.config.text_length
+
+    @property
+    def dims(self) -> ContextDims:
+        """Sizes of the features it was made for."""
+        return ContextDims(**{name: self.config[name] for name in ContextDims._fields})
+
+    def forward(self, features: Features) -> Context:
+        """The rows of ``text_local``, (B, L, D)."""
+        assert features.text_local is not None
+        return Context(features.text_local, None, {"text": slice(0, features.text_local.shape[1])})

@@ -1,28 +1,56 @@
 """Model directories of outpainting: whole, or as an overlay that leaves the frozen parts in a model family.
 
-An overlay holds ``unet/``, ``context/``, perhaps ``scheduler/``, and ``outpaint.json`` = ``{"base": PATH}``, where
-PATH, relative to the overlay, is the model family that the rest is taken from.
+An overlay holds ``unet/``, ``context/``, perhaps ``scheduler/``, and ``outpaint.json``: ``base``, the model family that
+the rest is taken from, relative to the overlay; ``context``, the class of the conditioning part, and ``attention``, the
+attention rule with its arguments, where these are not the usual ones.
 """
 
 import json
 from pathlib import Path
+from typing import Any, NamedTuple
 
 OVERLAY_NAME = "outpaint.json"
 """File that marks a directory as an overlay."""
 
 
-def family_of(overlay: Path) -> Path:
-    """The model family that an overlay stands on.
+class Overlay(NamedTuple):
+    """What ``outpaint.json`` says."""
+
+    base: Path
+    """Directory of the model family."""
+    context: str | None = None
+    """Import path of the conditioning part's class; None is ``ContextEncoder``."""
+    attention: dict[str, Any] | None = None
+    """Description of the attention rule (`lit_outpaint.system.named`); None is every row everywhere."""
+
+
+def read_overlay(directory: Path) -> Overlay:
+    """Read what an overlay stands on.
 
     Raises:
-        ValueError: the directory is no overlay, or names no family.
+        ValueError: the directory is no overlay, or its file is not as it should be.
     """
-    if not (overlay / OVERLAY_NAME).is_file():
-        raise ValueError(f"{overlay} holds no {OVERLAY_NAME}, so it stands on no model family")
-    named = json.loads((overlay / OVERLAY_NAME).read_text(encoding="utf-8"))
-    if not isinstance(named, dict) or not isinstance(named.get("base"), str):
-        raise ValueError(f'{overlay / OVERLAY_NAME} must name the model family, as in {{"base": ".."}}')
-    return (overlay / named["base"]).resolve()
+    path = directory / OVERLAY_NAME
+    if not path.is_file():
+        raise ValueError(f"{directory} holds no {OVERLAY_NAME}, so it stands on no model family")
+    said = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(said, dict) or not isinstance(said.get("base"), str):
+        raise ValueError(f'{path} must name the model family, as in {{"base": ".."}}')
+    if not isinstance(said.get("context"), str | None) or not isinstance(said.get("attention"), dict | None):
+        raise ValueError(f"{path}: context must be the path of a class, and attention a class_path with init_args")
+    return Overlay((directory / said["base"]).resolve(), said.get("context"), said.get("attention"))
+
+
+def write_overlay(directory: Path, base: str, context: str | None, attention: dict[str, Any] | None) -> None:
+    """Write ``outpaint.json``; what is None is left out. See `Overlay`; ``base`` is relative to the directory."""
+    said = {"base": base, "context": context, "attention": attention}
+    kept = {name: value for name, value in said.items() if value is not None}
+    (directory / OVERLAY_NAME).write_text(json.dumps(kept) + "\n", encoding="utf-8")
+
+
+def family_of(directory: Path) -> Path:
+    """The model family that an overlay stands on (errors as in `read_overlay`)."""
+    return read_overlay(directory).base
 
 
 def part_directories(directory: Path) -> list[Path]:

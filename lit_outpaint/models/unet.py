@@ -5,9 +5,7 @@ image with the part to generate blanked (4): the order of Stable Diffusion inpai
 as they are.
 """
 
-import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -41,22 +39,26 @@ class ModelConfig:
     """Memory layout of the U-Net's convolutions; faster on GPUs and with bfloat16 on CPUs."""
     gradient_checkpointing: bool = False
     """Compute activations twice to hold fewer of them."""
+    task: Literal["outpaint", "text_to_image"] = "outpaint"
+    """outpaint: a U-Net of nine channels fills the masked side of windows; text_to_image: one of four channels draws
+    whole windows from the captions alone."""
     compile: bool = False
     """Compile the U-Net (``torch.compile``): faster steps after a first one that takes minutes. Needs a C++ compiler on
     CPUs."""
 
 
 def load_unet(config: ModelConfig) -> UNet2DConditionModel:
-    """Load the U-Net that training starts from, with nine input channels and its trained part marked.
+    """Load the U-Net that training starts from, with the input channels of its task and its trained part marked.
 
     Raises:
         FileNotFoundError: a local directory lacks unet/.
-        ValueError: the U-Net reads neither 4 nor 9 channels.
+        ValueError: the U-Net reads another number of channels.
     """
     home = config.unet or config.pretrained
     check_parts(home, ["unet"])
     unet = UNet2DConditionModel.from_pretrained(Path(home) if Path(home).is_dir() else home, subfolder="unet")
-    unet = extend_conv_in(unet.float())
+    channels = {"outpaint": INPAINT_CHANNELS, "text_to_image": LATENT_CHANNELS}[config.task]
+    unet = extend_conv_in(unet.float(), channels)
     unet.requires_grad_(config.train == "all")
     for parameter in _attention_parameters(unet):
         parameter.requires_grad_(True)
@@ -85,8 +87,8 @@ def extend_conv_in(unet: UNet2DConditionModel, in_channels: int = INPAINT_CHANNE
         return unet
     if old.in_channels != LATENT_CHANNELS or in_channels < LATENT_CHANNELS:
         raise ValueError(
-            f"the base U-Net must read {LATENT_CHANNELS} channels (text-to-image) or {in_channels} (inpainting), "
-            f"got {old.in_channels}; choose another unet"
+            f"the base U-Net must read {in_channels} channels, or {LATENT_CHANNELS} to be extended to them, got "
+            f"{old.in_channels}; choose another unet"
         )
     new = nn.Conv2d(
         in_channels,
@@ -123,30 +125,6 @@ def unet_input(
     """
     mask = nn.functional.interpolate(mask, size=noisy_latents.shape[-2:], mode="nearest")
     return torch.cat([noisy_latents, mask.to(noisy_latents.dtype), masked_image_latents], dim=1)
-
-
-@contextmanager
-def one_timestep(unet: UNet2DConditionModel) -> Iterator[None]:
-    """Embed the timestep once for the whole batch, where all samples stand at the same one.
-
-    It is less work, and makes a sample's result independent of its batch: products of few rows are the only ones that
-    CPU libraries compute in another order for another number of rows.
-    """
-    hook = unet.time_embedding.register_forward_pre_hook(lambda module, inputs: (inputs[0][:1], *inputs[1:]))
-    try:
-        yield
-    finally:
-        hook.remove()
-
-
-def windows_at_once(count: int, device: torch.device) -> int:
-    """How many of ``count`` windows go through the U-Net together, in parts as even as can be.
-
-    On a CPU at most 7: two rows each make 14 under guidance, and from 16 rows on convolutions on one thread take
-    another path and round differently, so that pixels would depend on the batch size (seen with torch 2.15).
-    """
-    parts = math.ceil(count / 7) if device.type == "cpu" else 1
-    return math.ceil(count / parts)
 
 
 def _attention_parameters(unet: UNet2DConditionModel) -> Iterator[nn.Parameter]:

@@ -25,6 +25,7 @@ from transformers import (
 from lit_outpaint.canvas.geometry import Direction
 from lit_outpaint.chat.requests import ChatError, ChatReply, ChatRequest
 from lit_outpaint.data.batch import OutpaintBatch
+from lit_outpaint.data.features import Features
 from lit_outpaint.models.context import ContextConfig, VisualInit
 from lit_outpaint.models.encoders import family_dims
 from lit_outpaint.protocols import CaptionError, Written
@@ -155,17 +156,29 @@ def toy_batch(size: int = 4, seed: int = 0) -> OutpaintBatch:
     cells, half = TOY_WINDOW_PX // 8, TOY_WINDOW_PX // 2
     mask = torch.zeros(size, 1, TOY_WINDOW_PX, TOY_WINDOW_PX)
     mask[..., half:] = 1
+    moments = torch.cat([draw(size, 4, cells, cells), torch.full((size, 4, cells, cells), -4.0)], dim=1)
+    text, empty = [draw(size, 77, TOY_DIM) for _ in range(2)], draw(77, TOY_DIM)
+    masked_image_latents, visual = draw(size, 4, cells, cells), draw(size, 49, TOY_DIM)
     return OutpaintBatch(
         keys=tuple(f"toy-{number}" for number in range(size)),
         directions=("right",) * size,
         mask=mask,
-        moments=torch.cat([draw(size, 4, cells, cells), torch.full((size, 4, cells, cells), -4.0)], dim=1),
-        text_local=draw(size, 77, TOY_DIM),
-        text_global=draw(size, 77, TOY_DIM),
-        text_empty=draw(77, TOY_DIM),
-        masked_image_latents=draw(size, 4, cells, cells),
-        visual_features=draw(size, 49, TOY_DIM),
+        moments=moments,
+        features=Features(text_local=text[0], text_global=text[1], visual=visual),
+        empty=Features(text_local=empty, text_global=empty),
+        masked_image_latents=masked_image_latents,
     )
+
+
+def same_batch(one: OutpaintBatch, other: OutpaintBatch) -> bool:
+    """Whether two batches are equal bit for bit."""
+
+    def equal(a: Any, b: Any) -> bool:
+        if isinstance(a, Tensor):
+            return torch.equal(a, b)
+        return all(map(equal, a, b)) if isinstance(a, Features) else bool(a == b)
+
+    return all(map(equal, one, other))
 
 
 def build_toy_pipeline(family: Path, visual_init: VisualInit = "plain") -> Path:

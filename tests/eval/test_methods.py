@@ -127,7 +127,9 @@ def test_the_inpaint_loop_is_the_pipeline_of_diffusers(overlay: Path) -> None:
         generator=[torch.Generator().manual_seed(5)],
         output_type="pt",
     ).images
-    assert np.array_equal(drawn[:, STRIDE:], to_uint8(images * 2 - 1)[0, :, STRIDE:])
+    # The loop embeds a timestep once for both rows, which some processors round in another way.
+    difference = np.abs(drawn[:, STRIDE:].astype(int) - to_uint8(images * 2 - 1)[0, :, STRIDE:])
+    assert difference.max() <= 1
     assert np.array_equal(drawn[:, :STRIDE], window[:, :STRIDE])
 
 

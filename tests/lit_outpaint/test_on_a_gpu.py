@@ -19,6 +19,8 @@ from lit_outpaint import pipeline as pipeline_module
 from lit_outpaint.canvas.geometry import outpaint_mask
 from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.data.features import Features
+from lit_outpaint.diffusion.sampling import Sampling
 from lit_outpaint.diffusion.schedule import scheduler_class
 from lit_outpaint.models.conditions import drop_conditions
 from lit_outpaint.models.unet import ModelConfig
@@ -90,7 +92,11 @@ def test_a_training_step_stays_on_the_gpu_and_looks_at_no_value(
     batch = toy_batch()
     request.getfixturevalue("fake_gpu")
     move(module)
-    tensors = {name: fake(value) for name, value in batch._asdict().items() if isinstance(value, Tensor)}
+    tensors: dict[str, Any] = {
+        name: fake(value) for name, value in batch._asdict().items() if isinstance(value, Tensor)
+    }
+    for name in ("features", "empty"):
+        tensors[name] = Features(*(None if value is None else fake(value) for value in getattr(batch, name)))
     draws = FakeDraws()
     dropped = drop_conditions(module.complete(batch._replace(**tensors)), module.dropout, draws.uniform(4))
     loss = module.drawn_losses(dropped, draws).mean()
@@ -128,6 +134,7 @@ def test_drawing_meets_no_other_device(
         number: int,
         generator: Any,
         hold: Any,
+        *rest: Any,
     ) -> Tensor:
         latents = noise if hold is None else hold(noise, torch.tensor(500))
         return predict(latents, torch.ones((), device="cuda"))
@@ -162,13 +169,13 @@ def draw(pipeline: OutpaintPipeline, **options: Any) -> Tensor:
     """Two windows. What the encoder looks at is given: to find what is visible, the mask is looked at."""
     image = torch.zeros(2, 3, TOY_WINDOW_PX, TOY_WINDOW_PX)
     mask = outpaint_mask("right", 0.5, TOY_WINDOW_PX, TOY_WINDOW_PX).expand(2, -1, -1, -1)
-    return pipeline(
+    return pipeline.draw(
         image,
         mask,
         ["a lake", "a desert"],
         ["a wide view", "a wide view"],
         visual_image=image[..., : TOY_WINDOW_PX // 2],
         generator=[torch.Generator(), torch.Generator()],
-        num_inference_steps=4,
+        sampling=Sampling(num_inference_steps=4),
         **options,
     )

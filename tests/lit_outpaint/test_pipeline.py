@@ -10,12 +10,15 @@ from diffusers.models.attention_processor import AttnProcessor2_0
 from torch import Tensor
 
 from lit_outpaint.canvas.geometry import outpaint_mask
+from lit_outpaint.data.features import Features
+from lit_outpaint.diffusion.sampling import Sampling, Uncond
 from lit_outpaint.diffusion.schedule import scheduler_class
 from lit_outpaint.models.overlay import part_directories
-from lit_outpaint.pipeline import OutpaintPipeline, Uncond, load_pipeline
+from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
 from lit_outpaint.testing.models import TOY_WINDOW_PX, build_toy_family
 
 LOCAL = ("a lake", "a meadow with a red barn", "a desert")
+THREE_STEPS = Sampling(num_inference_steps=3)
 GLOBAL = ("a wide view at night", "a wide view at dawn", "a wide view")
 
 
@@ -36,8 +39,8 @@ def _generators(size: int) -> list[torch.Generator]:
 
 def _draw(pipeline: OutpaintPipeline, size: int = 1, **options: object) -> Tensor:
     image, mask = _windows(size)
-    given = {"num_inference_steps": 3, "generator": _generators(size), **options}
-    return pipeline(image, mask, LOCAL[:size], GLOBAL[:size], **given)
+    given = {"generator": _generators(size), **options}
+    return pipeline.draw(image, mask, LOCAL[:size], GLOBAL[:size], **{"sampling": THREE_STEPS, **given})
 
 
 def _reference_inpaint(pipeline: OutpaintPipeline, guidance_scale: float, uncond: Uncond) -> Tensor:
@@ -61,8 +64,8 @@ def _reference_inpaint(pipeline: OutpaintPipeline, guidance_scale: float, uncond
     stock.set_progress_bar_config(disable=True)
     with torch.no_grad():
         drawn = stock(
-            prompt_embeds=pipeline.context(local, glob, seen).hidden_states,
-            negative_prompt_embeds=pipeline.context(empty, empty, unseen).hidden_states,
+            prompt_embeds=pipeline.context(Features(local, glob, seen)).hidden_states,
+            negative_prompt_embeds=pipeline.context(Features(empty, empty, unseen)).hidden_states,
             image=(image + 1) / 2,
             mask_image=mask,
             height=TOY_WINDOW_PX,
@@ -90,7 +93,8 @@ def test_a_window_equals_stock_inpainting_fed_the_same_context(
     config = {"prediction_type": "v_prediction", "beta_schedule": "scaled_linear", "steps_offset": 1}
     pipeline.scheduler = scheduler_class(scheduler).from_config(config)
     _collapse_posterior(pipeline)
-    ours = _draw(pipeline, num_inference_steps=5, guidance_scale=guidance_scale, uncond=uncond)
+    sampling = Sampling(num_inference_steps=5, guidance_scale=guidance_scale, uncond=uncond)
+    ours = _draw(pipeline, sampling=sampling)
     stock = _reference_inpaint(pipeline, guidance_scale, uncond)
     torch.testing.assert_close(ours, stock, atol=1e-4, rtol=0)
     assert ours.std() > 0.01
@@ -102,12 +106,12 @@ def test_the_same_seed_gives_the_same_window_in_any_batch(pipeline: OutpaintPipe
     together = _draw(pipeline, size=3)
     image, mask = _windows(3)
     for i, generator in enumerate(_generators(3)):
-        alone = pipeline(
+        alone = pipeline.draw(
             image[i : i + 1],
             mask[:1],
             LOCAL[i : i + 1],
             GLOBAL[i : i + 1],
-            num_inference_steps=3,
+            sampling=THREE_STEPS,
             generator=[generator],
         )
         torch.testing.assert_close(alone[0], together[i], atol=1e-4, rtol=0)
@@ -121,11 +125,12 @@ def test_the_bits_of_a_window_do_not_depend_on_its_batch(pipeline: OutpaintPipel
     try:
         image, mask = _windows(size)
         captions = [f"a lake with {number} boats" for number in range(size)]
-        together = pipeline(image, mask, captions, captions[::-1], num_inference_steps=3, generator=_generators(size))
+        given = (image, mask, captions, captions[::-1])
+        together = pipeline.draw(*given, sampling=THREE_STEPS, generator=_generators(size))
         for i, generator in enumerate(_generators(size)):
             one = slice(i, i + 1)
             given = (image[one], mask[one], captions[one], captions[::-1][one])
-            alone = pipeline(*given, num_inference_steps=3, generator=[generator])
+            alone = pipeline.draw(*given, sampling=THREE_STEPS, generator=[generator])
             assert torch.equal(alone[0], together[i])
     finally:
         torch.set_num_threads(threads)
@@ -140,10 +145,10 @@ def test_equal_seeds_give_equal_bits_and_others_do_not(pipeline: OutpaintPipelin
 @pytest.mark.parametrize("feather_cells", [0, 2])
 def test_what_lies_under_the_mask_is_not_read(pipeline: OutpaintPipeline, feather_cells: int) -> None:
     image, mask = _windows(1)
-    options = {"num_inference_steps": 2, "feather_cells": feather_cells}
-    plain = pipeline(image, mask, LOCAL[:1], GLOBAL[:1], generator=_generators(1), **options)
-    other = pipeline(image + mask * 0.3, mask, LOCAL[:1], GLOBAL[:1], generator=_generators(1), **options)
-    known = pipeline(image + (1 - mask) * 0.3, mask, LOCAL[:1], GLOBAL[:1], generator=_generators(1), **options)
+    options = {"sampling": THREE_STEPS, "feather_cells": feather_cells}
+    plain = pipeline.draw(image, mask, LOCAL[:1], GLOBAL[:1], generator=_generators(1), **options)
+    other = pipeline.draw(image + mask * 0.3, mask, LOCAL[:1], GLOBAL[:1], generator=_generators(1), **options)
+    known = pipeline.draw(image + (1 - mask) * 0.3, mask, LOCAL[:1], GLOBAL[:1], generator=_generators(1), **options)
     assert torch.equal(plain, other)
     assert not torch.equal(plain, known)
 
@@ -167,7 +172,7 @@ def test_each_condition_reaches_the_picture(pipeline: OutpaintPipeline, part: st
     }
     changed = {**given, part: torch.ones(1, 3, 20, 50) if part == "visual_image" else ["a meadow with a red barn"]}
     one, two = (
-        pipeline(image, mask, num_inference_steps=2, generator=_generators(1), **conditions)
+        pipeline.draw(image, mask, sampling=THREE_STEPS, generator=_generators(1), **conditions)
         for conditions in (given, changed)
     )
     assert not torch.equal(one, two)
@@ -176,15 +181,12 @@ def test_each_condition_reaches_the_picture(pipeline: OutpaintPipeline, part: st
 def test_features_computed_before_give_the_same_window(pipeline: OutpaintPipeline) -> None:
     image, mask = _windows(1)
     encoders = pipeline.encoders
-    reused = pipeline(
-        image,
-        mask,
+    features = Features(
         text_local=encoders.encode_text(LOCAL[:1]),
         text_global=encoders.encode_text(GLOBAL[:1]),
-        visual_features=encoders.encode_visual(image[..., : TOY_WINDOW_PX // 2]),
-        num_inference_steps=3,
-        generator=_generators(1),
+        visual=encoders.encode_visual(image[..., : TOY_WINDOW_PX // 2]),
     )
+    reused = pipeline.draw(image, mask, features=features, sampling=THREE_STEPS, generator=_generators(1))
     assert torch.equal(reused, _draw(pipeline))
 
 
@@ -285,13 +287,13 @@ def test_a_model_that_does_not_fit_is_refused_in_one_line(
 def test_arguments_that_do_not_fit_together_are_refused(pipeline: OutpaintPipeline) -> None:
     image, mask = _windows(2)
     with pytest.raises(ValueError, match=r"one generator per window \(2\), got 1"):
-        pipeline(image, mask, LOCAL[:2], GLOBAL[:2], generator=_generators(1))
-    with pytest.raises(ValueError, match=r"one local caption per window \(2\), got 1"):
-        pipeline(image, mask, LOCAL[:1], GLOBAL[:2])
-    with pytest.raises(ValueError, match="global_captions or text_global must be given"):
-        pipeline(image, mask, LOCAL[:2])
+        pipeline.draw(image, mask, LOCAL[:2], GLOBAL[:2], generator=_generators(1))
+    with pytest.raises(ValueError, match=r"one caption per window \(2\) for text_local, got 1"):
+        pipeline.draw(image, mask, LOCAL[:1], GLOBAL[:2])
+    with pytest.raises(ValueError, match="global_captions or features"):
+        pipeline.draw(image, mask, LOCAL[:2])
     with pytest.raises(ValueError, match="at least 1, got 0"):
-        pipeline(image, mask, LOCAL[:2], GLOBAL[:2], num_inference_steps=0)
+        Sampling(num_inference_steps=0)
     with pytest.raises(ValueError, match="NoSuchScheduler"):
         scheduler_class("NoSuchScheduler")
 

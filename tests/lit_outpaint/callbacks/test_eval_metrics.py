@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,15 @@ def _validated(family: Path, shards: Path, heldout: Path, out: Path, **settings:
     data = OutpaintDataModule(str(shards), batch_size=2, num_workers=0)
     _trainer(out, _callback(heldout), **settings).validate(module, data, verbose=False)
     return json.loads((out / "eval" / "step-0000000" / "metrics.json").read_text())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Ranks compute on one thread each; some processors round in another way on two."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

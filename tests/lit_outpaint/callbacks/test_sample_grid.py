@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lit_outpaint.callbacks.sample_grid import SampleGrid, first_samples, tile, to_uint8
+from lit_outpaint.callbacks.sample_grid import SampleGrid, tile, to_uint8
 from lit_outpaint.testing.models import toy_batch
 
 
@@ -20,9 +20,9 @@ def test_pixels_cover_0_to_255() -> None:
 
 def test_first_samples_keep_what_has_no_batch_axis() -> None:
     batch = toy_batch(size=4)
-    first = first_samples(batch, 2)
-    assert len(first.keys) == len(first.mask) == len(first.visual_features) == 2
-    assert first.text_empty.shape == batch.text_empty.shape
+    first = batch.cut(slice(2))
+    assert len(first.keys) == len(first.mask) == len(first.features.visual) == 2
+    assert first.empty.text_local.shape == batch.empty.text_local.shape
     assert first.pixel_values is None
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from lit_outpaint.__main__ import main
 from lit_outpaint.assembly import load_checkpoint_pipeline, load_module
 from lit_outpaint.cli.export import export
+from lit_outpaint.diffusion.sampling import Sampling
 from lit_outpaint.pipeline import load_pipeline
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -254,8 +255,9 @@ def test_an_exported_model_draws_what_the_checkpoint_draws(run_dir: Path, tmp_pa
     direct = load_checkpoint_pipeline(run_dir / "last.ckpt")
     image, mask = torch.rand(1, 3, 64, 64) * 2 - 1, torch.zeros(1, 1, 64, 64)
     mask[..., 32:] = 1
+    two = Sampling(num_inference_steps=2)
     drawn = [
-        pipeline(image, mask, ["a lake"], ["a lake at dusk"], num_inference_steps=2, generator=[torch.manual_seed(0)])
+        pipeline.draw(image, mask, ["a lake"], ["a lake at dusk"], sampling=two, generator=[torch.manual_seed(0)])
         for pipeline in (exported, direct)
     ]
     torch.testing.assert_close(drawn[0], drawn[1], atol=1e-4, rtol=0)

@@ -31,12 +31,12 @@ def test_a_batch_has_the_shapes_of_the_design(shards: Path) -> None:
     batch = next(iter(setup(shards).train_dataloader()))
     assert batch.mask.shape == (3, 1, 128, 128)
     assert batch.moments.shape == (3, 8, 16, 16)
-    assert batch.text_local.shape == batch.text_global.shape == (3, 77, 32)
-    assert batch.text_empty.shape == (77, 32)
+    assert batch.features.text_local.shape == batch.features.text_global.shape == (3, 77, 32)
+    assert batch.empty.text_local.shape == (77, 32)
     assert batch.masked_image_latents is not None
     assert batch.masked_image_latents.shape == (3, 4, 16, 16)
-    assert batch.visual_features is not None
-    assert batch.visual_features.shape == (3, 49, 32)
+    assert batch.features.visual is not None
+    assert batch.features.visual.shape == (3, 49, 32)
     assert batch.pixel_values is None
     assert {tensor.dtype for tensor in batch if isinstance(tensor, Tensor)} == {torch.float32}
 

@@ -7,6 +7,7 @@ import torch
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.data.loading import EpochSampler, ShardLoader
 from lit_outpaint.data.reader import SampleRef
+from lit_outpaint.testing.models import same_batch
 
 
 def refs(epoch: int, **options: object) -> list[SampleRef]:
@@ -76,9 +77,7 @@ def test_workers_make_the_batches_of_the_main_process(shards: Path, workers: int
         pairs = list(zip(here, there, strict=True))
         assert len(pairs) == 6
         for one, other in pairs:
-            assert all(
-                torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in zip(one, other, strict=True)
-            )
+            assert same_batch(one, other)
 
 
 def test_an_epoch_that_is_left_early_does_not_spoil_the_next(shards: Path) -> None:
@@ -89,7 +88,7 @@ def test_an_epoch_that_is_left_early_does_not_spoil_the_next(shards: Path) -> No
     for one, other in zip(loader, undisturbed, strict=True):
         assert one.keys == other.keys
         assert torch.equal(one.moments, other.moments)
-        assert torch.equal(one.visual_features, other.visual_features)
+        assert torch.equal(one.features.visual, other.features.visual)
 
 
 def test_after_a_resumed_epoch_the_next_one_is_whole(shards: Path) -> None:

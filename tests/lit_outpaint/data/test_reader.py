@@ -9,6 +9,7 @@ from PIL import Image
 
 from lit_outpaint.canvas.geometry import DIRECTIONS, outpaint_mask
 from lit_outpaint.data.datamodule import OutpaintDataModule
+from lit_outpaint.data.features import Features
 from lit_outpaint.data.integrity import check_shard_set
 from lit_outpaint.data.reader import SampleRef, ShardDataset, ViewChoice, decode_window
 from lit_outpaint.data.schema import ShardError, masked_latents_key, view_name, visual_key
@@ -26,7 +27,7 @@ def dataset(shards: Path, *, online: bool = False, seed: int = 0) -> ShardDatase
     card, entries = check_shard_set(shards)
     views = None if online else tuple(card.views)
     choice = ViewChoice(directions=DIRECTIONS, ratios=(0.5, 0.5), precomputed=views)
-    return ShardDataset(shards, entries, card.window_px, choice, seed, torch.zeros(77, 32))
+    return ShardDataset(shards, entries, card.window_px, choice, seed, Features(*2 * [torch.zeros(77, 32)]))
 
 
 def test_a_sample_holds_the_features_of_the_view_it_drew(shards: Path) -> None:
@@ -39,8 +40,8 @@ def test_a_sample_holds_the_features_of_the_view_it_drew(shards: Path) -> None:
         assert torch.equal(batch.mask[0], outpaint_mask(batch.directions[0], 0.5, 128, 128))  # type: ignore[arg-type]
         assert batch.masked_image_latents is not None
         assert torch.equal(batch.masked_image_latents[0], stored[masked_latents_key(view)])
-        assert batch.visual_features is not None
-        assert torch.equal(batch.visual_features[0], stored[visual_key(view)])
+        assert batch.features.visual is not None
+        assert torch.equal(batch.features.visual[0], stored[visual_key(view)])
 
 
 def test_unpacking_leaves_torch_its_threads(shards: Path) -> None:
@@ -65,7 +66,7 @@ def test_online_views_decode_the_window_itself(shards: Path) -> None:
     data = dataset(shards, online=True)
     batch = data.unpack(data.__getitems__([SampleRef(0, 0)]))
     assert batch.masked_image_latents is None
-    assert batch.visual_features is None
+    assert batch.features.visual is None
     assert batch.pixel_values is not None
     assert batch.pixel_values.shape == (1, 3, 128, 128)
     assert -1 <= batch.pixel_values.min() < batch.pixel_values.max() <= 1

@@ -10,12 +10,13 @@ from typing import Any
 
 import fsspec
 import pytest
-import torch
 
 from lit_outpaint.data import remote
+from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.data.remote import RemoteFiles
 from lit_outpaint.data.schema import FileCard, ShardError
+from lit_outpaint.testing.models import same_batch
 
 
 class FileServer(ThreadingHTTPServer):
@@ -77,13 +78,12 @@ def module(place: str | Path, cache: Path, **options: Any) -> OutpaintDataModule
     return data
 
 
-def batches(data: OutpaintDataModule) -> list[dict[str, Any]]:
-    return [batch._asdict() for batch in data.train_dataloader()]
+def batches(data: OutpaintDataModule) -> list[OutpaintBatch]:
+    return list(data.train_dataloader())
 
 
-def same(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> bool:
-    pairs = [(a[name], b[name]) for a, b in zip(one, other, strict=True) for name in a]
-    return all(torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in pairs)
+def same(one: list[OutpaintBatch], other: list[OutpaintBatch]) -> bool:
+    return all(map(same_batch, one, other)) and len(one) == len(other)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

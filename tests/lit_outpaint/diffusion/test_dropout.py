@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lit_outpaint.diffusion.dropout import DropoutConfig, drop_masks, replace_rows
+from lit_outpaint.diffusion.dropout import DropoutConfig, drop_masks
 
 
 def test_dropped_shares_are_those_asked_for() -> None:
@@ -15,18 +15,6 @@ def test_no_share_drops_nothing() -> None:
     drop_text, drop_visual = drop_masks(torch.rand(100), text=0.0, visual=0.0, both=0.0)
     assert not drop_text.any()
     assert not drop_visual.any()
-
-
-def test_only_dropped_rows_are_replaced() -> None:
-    features, empty = torch.randn(3, 7, 4), torch.randn(7, 4)
-    replaced = replace_rows(features, empty, torch.tensor([True, False, True]))
-    assert torch.equal(replaced[1], features[1])
-    assert torch.equal(replaced[0], empty)
-    assert torch.equal(replaced[2], empty)
-
-
-def test_without_a_replacement_rows_become_zeros() -> None:
-    assert not replace_rows(torch.randn(1, 7, 4), None, torch.tensor([True])).any()
 
 
 def test_shares_above_one_are_refused() -> None:

@@ -20,6 +20,7 @@ from lit_outpaint.canvas.journal import StepRecord
 from lit_outpaint.canvas.latent_grid import LatentGrid
 from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.data.features import Features
 from lit_outpaint.drawing.joint import JointDrawing, decode_tile
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import OutpaintPipeline
@@ -84,7 +85,7 @@ def _reference_multidiffusion(pipeline: OutpaintPipeline, noise: Tensor, caption
             mask[..., : 4 if known else 0] = 0
             masked = encoders.encode_mode(half if known else grey)
             local, glob = encoders.encode_text([caption]), encoders.encode_text([GLOBAL])
-            context = pipeline.context(local, glob, encoders.encode_visual(picture)).hidden_states
+            context = pipeline.context(Features(local, glob, encoders.encode_visual(picture))).hidden_states
             stacked = torch.cat([view, mask, masked], dim=1)
             model_pred = pipeline.unet(stacked, timestep, context).sample
             moved = scheduler.step(model_pred, timestep, view, return_dict=False)[0]

@@ -68,9 +68,9 @@ def test_in_a_loop_the_context_is_projected_once_and_the_result_stays_the_same()
         return unet(latents, 500, rows, cross_attention_kwargs=kwargs).sample
 
     with torch.no_grad():
-        plain = call(rule.cross_attention_kwargs(context))
+        plain = call(rule.cross_attention_kwargs(context, (8, 8)))
         num_layers = len(calls)
-        kwargs = rule.loop_kwargs(unet, context)
+        kwargs = rule.loop_kwargs(unet, context, (8, 8))
         for _ in range(3):
             assert torch.equal(call(kwargs), plain)
     assert num_layers > 1
@@ -86,5 +86,20 @@ def test_a_bias_of_another_length_is_refused(layer: Attention) -> None:
 def test_the_full_rule_hands_the_bias_on() -> None:
     rule, rows, bias = FullAttention(), torch.randn(1, 6, 8), torch.zeros(6)
     assert isinstance(rule, AttentionRule)
-    assert rule.cross_attention_kwargs(Context(rows, None)) == {}
-    assert rule.cross_attention_kwargs(Context(rows, bias))["key_bias"] is bias
+    assert rule.cross_attention_kwargs(Context(rows), (8, 8)) == {}
+    assert rule.cross_attention_kwargs(Context(rows, bias), (8, 8))["key_bias"] is bias
+
+
+def test_maps_are_the_weights_by_which_rows_are_read(layer: Attention) -> None:
+    queries, rows, bias = torch.randn(2, 10, 16), torch.randn(2, 6, 8), torch.randn(6)
+    layer.set_processor(BiasedAttentionProcessor("here"))
+    maps: dict[str, torch.Tensor | None] = {"here": None}
+    out = layer(queries, rows, key_bias=bias, maps=maps)
+    weights = maps["here"]
+    assert weights is not None
+    assert weights.shape == (2, 4, 10, 6)
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(2, 4, 10))
+    values = layer.to_v(rows).unflatten(-1, (4, 4)).transpose(1, 2)
+    torch.testing.assert_close(layer.to_out[0]((weights @ values).transpose(1, 2).flatten(2)), out)
+    layer(queries, rows, maps=(elsewhere := {"there": None}))
+    assert elsewhere == {"there": None}

@@ -14,6 +14,7 @@ import sys
 import numpy
 import torch
 from lit_outpaint.canvas.geometry import Box, outpaint_mask
+from lit_outpaint.diffusion.sampling import Sampling
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import load_pipeline
 
@@ -38,8 +39,8 @@ mask = outpaint_mask("right", 0.5, side, side).expand(3, -1, -1, -1)
 def draw(size, compiled, steps=3):
     generators = [torch.Generator().manual_seed(i) for i in range(size)]
     texts = ["a lake", "a meadow", "a town"][:size]
-    options = {"num_inference_steps": steps, "generator": generators, "compiled": compiled}
-    return pipeline(image[:size], mask[:size], texts, texts, **options)
+    options = {"sampling": Sampling(num_inference_steps=steps), "generator": generators, "compiled": compiled}
+    return pipeline.draw(image[:size], mask[:size], texts, texts, **options)
 
 
 plain, compiled = draw(3, False), draw(3, True)

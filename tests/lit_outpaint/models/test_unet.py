@@ -2,8 +2,9 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from lit_outpaint.models.attention import FullAttention
+from lit_outpaint.data.features import Features
 from lit_outpaint.models.context import ContextConfig, ContextDims
+from lit_outpaint.models.denoiser import Denoiser, Known
 from lit_outpaint.models.unet import ModelConfig, extend_conv_in, load_unet, unet_input
 from lit_outpaint.testing.models import SD15_UNET, TOY_DIM, toy_batch, toy_unet
 
@@ -31,38 +32,28 @@ def test_an_inpainting_unet_is_taken_as_it_is() -> None:
 
 
 def test_other_channel_counts_are_refused() -> None:
-    with pytest.raises(ValueError, match="must read 4 channels"):
+    with pytest.raises(ValueError, match="must read 9 channels, or 4"):
         extend_conv_in(toy_unet(in_channels=8))
 
 
 def test_a_closed_gate_reproduces_the_stock_unet(base: UNet2DConditionModel) -> None:
     """Step 0 of `gated`: the nine-channel U-Net with W is the base U-Net with the averaged captions."""
     batch, noisy_latents, t = toy_batch(), torch.randn(4, 4, 8, 8), torch.tensor([0, 10, 500, 999])
-    rule = FullAttention()
     with torch.no_grad():
-        average = (batch.text_local + batch.text_global) / 2
+        average = (batch.features.text_local + batch.features.text_global) / 2
         stock = base(noisy_latents, t, average).sample
-        context = ContextConfig().build(ContextDims(77, TOY_DIM, 49, TOY_DIM))(
-            batch.text_local, batch.text_global, 20 * batch.visual_features
-        )
-        ours = extend_conv_in(base)
-        rule.install(ours)
-        stacked = unet_input(noisy_latents, batch.mask, batch.masked_image_latents)
-        kwargs = rule.cross_attention_kwargs(context)
-        prediction = ours(stacked, t, context.hidden_states, cross_attention_kwargs=kwargs).sample
+        loud = batch.features._replace(visual=20 * batch.features.visual)
+        context = ContextConfig().build(ContextDims(77, TOY_DIM, 49, TOY_DIM))(loud)
+        known = Known(batch.mask, batch.masked_image_latents)
+        prediction = Denoiser(extend_conv_in(base))(noisy_latents, t, context, known)
     torch.testing.assert_close(prediction, stock, atol=1e-5, rtol=0)
 
 
 def test_a_closed_gate_has_a_gradient_of_ordinary_size(base: UNet2DConditionModel) -> None:
     """By its logarithm the gate's gradient would carry the closed gate, 1e-10, as a factor."""
-    batch, rule = toy_batch(), FullAttention()
-    rule.install(base)
     context = ContextConfig().build(ContextDims(77, TOY_DIM, 49, TOY_DIM))
-    rows = context(batch.text_local, batch.text_global, batch.visual_features)
-    kwargs = rule.cross_attention_kwargs(rows)
-    base(
-        torch.randn(4, 4, 8, 8), 500, rows.hidden_states, cross_attention_kwargs=kwargs
-    ).sample.square().mean().backward()
+    rows = context(toy_batch().features)
+    Denoiser(base)(torch.randn(4, 4, 8, 8), torch.tensor(500), rows).square().mean().backward()
     assert context.gate.grad.abs() > 1e-6
 
 
@@ -87,13 +78,10 @@ def test_stable_diffusion_at_full_size_reads_154_rows() -> None:
     with torch.device("meta"):
         unet = extend_conv_in(UNet2DConditionModel(**SD15_UNET))
         context = ContextConfig().build(ContextDims())
-        rule = FullAttention()
-        rule.install(unet)
-        features = context(torch.empty(2, 77, 768), torch.empty(2, 77, 768), torch.empty(2, 49, 768))
-        stacked = unet_input(torch.empty(2, 4, 64, 64), torch.empty(2, 1, 512, 512), torch.empty(2, 4, 64, 64))
-        kwargs = rule.cross_attention_kwargs(features)
-        prediction = unet(stacked, torch.empty(2), features.hidden_states, cross_attention_kwargs=kwargs).sample
-    assert features.hidden_states.shape == (2, 154, 768)
-    assert stacked.shape == (2, 9, 64, 64)
+        rows = context(Features(torch.empty(2, 77, 768), torch.empty(2, 77, 768), torch.empty(2, 49, 768)))
+        known = Known(torch.empty(2, 1, 512, 512), torch.empty(2, 4, 64, 64))
+        prediction = Denoiser(unet)(torch.empty(2, 4, 64, 64), torch.empty(2), rows, known)
+    assert rows.hidden_states.shape == (2, 154, 768)
+    assert unet.conv_in.in_channels == 9
     assert prediction.shape == (2, 4, 64, 64)
     assert sum(parameter.numel() for parameter in unet.parameters()) == 859_520_964 + 5 * 9 * 320

@@ -1,0 +1,167 @@
+"""``python -m lit_outpaint generate``: pictures of prompts, by text-to-image.
+
+A run goes on from its last finished picture whenever the same command is given again.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
+
+from lit_outpaint.diffusion.sampling import Sampling
+from lit_outpaint.runs.pictures import PictureRun, Prompt, picture_seed, read_prompts, repeated
+from lit_outpaint.system.one_line import one_line
+from lit_outpaint.system.text import clean
+
+INPUT_ERRORS = (ValueError, FileNotFoundError, NotADirectoryError, PermissionError)
+"""What input that is at fault raises."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig:
+    """What to draw, with what, and where to."""
+
+    prompt: str | None = None
+    """What to draw."""
+    prompts: str | None = None
+    """A file of prompts instead: a line each, or .jsonl with prompt and, if the pictures are to have names, id."""
+    out: str
+    """Directory of the run: a PNG per picture, pictures.jsonl with a line each, run.yaml with the settings."""
+    model: str = "models/scapes"
+    """Stable Diffusion directory, or an export of a text-to-image model."""
+    method: Literal["base"] = "base"
+    """base: each prompt is drawn in one go."""
+    seed: int = 0
+    """Same seed, same pictures, whatever the batch size."""
+    num_images: int = 1
+    """Pictures per prompt."""
+    negative_prompt: str | None = None
+    """What guidance pushes away from; the empty prompt when absent."""
+    height: int | None = None
+    """Height in pixels; the window the model was made for when absent."""
+    width: int | None = None
+    """Width in pixels; the window the model was made for when absent."""
+    batch_size: int = 7
+    """Pictures drawn together; does not change them."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to draw."""
+
+    def __post_init__(self) -> None:
+        if (self.prompt is None) == (self.prompts is None):
+            raise ValueError("give one of --prompt and --prompts")
+        for name in ("num_images", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+ANYWHERE = ("out", "prompts", "device", "batch_size")
+"""Settings that do not change the pictures, or stand in their records."""
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of the verb; help is generated from the configs."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(
+        prog="python -m lit_outpaint generate", description="Draw pictures of prompts.", exit_on_error=False
+    )
+    parser.add_argument("-c", "--config", action="config", help="YAML file with any of the settings below.")
+    parser.add_class_arguments(GenerateConfig)
+    parser.add_class_arguments(Sampling)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the verb: 0 done, 2 the input was at fault (one line on stderr), 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    try:
+        settings = build_parser().parse_args(arguments)
+        config, sampling = (_taken(kind, settings) for kind in (GenerateConfig, Sampling))
+        generate(config, sampling)
+        return 0
+    except (*INPUT_ERRORS, ArgumentError) as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return 2
+    except SystemExit as stop:  # --help
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        print("interrupted; give the same command again to go on", file=sys.stderr)
+        return 130
+
+
+def generate(config: GenerateConfig, sampling: Sampling) -> Path:
+    """Draw what is missing of a run and return its directory.
+
+    Raises:
+        ValueError: settings, prompts or model do not fit, or the directory holds something else.
+    """
+    single = [Prompt("0000", clean(config.prompt))] if config.prompt is not None else None
+    prompts = repeated(single or read_prompts(Path(str(config.prompts))), config.num_images)
+    settings = {name: value for name, value in (vars(config) | vars(sampling)).items() if name not in ANYWHERE}
+    # Nothing is written before the model is known to load.
+    method: Any = None
+    directory = Path(config.out)
+    if not (directory / "run.yaml").is_file():
+        method = _method(config, sampling)
+    run = PictureRun(directory, settings)
+    done = run.done()
+    for prompt in prompts:
+        if prompt.id in done and done[prompt.id].prompt != prompt.text:
+            raise ValueError(f"--out {directory} holds {prompt.id} of another prompt, {done[prompt.id].prompt!r}")
+    missing = [prompt for prompt in prompts if prompt.id not in done]
+    for begin in range(0, len(missing), config.batch_size):
+        method = method or _method(config, sampling)
+        _draw(run, method, missing[begin : begin + config.batch_size], config.seed)
+        print(f"{len(prompts) - len(missing) + min(begin + config.batch_size, len(missing))} of {len(prompts)} drawn")
+    print(directory)
+    return directory
+
+
+def _draw(run: PictureRun, method: Any, batch: Sequence[Prompt], seed: int) -> None:
+    """Draw a batch of prompts and write them."""
+    import torch
+
+    seeds = [picture_seed(seed, prompt.id) for prompt in batch]
+    started = time.perf_counter()
+    drawn = method.draw([prompt.text for prompt in batch], [torch.Generator().manual_seed(one) for one in seeds])
+    share = (time.perf_counter() - started) / len(batch)
+    for prompt, pixels, own, notes in zip(batch, drawn.pixels, seeds, drawn.notes, strict=True):
+        run.add(prompt, pixels, own, share, notes)
+
+
+def _method(config: GenerateConfig, sampling: Sampling) -> Any:
+    """What draws; loads the model.
+
+    Raises:
+        ValueError: the model or the device is not there.
+    """
+    import torch
+
+    from lit_outpaint.diffusion.schedule import scheduler_class
+    from lit_outpaint.drawing.methods import BaseMethod
+    from lit_outpaint.models.loading import quiet_loading
+    from lit_outpaint.text_to_image import load_text_to_image
+
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    elif device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda needs a GPU that torch can use, there is none; use --device cpu")
+    quiet_loading()
+    pipeline = load_text_to_image(config.model).to(device)
+    if sampling.scheduler is not None:
+        pipeline.scheduler = scheduler_class(sampling.scheduler).from_config(pipeline.scheduler.config)
+    side = pipeline.window_px
+    return BaseMethod(pipeline, sampling, (config.height or side, config.width or side), config.negative_prompt)
+
+
+def _taken(kind: Any, settings: Namespace) -> Any:
+    """The part of the settings that a configuration holds."""
+    return kind(**{field.name: settings[field.name] for field in fields(kind)})

@@ -1,0 +1,194 @@
+"""What our two pipelines share: features, context and denoiser, and what users of diffusers expect of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline, ImagePipelineOutput
+from diffusers.image_processor import VaeImageProcessor
+from diffusers.utils.torch_utils import randn_tensor
+from jaxtyping import Float
+from torch import Tensor
+
+from lit_outpaint.data.features import Features, stacked, unconditional
+from lit_outpaint.diffusion.sampling import Sampling
+from lit_outpaint.models.attention import AttentionRule, FullAttention
+from lit_outpaint.models.context import Context
+from lit_outpaint.models.denoiser import Denoiser
+from lit_outpaint.models.encoders import FrozenEncoders
+from lit_outpaint.system.named import build, described
+
+StepEnd = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any] | None]
+"""``callback_on_step_end`` of diffusers: pipeline, number of the step, timestep, tensors by name; returns changes."""
+
+
+class ConditionedPipeline(DiffusionPipeline):
+    """A diffusers pipeline whose U-Net reads the context of a conditioning part by an attention rule."""
+
+    _callback_tensor_inputs = ("latents",)
+
+    def take_parts(self, attention: dict[str, Any] | None, **parts: Any) -> None:
+        """Register the parts, freeze the trained ones and install the attention rule.
+
+        Args:
+            attention: describes the rule (`lit_outpaint.system.named`); every row everywhere when absent.
+            parts: by the names of the constructor's arguments.
+        """
+        self.register_modules(**parts)
+        self.set_attention_rule(FullAttention() if attention is None else build(attention, AttentionRule))
+        # A window is encoded and decoded alone, so what comes out does not depend on its batch.
+        self.vae.enable_slicing()
+        for part in (self.unet, self.context):
+            part.requires_grad_(False).eval()
+        self._interrupt = False
+
+    @property
+    def window_px(self) -> int:
+        """Side of the windows the U-Net was made for."""
+        return int(self.unet.config.sample_size) * 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    @property
+    def encoders(self) -> FrozenEncoders:
+        """The frozen parts behind one face."""
+        seeing = (getattr(self, "image_encoder", None), getattr(self, "image_processor", None))
+        return FrozenEncoders(self.vae, self.tokenizer, self.text_encoder, *seeing)
+
+    @property
+    def attention_rule(self) -> AttentionRule:
+        """How attention layers read the context."""
+        return self.denoiser.rule
+
+    def set_attention_rule(self, rule: AttentionRule) -> None:
+        """Let attention layers read the context by ``rule``."""
+        self.denoiser = Denoiser(self.unet, rule)
+        self.register_to_config(attention=None if rule == FullAttention() else described(rule))
+
+    @property
+    def interrupt(self) -> bool:
+        """Whether the call that runs is to stop; diffusers' callbacks set ``_interrupt``."""
+        return self._interrupt
+
+    def encode(
+        self,
+        count: int,
+        local_captions: Sequence[str] | None,
+        global_captions: Sequence[str] | None,
+        seen: Tensor | Sequence[Tensor] | None,
+        given: Features = Features(),
+    ) -> Features:
+        """The features that the conditioning part needs.
+
+        Args:
+            count: windows.
+            local_captions: one per window.
+            global_captions: one per window.
+            seen: what the vision encoder looks at, one picture per window; None shows it nothing.
+            given: features that are there already.
+
+        Raises:
+            ValueError: captions are missing, or there is not one of each per window.
+        """
+        encoders, made = self.encoders, {}
+        sources = {
+            "text_local": ("local_captions", local_captions),
+            "text_global": ("global_captions", global_captions),
+        }
+        for name in self.context.needs:
+            value = getattr(given, name)
+            if value is None and name in sources:
+                argument, captions = sources[name]
+                if captions is None:
+                    raise ValueError(f"{argument} or features.{name} must be given, got neither")
+                value = encoders.encode_text(list(captions))
+            elif value is None and name == "visual":
+                dims = self.context.dims
+                unseen = (count, dims.visual_length, dims.visual_dim)
+                value = torch.zeros(unseen, dtype=encoders.dtype) if seen is None else encoders.encode_visual(seen)
+            elif value is None:
+                raise ValueError(f"the conditioning reads {name}, which this pipeline has no encoder for; give it")
+            if len(value) != count:
+                raise ValueError(f"there must be one caption per window ({count}) for {name}, got {len(value)}")
+            made[name] = value.to(self._execution_device)
+        return Features(**made)
+
+    def condition(
+        self, features: Features, sampling: Sampling, negative_captions: Sequence[str] | None = None
+    ) -> Context:
+        """Build the context; under guidance the rows of the unconditional branch come first in the batch.
+
+        Args:
+            features: of `encode`.
+            sampling: says whether there is guidance, and what it drops.
+            negative_captions: one per window, in place of the empty caption.
+        """
+        if sampling.guided:
+            empty = self.encoders.encode_text([""])[0] if negative_captions is None else None
+            if empty is None:
+                empty = self.encoders.encode_text(list(negative_captions or ()))
+            without = unconditional(features, Features(text_local=empty, text_global=empty), sampling.uncond)
+            features = stacked(without, features)
+        context = self.context(features.cast(self.context.dtype))
+        return context._replace(hidden_states=context.hidden_states.to(self.unet.dtype))
+
+    def prepare_latents(
+        self,
+        count: int,
+        size: tuple[int, int],
+        generator: Sequence[torch.Generator] | torch.Generator | None,
+        latents: Tensor | None = None,
+    ) -> Float[Tensor, "b c h w"]:
+        """Unit Gaussian noise, or the given one, on the device that draws.
+
+        Args:
+            count: windows.
+            size: height and width of the latents.
+            generator: one per window, or one for all.
+            latents: used as they are when given.
+        """
+        if latents is None:
+            shape = (count, int(self.unet.config.out_channels), *size)
+            several = list(generator) if isinstance(generator, Sequence) else generator
+            latents = randn_tensor(shape, generator=several, device=torch.device("cpu"), dtype=torch.float32)
+        return latents.to(self._execution_device, self.unet.dtype)
+
+    def step_end(self, callback: StepEnd | None, names: Sequence[str]) -> Callable[[int, Any, Tensor], Tensor] | None:
+        """What the denoising loop calls after each step.
+
+        Raises:
+            ValueError: the callback wants tensors that there are not.
+        """
+        unknown = [name for name in names if name not in self._callback_tensor_inputs]
+        if unknown:
+            raise ValueError(
+                f"callback_on_step_end_tensor_inputs must be among {', '.join(self._callback_tensor_inputs)}, got"
+                f" {unknown[0]!r}"
+            )
+        self._interrupt = False
+        if callback is None:
+            return None
+
+        def after(step: int, timestep: Any, latents: Tensor) -> Tensor:
+            changed = callback(self, step, timestep, {"latents": latents} if "latents" in names else {})
+            return latents if not changed else changed.get("latents", latents)
+
+        return after
+
+    def output(self, windows: Float[Tensor, "b 3 h w"], output_type: str, return_dict: bool) -> Any:
+        """Windows in [-1, 1] as diffusers hands pictures out: ``pil``, ``np`` or ``pt``."""
+        images = VaeImageProcessor().postprocess(windows, output_type=output_type)
+        return ImagePipelineOutput(images=images) if return_dict else (images,)
+
+
+def as_list(texts: str | Sequence[str] | None, count: int, argument: str) -> list[str] | None:
+    """One text per window; a single one stands for all.
+
+    Raises:
+        ValueError: there are others.
+    """
+    if texts is None or isinstance(texts, str):
+        return None if texts is None else [texts] * count
+    if len(texts) != count:
+        raise ValueError(f"{argument} must be one text or one per picture ({count}), got {len(texts)}")
+    return list(texts)

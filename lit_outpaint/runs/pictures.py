@@ -1,0 +1,177 @@
+"""A run of ``generate`` on disk: pictures of prompts, a line of record each, and the settings that made them.
+
+A picture is there when its file and its line are: the file is written whole before the line. The same command given
+again draws what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import torch
+import yaml
+from jaxtyping import UInt8
+from numpy import ndarray
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lit_outpaint.system.files import written_whole
+from lit_outpaint.system.text import clean
+
+RUN_NAME: Final = "run.yaml"
+LINES_NAME: Final = "pictures.jsonl"
+MAX_PROMPTS: Final = 1_000_000
+
+
+class Prompt(NamedTuple):
+    """What is to be drawn."""
+
+    id: str
+    """Names the file of the picture; letters, digits, ``_``, ``-`` and ``.``."""
+    text: str
+
+
+class PictureRecord(BaseModel):
+    """A line of ``pictures.jsonl``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    """Names the file of the picture."""
+    prompt: str
+    """What was asked for."""
+    seed: int
+    """Of the picture's noise."""
+    seconds: float
+    """Time it took, as its share of its batch."""
+    sha256: str
+    """Of its pixels."""
+    notes: dict[str, Any] = Field(default_factory=dict)
+    """What the method has to say of it, such as its plan."""
+
+
+def read_prompts(path: Path) -> list[Prompt]:
+    """Read prompts: a line each, or JSON lines with ``id`` and ``prompt``.
+
+    Raises:
+        ValueError: a line holds no prompt, or two share an id; the message names file and line.
+    """
+    lines = path.read_text(encoding="utf-8-sig").split("\n")
+    prompts: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        name, text = f"{len(prompts):04d}", line
+        if path.suffix == ".jsonl":
+            try:
+                said = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{where} must be a JSON object with prompt, and perhaps id: {error.msg}") from error
+            if not isinstance(said, dict) or not isinstance(said.get("prompt"), str):
+                raise ValueError(f"{where} must be a JSON object with prompt, and perhaps id")
+            name, text = str(said.get("id", name)), said["prompt"]
+        try:
+            prompts_text = clean(text)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+        if not name or not all(letter.isalnum() or letter in "_-." for letter in name) or name.startswith("."):
+            raise ValueError(f"{where}: an id holds letters, digits, '_', '-' and '.', got {name[:80]!r}")
+        if name in prompts:
+            raise ValueError(f"{where}: the id {name!r} comes twice")
+        prompts[name] = prompts_text
+    if not prompts:
+        raise ValueError(f"{path} must hold at least one prompt, a line each")
+    return [Prompt(*item) for item in prompts.items()]
+
+
+def repeated(prompts: Sequence[Prompt], count: int) -> list[Prompt]:
+    """Each prompt ``count`` times, with ids that tell the pictures apart."""
+    if count == 1:
+        return list(prompts)
+    return [Prompt(f"{prompt.id}-{number}", prompt.text) for prompt in prompts for number in range(count)]
+
+
+def picture_seed(run_seed: int, name: str) -> int:
+    """The seed of one picture: a hash of the run's seed and the picture's id, in [0, 2**53)."""
+    return int.from_bytes(hashlib.sha256(f"{run_seed}/{name}".encode()).digest()[:8], "big") >> 11
+
+
+def picture_generator(run_seed: int, name: str) -> torch.Generator:
+    """A CPU generator for one picture; noise drawn on the CPU is the same on every device."""
+    return torch.Generator().manual_seed(picture_seed(run_seed, name))
+
+
+class PictureRun:
+    """The directory of a run.
+
+    Args:
+        directory: made when it is not there.
+        settings: everything that decides the pictures, as plain values; the same for every command that goes on.
+
+    Raises:
+        ValueError: the directory holds something else, or a run with other settings.
+    """
+
+    def __init__(self, directory: Path, settings: Mapping[str, Any]) -> None:
+        self.directory = directory
+        path = directory / RUN_NAME
+        if not path.is_file():
+            if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+                raise ValueError(f"--out must be a new directory or a run of generate, but {directory} holds other files")
+            directory.mkdir(parents=True, exist_ok=True)
+            with written_whole(path) as draft:
+                draft.write_text(yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True), encoding="utf-8")
+            return
+        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        held = before if isinstance(before, dict) else {}
+        for name in {**settings, **held}:
+            if held.get(name) != settings.get(name):
+                raise ValueError(
+                    f"--out {directory} holds a run with {name} {held.get(name)!r}, not {settings.get(name)!r}; give the"
+                    " same settings to go on, or another --out"
+                )
+
+    def done(self) -> dict[str, PictureRecord]:
+        """Records of the pictures that are there, by id; a line that a kill cut short does not count."""
+        path = self.directory / LINES_NAME
+        lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+        found: dict[str, PictureRecord] = {}
+        for line in lines:
+            try:
+                record = PictureRecord.model_validate_json(line)
+            except ValidationError:
+                continue
+            if self.file(record.id).is_file():
+                found[record.id] = record
+        return found
+
+    def file(self, name: str) -> Path:
+        """Where a picture lies."""
+        return self.directory / f"{name}.png"
+
+    def add(
+        self, prompt: Prompt, pixels: UInt8[ndarray, "h w 3"], seed: int, seconds: float, notes: dict[str, Any]
+    ) -> PictureRecord:
+        """Write a picture, then its line."""
+        with written_whole(self.file(prompt.id)) as draft:
+            Image.fromarray(pixels).save(draft, format="PNG")
+        record = PictureRecord(
+            id=prompt.id,
+            prompt=prompt.text,
+            seed=seed,
+            seconds=round(seconds, 3),
+            sha256=hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest(),
+            notes=notes,
+        )
+        path = self.directory / LINES_NAME
+        # A line that a kill cut short must not swallow the next one.
+        torn = path.is_file() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+        with path.open("a", encoding="utf-8") as file:
+            file.write(("\n" if torn else "") + record.model_dump_json() + "\n")
+        return record
