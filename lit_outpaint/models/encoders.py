@@ -33,8 +33,8 @@ class FrozenEncoders(nn.Module):
         vae: AutoencoderKL,
         tokenizer: CLIPTokenizer,
         text_encoder: CLIPTextModel,
-        image_encoder: CLIPVisionModel,
-        image_processor: CLIPImageProcessor,
+        image_encoder: CLIPVisionModel | None,
+        image_processor: CLIPImageProcessor | None,
     ) -> None:
         super().__init__()
         self.vae = vae
@@ -114,6 +114,8 @@ class FrozenEncoders(nn.Module):
         Args:
             pixel_values: pictures in [-1, 1], a batch or a list of any sizes; each is resized to the encoder's square.
         """
+        if self.image_encoder is None or self.image_processor is None:
+            raise ValueError("the conditioning reads pictures, but this model has no image encoder; give one")
         side = self.image_encoder.config.image_size
         squares = torch.cat([_resize(picture[None], side) for picture in pixel_values])
         mean, std = (
