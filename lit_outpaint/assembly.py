@@ -13,15 +13,16 @@ from lit_outpaint.models.attention import FullAttention
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.pipeline import OutpaintPipeline
 from lit_outpaint.system.named import described
+from lit_outpaint.text_to_image import TextToImagePipeline
 from lit_outpaint.training.averaged_weights import CHECKPOINT_KEY
 from lit_outpaint.training.checkpoint import check_shapes, read_checkpoint
 
 
-def to_pipeline(module: OutpaintModule) -> OutpaintPipeline:
-    """Put a training system's parts and its family's frozen ones together."""
-    pipeline = OutpaintPipeline.assemble(
-        module.encoders, unet=module.unet, context=module.context, scheduler=module.scheduler
-    )
+def to_pipeline(module: OutpaintModule) -> OutpaintPipeline | TextToImagePipeline:
+    """Put a training system's parts and its family's frozen ones together, for the task that it learns."""
+    kind: type[OutpaintPipeline] | type[TextToImagePipeline]
+    kind = OutpaintPipeline if module.config.task == "outpaint" else TextToImagePipeline
+    pipeline = kind.assemble(module.encoders, unet=module.unet, context=module.context, scheduler=module.scheduler)
     pipeline.set_attention_rule(module.denoiser.rule)
     return pipeline
 
@@ -36,7 +37,7 @@ def attention_of(module: OutpaintModule) -> dict[str, Any] | None:
 
 
 @contextmanager
-def lent_pipeline(module: OutpaintModule) -> Iterator[OutpaintPipeline]:
+def lent_pipeline(module: OutpaintModule) -> Iterator[OutpaintPipeline | TextToImagePipeline]:
     """The pipeline of a system in training, which is afterwards as it was.
 
     A pipeline freezes its parts and draws in evaluation mode; what is trained, the modes and the state of the global
@@ -86,4 +87,7 @@ def load_module(path: str | Path, averaged: bool = True) -> OutpaintModule:
 
 def load_checkpoint_pipeline(path: str | Path, averaged: bool = True) -> OutpaintPipeline:
     """Make a pipeline of a checkpoint without writing one (arguments and errors as in `load_module`)."""
-    return to_pipeline(load_module(path, averaged))
+    pipeline = to_pipeline(load_module(path, averaged))
+    if not isinstance(pipeline, OutpaintPipeline):
+        raise ValueError(f"{path} was trained for text-to-image and widens nothing; export it and use generate")
+    return pipeline

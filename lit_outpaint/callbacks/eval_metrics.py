@@ -79,8 +79,10 @@ class EvalMetrics(Callback):
         """Read the held-out panoramas, so that a wrong setting is told before the first step.
 
         Raises:
-            ValueError: there are no such panoramas.
+            ValueError: there are no such panoramas, or the run trains text-to-image.
         """
+        if pl_module.config.task != "outpaint":
+            raise ValueError("EvalMetrics scores panoramas that are widened; leave it out of text-to-image training")
         data = self.data or getattr(getattr(trainer, "datamodule", None), "shards", None)
         if data is None:
             raise ValueError("EvalMetrics needs data, a shard set with held-out panoramas; the run has none")

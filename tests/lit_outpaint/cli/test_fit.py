@@ -112,7 +112,7 @@ def test_online_views_train_too(toy_family: Path, toy_shards: Path, tmp_path: Pa
     assert main(["fit", *argv]) == 0
 
 
-@pytest.mark.parametrize("experiment", ["quickstart", "scapes", "coco"])
+@pytest.mark.parametrize("experiment", ["quickstart", "scapes", "scapes_t2i", "coco"])
 def test_every_experiment_survives_the_shortest_run(
     experiment: str, toy_family: Path, toy_shards: Path, tmp_path: Path
 ) -> None:
@@ -289,3 +289,22 @@ def test_export_of_a_missing_checkpoint_writes_nothing(tmp_path: Path, capsys: p
     line = refusal(["export", str(tmp_path / "absent.ckpt"), "--out", str(tmp_path / "out")], capsys)
     assert "does not exist" in line
     assert list(tmp_path.iterdir()) == []
+
+
+def test_text_to_image_trains_exports_and_draws(toy_family: Path, toy_shards: Path, tmp_path: Path) -> None:
+    argv = arguments(toy_family, toy_shards, tmp_path, "--name=t2i", "--trainer.max_steps=4", "--model.optim.lr=1e-2")
+    prompt = "--model.context=lit_outpaint.models.context.PromptConfig"
+    grid = "--trainer.callbacks+=lit_outpaint.callbacks.sample_grid.SampleGrid"
+    assert main(["fit", *argv, "--model.base.task=text_to_image", prompt, grid]) == 0
+    assert list((tmp_path / "t2i" / "samples").glob("*.png"))
+    pictures = []
+    for full in ([], ["--full"]):
+        model = tmp_path / f"exported{len(full)}"
+        assert main(["export", str(tmp_path / "t2i" / "last.ckpt"), "--out", str(model), *full]) == 0
+        draw = ["generate", "--prompt", "a lake", "--num_inference_steps", "2", "--device", "cpu"]
+        for number, home in enumerate((model, toy_family)):
+            out = tmp_path / f"pictures{len(full)}{number}"
+            assert main([*draw, "--model", str(home), "--out", str(out)]) == 0
+            pictures.append((out / "0000.png").read_bytes())
+    assert pictures[0] == pictures[2], "both exports draw alike"
+    assert pictures[1] == pictures[3] != pictures[0], "training changed what is drawn"
