@@ -37,7 +37,7 @@ from lit_outpaint.canvas.latent_grid import LatentGrid
 from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.rules import RuleCaptioner
-from lit_outpaint.diffusion.sampling import Sampling
+from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.drawing.caption_queue import CaptionQueue
 from lit_outpaint.drawing.joint import decode_tile
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig

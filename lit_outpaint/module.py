@@ -25,8 +25,8 @@ from lit_outpaint.data.schema import Card
 from lit_outpaint.diffusion.dropout import DropoutConfig
 from lit_outpaint.diffusion.loss import region_weights, weighted_mse
 from lit_outpaint.diffusion.objective import ObjectiveConfig
-from lit_outpaint.diffusion.sampling import Sampling
 from lit_outpaint.diffusion.schedule import load_scheduler
+from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.diffusion.snr import min_snr_weights
 from lit_outpaint.diffusion.targets import add_noise, training_target
 from lit_outpaint.drawing.batches import draw_batch

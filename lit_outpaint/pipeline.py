@@ -24,7 +24,8 @@ from torch import Tensor
 from lit_outpaint.data.features import Features
 from lit_outpaint.data.views import blank_masked, extend_visible, visible_crop
 from lit_outpaint.diffusion.known_latents import KnownSide, blend_known, keep_weights
-from lit_outpaint.diffusion.sampling import Sampling, denoise
+from lit_outpaint.diffusion.sampling import denoise
+from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.conditioned import ConditionedPipeline, StepEnd, as_list
 from lit_outpaint.models.denoiser import Known
 from lit_outpaint.models.encoders import FrozenEncoders

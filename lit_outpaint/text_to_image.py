@@ -21,7 +21,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lit_outpaint.data.features import Features
-from lit_outpaint.diffusion.sampling import Sampling, denoise
+from lit_outpaint.diffusion.sampling import denoise
+from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.conditioned import ConditionedPipeline, StepEnd, as_list
 from lit_outpaint.models.context import PromptEncoder
 from lit_outpaint.models.encoders import FrozenEncoders

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from lit_outpaint.data.batch import OutpaintBatch
-from lit_outpaint.diffusion.sampling import Sampling
+from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.drawing.batches import draw_batch
 from lit_outpaint.models.encoders import latent_mode
 

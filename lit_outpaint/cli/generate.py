@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
-from lit_outpaint.diffusion.sampling import Sampling
+from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.runs.pictures import PictureRun, Prompt, picture_seed, read_prompts, repeated
 from lit_outpaint.system.one_line import one_line
 from lit_outpaint.system.text import clean

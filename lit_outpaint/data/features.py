@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from lit_outpaint.diffusion.sampling import Uncond
+from lit_outpaint.diffusion.settings import Uncond
 
 
 class Features(NamedTuple):

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.features import stacked, unconditional
-from lit_outpaint.diffusion.sampling import Sampling, denoise
+from lit_outpaint.diffusion.sampling import denoise
 from lit_outpaint.diffusion.schedule import scheduler_class
+from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.denoiser import Denoiser, Known
 
 

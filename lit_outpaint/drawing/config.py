@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lit_outpaint.canvas.seams import SeamTreatment
-from lit_outpaint.diffusion.sampling import Sampling
+from lit_outpaint.diffusion.settings import Sampling
 
 VisualSource = Literal["canvas_so_far", "visible_part_of_window", "image_from_global_caption"]
 

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from lit_outpaint.canvas.compositing import to_uint8
-from lit_outpaint.diffusion.sampling import Sampling
+from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.text_to_image import TextToImagePipeline
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lit_outpaint.data.features import Features, stacked, unconditional
-from lit_outpaint.diffusion.sampling import Sampling
+from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.attention import AttentionRule, FullAttention
 from lit_outpaint.models.context import Context
 from lit_outpaint.models.denoiser import Denoiser

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lit_outpaint.diffusion.guidance import guide
-from lit_outpaint.diffusion.sampling import Sampling
+from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.attention import AttentionRule, FullAttention
 from lit_outpaint.models.compiled import compile_for_drawing
 from lit_outpaint.models.context import Context

@@ -10,18 +10,17 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import numpy as np
-import torch
 import yaml
-from jaxtyping import UInt8
-from numpy import ndarray
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lit_outpaint.system.files import written_whole
 from lit_outpaint.system.text import clean
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
+    from numpy import ndarray
 
 RUN_NAME: Final = "run.yaml"
 LINES_NAME: Final = "pictures.jsonl"
@@ -102,11 +101,6 @@ def picture_seed(run_seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{run_seed}/{name}".encode()).digest()[:8], "big") >> 11
 
 
-def picture_generator(run_seed: int, name: str) -> torch.Generator:
-    """A CPU generator for one picture; noise drawn on the CPU is the same on every device."""
-    return torch.Generator().manual_seed(picture_seed(run_seed, name))
-
-
 class PictureRun:
     """The directory of a run.
 
@@ -159,6 +153,8 @@ class PictureRun:
         self, prompt: Prompt, pixels: UInt8[ndarray, "h w 3"], seed: int, seconds: float, notes: dict[str, Any]
     ) -> PictureRecord:
         """Write a picture, then its line."""
+        from PIL import Image
+
         with written_whole(self.file(prompt.id)) as draft:
             Image.fromarray(pixels).save(draft, format="PNG")
         record = PictureRecord(
@@ -166,7 +162,7 @@ class PictureRun:
             prompt=prompt.text,
             seed=seed,
             seconds=round(seconds, 3),
-            sha256=hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest(),
+            sha256=hashlib.sha256(pixels.tobytes()).hexdigest(),
             notes=notes,
         )
         path = self.directory / LINES_NAME

@@ -1,7 +1,9 @@
 """A conditioning part and an attention rule of somebody's own, named in YAML alone, from training to scores."""
 
 import json
+import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,70 +16,21 @@ from eval.cli import main as evaluate
 from lit_outpaint.__main__ import main
 from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
 
-OWN_PARTS = '''
-from dataclasses import dataclass
-from typing import Any
-
-import torch
-from diffusers import ConfigMixin, ModelMixin
-from diffusers.configuration_utils import register_to_config
-
-from lit_outpaint.models.attention import FullAttention, Size
-from lit_outpaint.models.context import ConditioningConfig, Context, ContextDims
+ROOT = Path(__file__).resolve().parents[2]
 
 
-@dataclass(frozen=True, kw_only=True)
-class LocalOnlyConfig(ConditioningConfig):
-    """The local caption alone, times a factor."""
-
-    factor: float = 1.0
-    """It."""
-
-    def build(self, dims):
-        return LocalOnly(**dims._asdict(), factor=self.factor)
-
-
-class LocalOnly(ModelMixin, ConfigMixin):
-    config_name = "config.json"
-
-    @register_to_config
-    def __init__(self, text_length=77, text_dim=768, visual_length=49, visual_dim=768, factor=1.0):
-        super().__init__()
-        self.offset = torch.nn.Parameter(torch.zeros(text_dim))
-
-    needs = ("text_local",)
-
-    @property
-    def rows(self):
-        return self.config.text_length
-
-    @property
-    def dims(self):
-        return ContextDims(**{name: self.config[name] for name in ContextDims._fields})
-
-    def forward(self, features):
-        return Context(self.config.factor * features.text_local + self.offset)
-
-
-@dataclass(frozen=True)
-class FirstRows(FullAttention):
-    """Every position reads the first rows and no others."""
-
-    count: int = 77
-
-    def cross_attention_kwargs(self, context: Context, size: Size) -> dict[str, Any]:
-        rows = context.hidden_states.shape[1]
-        bias = torch.zeros(rows, device=context.hidden_states.device)
-        bias[self.count :] = -1e4
-        return {"key_bias": bias}
-'''
+def recipe() -> str:
+    """The parts that CONTRIBUTING.md shows how to write."""
+    blocks = re.findall(r"^ +```python\n(.*?)^ +```$", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.M | re.S)
+    (own,) = (block for block in blocks if "ConditioningConfig" in block)
+    return textwrap.dedent(own)
 
 
 @pytest.fixture(scope="module")
 def own_parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The module ``parts_of_a_test``, importable."""
     home = tmp_path_factory.mktemp("own")
-    (home / "parts_of_a_test.py").write_text(OWN_PARTS)
+    (home / "parts_of_a_test.py").write_text(recipe())
     sys.path.insert(0, str(home))
     yield
     sys.path.remove(str(home))

@@ -20,8 +20,8 @@ from lit_outpaint.canvas.geometry import outpaint_mask
 from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.data.features import Features
-from lit_outpaint.diffusion.sampling import Sampling
 from lit_outpaint.diffusion.schedule import scheduler_class
+from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.conditions import drop_conditions
 from lit_outpaint.models.unet import ModelConfig
 from lit_outpaint.module import OutpaintModule

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from lit_outpaint.canvas.geometry import outpaint_mask
 from lit_outpaint.data.features import Features
-from lit_outpaint.diffusion.sampling import Sampling, Uncond
 from lit_outpaint.diffusion.schedule import scheduler_class
+from lit_outpaint.diffusion.settings import Sampling, Uncond
 from lit_outpaint.models.overlay import part_directories
 from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
 from lit_outpaint.testing.models import TOY_WINDOW_PX, build_toy_family

@@ -6,7 +6,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 
-from lit_outpaint.diffusion.sampling import Sampling
+from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.testing.models import TOY_WINDOW_PX
 from lit_outpaint.text_to_image import TextToImagePipeline, load_text_to_image
 

@@ -13,7 +13,7 @@ from PIL import Image
 from lit_outpaint.__main__ import main
 from lit_outpaint.assembly import load_checkpoint_pipeline, load_module
 from lit_outpaint.cli.export import export
-from lit_outpaint.diffusion.sampling import Sampling
+from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.pipeline import load_pipeline
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,13 @@ import yaml
 from PIL import Image
 
 from lit_outpaint.__main__ import main
+
+
+def test_help_is_there_before_anything_heavy() -> None:
+    code = "import sys; from lit_outpaint.__main__ import main; main(['generate', '--help']); print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "--negative_prompt" in shown
+    assert not {"torch", "diffusers", "transformers", "numpy", "lightning"} & set(shown.splitlines()[-1].split())
 
 
 @pytest.fixture

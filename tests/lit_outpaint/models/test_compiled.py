@@ -14,7 +14,7 @@ import sys
 import numpy
 import torch
 from lit_outpaint.canvas.geometry import Box, outpaint_mask
-from lit_outpaint.diffusion.sampling import Sampling
+from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import load_pipeline
 
