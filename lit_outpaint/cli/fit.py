@@ -49,22 +49,29 @@ class OneLineParser(LightningArgumentParser):
 
 
 class RunRecord(SaveConfigCallback):
-    """Saves ``config.yaml`` (everything) and ``run.json`` (command, seed, machine, versions) in the run directory."""
+    """Saves ``config.yaml`` (everything) and ``run.json`` (command, seed, machine, versions) in the run directory.
+
+    The directory is the trainer's ``default_root_dir`` and never its ``log_dir``: that asks all ranks, whereas files
+    are written by one.
+    """
 
     def __init__(self, *args: Any, command: Sequence[str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, save_to_log_dir=False, **kwargs)
         self.command = command
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write ``run.json``; the configuration is written by the base class."""
-        assert trainer.log_dir is not None
+        """Write both files, on rank 0."""
+        run_dir = Path(trainer.default_root_dir)
+        run_dir.mkdir(parents=True, exist_ok=True)
+        with written_whole(run_dir / self.config_filename) as draft:
+            self.parser.save(self.config, draft, skip_none=False, overwrite=True, multifile=self.multifile)
         record = {
             "command": shlex.join(["python", "-m", "lit_outpaint", *self.command]),
             "seed": self.config["seed_everything"],
             "machine": _machine(trainer),
             "versions": {name: _version(name) for name in RECORDED_PACKAGES},
         }
-        with written_whole(Path(trainer.log_dir) / "run.json") as draft:
+        with written_whole(run_dir / "run.json") as draft:
             draft.write_text(json.dumps(record, indent=2) + "\n")
 
 
