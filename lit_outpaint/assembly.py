@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
+from torch.distributed.fsdp import FSDPModule
 
 from lit_outpaint.models.attention import FullAttention
 from lit_outpaint.module import OutpaintModule
@@ -49,7 +50,8 @@ def lent_pipeline(module: OutpaintModule) -> Iterator[OutpaintPipeline]:
         try:
             pipeline = to_pipeline(module)
             pipeline.set_progress_bar_config(disable=True)
-            yield pipeline
+            with _gathered(module):
+                yield pipeline
         finally:
             for part, flags, training in zip(parts, trained, modes, strict=True):
                 for parameter, flag in zip(part.parameters(), flags, strict=True):
@@ -87,3 +89,16 @@ def load_module(path: str | Path, averaged: bool = True) -> OutpaintModule:
 def load_checkpoint_pipeline(path: str | Path, averaged: bool = True) -> OutpaintPipeline:
     """Make a pipeline of a checkpoint without writing one (arguments and errors as in `load_module`)."""
     return to_pipeline(load_module(path, averaged))
+
+
+@contextmanager
+def _gathered(module: OutpaintModule) -> Iterator[None]:
+    """Hold the weights that a sharded system gathers in its ``forward``; nothing for one that is not sharded."""
+    if not isinstance(module, FSDPModule):
+        yield
+        return
+    module.unshard()
+    try:
+        yield
+    finally:
+        module.reshard()

@@ -31,8 +31,8 @@ class EvalMetrics(Callback):
 
     Panoramas are dealt to the ranks; every metric joins what the ranks saw, so that its numbers are those of one
     process. Scores are logged as ``val/NAME`` and, while a run trains, written with the pictures to
-    ``eval/step-NNNNNNN`` in its directory; points over steps go to W&B as line charts too. Training goes on as if nothing had been drawn: random
-    generators and parts are put back.
+    ``eval/step-NNNNNNN`` in its directory; points over steps go to W&B as line charts too. Training goes on as if
+    nothing had been drawn: random generators and parts are put back.
     """
 
     def __init__(
@@ -96,7 +96,9 @@ class EvalMetrics(Callback):
         assert self._heldout is not None  # By setup.
         count = len(self._heldout[0])
         mine = Share(trainer.global_rank, trainer.world_size).of(range(count))
-        drawn = self._draw(pl_module, mine, -(-count // trainer.world_size))
+        # Hooks run outside of autocast, in which the run's precision computes.
+        with trainer.precision_plugin.forward_context():
+            drawn = self._draw(pl_module, mine, -(-count // trainer.world_size))
         scores = self._score(pl_module.device, mine, drawn)
         for name, value in scores.items():
             # Every rank has the same value: the metrics joined the ranks already.

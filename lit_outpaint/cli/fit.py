@@ -16,6 +16,7 @@ from jsonargparse import Namespace, set_parsing_settings
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from transformers.utils import logging as transformers_logging
 
 from lit_outpaint.callbacks.prediction_writer import PredictionWriter
@@ -25,6 +26,7 @@ from lit_outpaint.callbacks.throughput import Throughput
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.system.files import written_whole
+from lit_outpaint.system.ranks import end_children
 from lit_outpaint.training.checkpoint import LAST, PREVIOUS, checkpoint_step, newest_checkpoint, read_checkpoint, remove
 from lit_outpaint.training.logger import WandbConfig, drop_rows
 from lit_outpaint.training.sharded_checkpoint import AnyCheckpointIO
@@ -64,7 +66,7 @@ class RunRecord(SaveConfigCallback):
         run_dir = Path(trainer.default_root_dir)
         run_dir.mkdir(parents=True, exist_ok=True)
         with written_whole(run_dir / self.config_filename) as draft:
-            self.parser.save(self.config, draft, skip_none=False, overwrite=True, multifile=self.multifile)
+            self.parser.save(self.config, draft, skip_unset=False, overwrite=True, multifile=self.multifile)
         record = {
             "command": shlex.join(["python", "-m", "lit_outpaint", *self.command]),
             "seed": self.config["seed_everything"],
@@ -146,6 +148,16 @@ class OutpaintCLI(LightningCLI):
             self.replaces = newest is None
             config["ckpt_path"] = newest if newest is None else str(newest)
 
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run the verb; where it fails, let no rank that this process started wait for ever."""
+        try:
+            super()._run_subcommand(subcommand)
+        except Preempted:
+            raise
+        except BaseException:
+            end_children(getattr(self.trainer.strategy.launcher, "procs", []))
+            raise
+
     def after_fit(self) -> None:
         """Note that training came to its end; a run that is interrupted never gets here."""
         path = Path(self.trainer.default_root_dir) / "run.json"
@@ -180,7 +192,9 @@ class OutpaintCLI(LightningCLI):
 def main(argv: Sequence[str]) -> int:
     """Run a training verb and return the exit code."""
     if not sys.stderr.isatty():
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+        # The progress of a run is told once, not by every rank.
+        level = logging.WARNING if rank_zero_only.rank else logging.INFO
+        logging.basicConfig(level=level, format="%(asctime)s %(message)s")
     transformers_logging.disable_progress_bar()
     # Lightning's own use of torch, and what its summary assumes of a precision; nothing a user could mend.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
@@ -192,7 +206,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         _run(argv)
     except Preempted as reason:
-        log.warning("stopped by %s", reason)
+        rank_zero_only(log.warning)("stopped by %s", reason)
     return 0
 
 
