@@ -81,11 +81,11 @@ class Fit:
 
 
 def children(number: int) -> list[int]:
-    """Processes of Python that a process started: the other ranks, and not its loader workers."""
+    """The other ranks that a process started; its loader workers bear its own command line."""
     found = []
     for thread in Path(f"/proc/{number}/task").iterdir():
         found += [int(word) for word in (thread / "children").read_text().split()]
-    return [child for child in sorted(found) if b"lit_outpaint" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [child for child in sorted(found) if b"lit_outpaint.__main__" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def signal_process(number: int, sent: signal.Signals) -> None:
