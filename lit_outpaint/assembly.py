@@ -1,12 +1,11 @@
 """A training system out of a checkpoint, and a pipeline out of a training system."""
 
-import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
+from lightning.pytorch.cli import instantiate_module
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch.distributed.fsdp import FSDPModule
 
@@ -71,24 +70,31 @@ def load_module(path: str | Path, averaged: bool = True) -> OutpaintModule:
         FileNotFoundError: the checkpoint, or the model family it was trained on, is missing.
         ValueError: it is no checkpoint of this project, or its weights do not fit its configuration.
     """
-    checkpoint = read_checkpoint(path)
-    source: Path | io.BytesIO = Path(path)
-    if Path(path).is_dir():
-        # Lightning rebuilds a module from one file alone.
-        source = io.BytesIO()
-        torch.save(checkpoint, source)
-        source.seek(0)
-    module = OutpaintModule.load_from_checkpoint(source, map_location="cpu", weights_only=True)  # type: ignore[arg-type]
-    check_shapes(checkpoint["state_dict"], module.state_dict())
-    if averaged and module.ema is not None and CHECKPOINT_KEY in checkpoint:
-        module.ema.load_state_dict(checkpoint[CHECKPOINT_KEY])
-        module.ema.swap(module.trained())
+    checkpoint = read_checkpoint(path, without=("optimizer_states",))
+    module = _built(checkpoint["hyper_parameters"])
+    module.ema = None  # What is loaded is what draws; a second copy would be as large as the weights.
+    state = dict(checkpoint["state_dict"])
+    check_shapes(state, module.state_dict())
+    if averaged and CHECKPOINT_KEY in checkpoint:
+        state |= checkpoint[CHECKPOINT_KEY]["averages"]
+        check_shapes(state, module.state_dict())
+    # Put in place instead of copied: tensors of a file stay in the file until somebody asks for them.
+    module.load_state_dict(state, assign=True)
     return module.eval()
 
 
 def load_checkpoint_pipeline(path: str | Path, averaged: bool = True) -> OutpaintPipeline:
     """Make a pipeline of a checkpoint without writing one (arguments and errors as in `load_module`)."""
     return to_pipeline(load_module(path, averaged))
+
+
+def _built(hyper_parameters: Mapping[str, Any]) -> OutpaintModule:
+    """The system of a checkpoint's configuration: values that the command line left, or objects."""
+    values = dict(hyper_parameters)
+    if values.pop("_instantiator", None) is None:
+        return OutpaintModule(**values)
+    module: OutpaintModule = instantiate_module(OutpaintModule, values)
+    return module
 
 
 @contextmanager

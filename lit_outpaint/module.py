@@ -42,6 +42,7 @@ from lit_outpaint.training.draws import BatchDraws, SampleDraws
 from lit_outpaint.training.ema import Ema, EmaConfig
 from lit_outpaint.training.hyperparameters import plain_hyperparameters
 from lit_outpaint.training.optim import OptimConfig, build_lr_schedule, build_optimizer
+from lit_outpaint.training.over_ranks import mean_over_ranks
 from lit_outpaint.training.random_states import RandomStates
 from lit_outpaint.training.sharding import clip_gradients, is_sharded, shard_module
 
@@ -134,7 +135,7 @@ class OutpaintModule(LightningModule):
         draws = self.batch_draws()
         batch = drop_conditions(self.complete(batch), self.dropout, draws.uniform(len(batch.mask)))
         loss = self.drawn_losses(batch, draws).mean()
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.mask))
+        self.log("train/loss", mean_over_ranks(loss), prog_bar=True, batch_size=len(batch.mask))
         return loss
 
     def batch_draws(self) -> BatchDraws:

@@ -118,10 +118,12 @@ class OutpaintCLI(LightningCLI):
         """Take the model's configuration from a checkpoint, except for ``fit``: there the given one is what is run."""
         verb = self.config["subcommand"]
         path = self.config[verb].get("ckpt_path")
-        if path and path not in ("last", "best", "hpc", "registry"):
-            read_checkpoint(path)
+        if not path or path in ("last", "best", "hpc", "registry"):
+            return
+        hyper_parameters = dict(read_checkpoint(path, without=("optimizer_states",))["hyper_parameters"])
+        hyper_parameters.pop("_instantiator", None)
         if verb != "fit":
-            super()._parse_ckpt_path()
+            self.config = self.parser.parse_object({verb: {"model": hyper_parameters}}, self.config)
 
     def before_instantiate_classes(self) -> None:
         """Send logs to the run directory, and refuse to write over another run."""
