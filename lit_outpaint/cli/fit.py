@@ -9,13 +9,14 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import torch
 from jsonargparse import Namespace, set_parsing_settings
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from transformers.utils import logging as transformers_logging
 
@@ -35,6 +36,13 @@ from lit_outpaint.training.sharded_checkpoint import AnyCheckpointIO
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 log = logging.getLogger(__name__)
+
+PRECISIONS: Final = ("None", "32-true", "32", "bf16-mixed", "bf16")
+"""What ``trainer.precision`` may be, Lightning's short names included."""
+WHY_NOT: Final = (
+    ": in float16 the way to a closed gate underflows; weights kept in half precision lose the small steps of"
+    " fine-tuning; float64 fits no kernel of the models"
+)
 
 RECORDED_PACKAGES = ("lit-outpaint", "torch", "lightning", "diffusers", "transformers")
 
@@ -130,6 +138,10 @@ class OutpaintCLI(LightningCLI):
         config = self.config[self.verb]
         trainer, run_dir = config["trainer"], _run_dir(config["runs_dir"], config["name"])
         trainer["default_root_dir"] = run_dir
+        if str(trainer["precision"]) not in PRECISIONS:
+            raise ValueError(
+                f"trainer.precision must be {' or '.join(PRECISIONS)}, got {trainer['precision']}{WHY_NOT}"
+            )
         if self.verb != "fit":
             # A score is printed; it must not touch the record of the run it scores.
             trainer["logger"] = False
@@ -209,6 +221,9 @@ def main(argv: Sequence[str]) -> int:
         _run(argv)
     except Preempted as reason:
         rank_zero_only(log.warning)("stopped by %s", reason)
+    except MisconfigurationException as error:
+        mend = "; --trainer.accelerator cpu --trainer.devices 1 trains without a GPU" * ("gpu" in str(error).lower())
+        raise ValueError(f"the trainer refuses its settings: {error}{mend}") from error
     return 0
 
 

@@ -18,7 +18,7 @@ from lit_outpaint.training.checkpoint import checkpoint_step, is_whole
 ROOT = Path(__file__).resolve().parents[3]
 COCO = "experiments/coco.yaml"
 SHARDED = "experiments/coco_fsdp.yaml"
-TIMEOUT_S = 500.0
+TIMEOUT_S = 1500.0
 
 
 class Fit:
