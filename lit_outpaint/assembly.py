@@ -40,7 +40,8 @@ def lent_pipeline(module: OutpaintModule) -> Iterator[OutpaintPipeline]:
     """The pipeline of a system in training, which is afterwards as it was.
 
     A pipeline freezes its parts and draws in evaluation mode; what is trained, the modes and the state of the global
-    random generators come back at the end.
+    random generators come back at the end. Sharded weights are gathered meanwhile, in the type in which they travel: a
+    pipeline uses parts of the U-Net outside of the forward passes that would gather them. All ranks must enter.
     """
     parts = (module.unet, module.context)
     trained = [[parameter.requires_grad for parameter in part.parameters()] for part in parts]
@@ -99,12 +100,14 @@ def _built(hyper_parameters: Mapping[str, Any]) -> OutpaintModule:
 
 @contextmanager
 def _gathered(module: OutpaintModule) -> Iterator[None]:
-    """Hold the weights that a sharded system gathers in its ``forward``; nothing for one that is not sharded."""
-    if not isinstance(module, FSDPModule):
-        yield
-        return
-    module.unshard()
+    """Hold all weights of a sharded system on every rank; nothing for one that is not sharded."""
+    parts = [part for part in module.modules() if isinstance(part, FSDPModule)]
+    for part in parts:
+        part.set_reshard_after_forward(False, recurse=False)
+        part.unshard()
     try:
         yield
     finally:
-        module.reshard()
+        for part in parts:
+            part.set_reshard_after_forward(True, recurse=False)
+            part.reshard()
