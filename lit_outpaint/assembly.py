@@ -7,7 +7,6 @@ from typing import Any
 
 from lightning.pytorch.cli import instantiate_module
 from lightning.pytorch.utilities.seed import isolate_rng
-from torch.distributed.fsdp import FSDPModule
 
 from lit_outpaint.models.attention import FullAttention
 from lit_outpaint.module import OutpaintModule
@@ -15,6 +14,7 @@ from lit_outpaint.pipeline import OutpaintPipeline
 from lit_outpaint.system.named import described
 from lit_outpaint.training.averaged_weights import CHECKPOINT_KEY
 from lit_outpaint.training.checkpoint import check_shapes, read_checkpoint
+from lit_outpaint.training.sharding import gathered
 
 
 def to_pipeline(module: OutpaintModule) -> OutpaintPipeline:
@@ -50,7 +50,7 @@ def lent_pipeline(module: OutpaintModule) -> Iterator[OutpaintPipeline]:
         try:
             pipeline = to_pipeline(module)
             pipeline.set_progress_bar_config(disable=True)
-            with _gathered(module):
+            with gathered(module):
                 yield pipeline
         finally:
             for part, flags, training in zip(parts, trained, modes, strict=True):
@@ -96,18 +96,3 @@ def _built(hyper_parameters: Mapping[str, Any]) -> OutpaintModule:
         return OutpaintModule(**values)
     module: OutpaintModule = instantiate_module(OutpaintModule, values)
     return module
-
-
-@contextmanager
-def _gathered(module: OutpaintModule) -> Iterator[None]:
-    """Hold all weights of a sharded system on every rank; nothing for one that is not sharded."""
-    parts = [part for part in module.modules() if isinstance(part, FSDPModule)]
-    for part in parts:
-        part.set_reshard_after_forward(False, recurse=False)
-        part.unshard()
-    try:
-        yield
-    finally:
-        for part in parts:
-            part.set_reshard_after_forward(True, recurse=False)
-            part.reshard()

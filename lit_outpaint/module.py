@@ -44,7 +44,7 @@ from lit_outpaint.training.hyperparameters import plain_hyperparameters
 from lit_outpaint.training.optim import OptimConfig, build_lr_schedule, build_optimizer
 from lit_outpaint.training.over_ranks import mean_over_ranks
 from lit_outpaint.training.random_states import RandomStates
-from lit_outpaint.training.sharding import clip_gradients, is_sharded, shard_module
+from lit_outpaint.training.sharding import clip_gradients, gathered, is_sharded, shard_module
 
 # Conditioning parts are chosen by class_path, on the command line and in checkpoints alike.
 set_parsing_settings(subclasses_enabled=[ConditioningConfig])
@@ -191,7 +191,8 @@ class OutpaintModule(LightningModule):
 
     def predict_step(self, batch: OutpaintBatch, batch_idx: int) -> Tensor:
         """Draw the windows of a batch, as pixels in [-1, 1]; the noise of each is seeded by its key alone."""
-        return self.encoders.decode(draw_batch(self, batch, self.sampling, SampleDraws(batch.keys).normal))
+        with gathered(self):
+            return self.encoders.decode(draw_batch(self, batch, self.sampling, SampleDraws(batch.keys).normal))
 
     def held_out_losses(self, batch: OutpaintBatch) -> Tensor:
         """Error of each sample that counts, for noise and a timestep that hang on its key alone."""

@@ -15,7 +15,6 @@ from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.diffusion.sampling import Sampling
 from lit_outpaint.drawing.batches import draw_batch
 from lit_outpaint.models.encoders import latent_mode
-from lit_outpaint.training.sharding import is_sharded
 
 
 class SampleGrid(Callback):
@@ -58,14 +57,11 @@ class SampleGrid(Callback):
         """Draw the first windows of the first batch, while the module holds the averaged weights."""
         if batch_idx > 0 or trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
-        # Parts of sharded weights are gathered from all ranks, so that all must draw; else rank 0 does it alone.
-        if not (trainer.is_global_zero or is_sharded(pl_module)):
-            return
         # Hooks run outside of autocast, in which the run's precision computes.
-        with trainer.precision_plugin.forward_context():
+        with gathered(pl_module), trainer.precision_plugin.forward_context():
+            if not trainer.is_global_zero:
+                return
             grid = to_uint8(tile(self.columns(pl_module, batch.cut(slice(self.num_windows)))))
-        if not trainer.is_global_zero:
-            return
         if not trainer.fast_dev_run:
             # Not log_dir: it asks all ranks.
             path = Path(trainer.default_root_dir) / "samples" / f"step-{trainer.global_step:07d}.png"

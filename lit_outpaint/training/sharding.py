@@ -4,7 +4,8 @@ Every sharded tensor is cut along its first axis over all ranks, as ``torch.chun
 follows from shape, rank and number of ranks alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.distributed import all_reduce
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 
@@ -50,6 +51,25 @@ def shard_module(
 def is_sharded(module: nn.Module) -> bool:
     """Whether any weight is spread over ranks."""
     return any(isinstance(parameter, DTensor) for parameter in module.parameters())
+
+
+@contextmanager
+def gathered(module: nn.Module) -> Iterator[None]:
+    """Hold all weights on every rank, in the type in which they travel; nothing for a module that is not sharded.
+
+    For whoever uses parts of a system outside of its ``forward``, which gathers what it needs. All ranks must enter;
+    inside, each may do as it likes.
+    """
+    parts = [part for part in module.modules() if isinstance(part, FSDPModule)]
+    for part in parts:
+        part.set_reshard_after_forward(False, recurse=False)
+        part.unshard()
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.set_reshard_after_forward(True, recurse=False)
+            part.reshard()
 
 
 def local(tensor: Tensor) -> Tensor:
