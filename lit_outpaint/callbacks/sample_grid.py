@@ -15,6 +15,7 @@ from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.diffusion.sampling import Sampling
 from lit_outpaint.drawing.batches import draw_batch
 from lit_outpaint.models.encoders import latent_mode
+from lit_outpaint.training.sharding import gathered
 
 
 class SampleGrid(Callback):
