@@ -4,6 +4,7 @@ Exit codes: 0 done, 2 the input was at fault (one clear line on stderr), 1 the f
 """
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -36,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _program(verb)(arguments)
     except (ValueError, FileNotFoundError, PermissionError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        # What ranks started by this command say besides is told apart: most often it is the same.
+        rank = os.environ.get("LOCAL_RANK", "0")
+        print(f"error{'' if rank == '0' else f' on rank {rank}'}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
 
 

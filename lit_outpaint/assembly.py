@@ -1,12 +1,11 @@
 """A training system out of a checkpoint, and a pipeline out of a training system."""
 
-import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
+from lightning.pytorch.cli import instantiate_module
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from lit_outpaint.models.attention import FullAttention
@@ -16,6 +15,7 @@ from lit_outpaint.system.named import described
 from lit_outpaint.text_to_image import TextToImagePipeline
 from lit_outpaint.training.averaged_weights import CHECKPOINT_KEY
 from lit_outpaint.training.checkpoint import check_shapes, read_checkpoint
+from lit_outpaint.training.sharding import gathered
 
 
 def to_pipeline(module: OutpaintModule) -> OutpaintPipeline | TextToImagePipeline:
@@ -41,7 +41,8 @@ def lent_pipeline(module: OutpaintModule) -> Iterator[OutpaintPipeline | TextToI
     """The pipeline of a system in training, which is afterwards as it was.
 
     A pipeline freezes its parts and draws in evaluation mode; what is trained, the modes and the state of the global
-    random generators come back at the end.
+    random generators come back at the end. Sharded weights are gathered meanwhile, in the type in which they travel: a
+    pipeline uses parts of the U-Net outside of the forward passes that would gather them. All ranks must enter.
     """
     parts = (module.unet, module.context)
     trained = [[parameter.requires_grad for parameter in part.parameters()] for part in parts]
@@ -50,7 +51,8 @@ def lent_pipeline(module: OutpaintModule) -> Iterator[OutpaintPipeline | TextToI
         try:
             pipeline = to_pipeline(module)
             pipeline.set_progress_bar_config(disable=True)
-            yield pipeline
+            with gathered(module):
+                yield pipeline
         finally:
             for part, flags, training in zip(parts, trained, modes, strict=True):
                 for parameter, flag in zip(part.parameters(), flags, strict=True):
@@ -70,18 +72,16 @@ def load_module(path: str | Path, averaged: bool = True) -> OutpaintModule:
         FileNotFoundError: the checkpoint, or the model family it was trained on, is missing.
         ValueError: it is no checkpoint of this project, or its weights do not fit its configuration.
     """
-    checkpoint = read_checkpoint(path)
-    source: Path | io.BytesIO = Path(path)
-    if Path(path).is_dir():
-        # Lightning rebuilds a module from one file alone.
-        source = io.BytesIO()
-        torch.save(checkpoint, source)
-        source.seek(0)
-    module = OutpaintModule.load_from_checkpoint(source, map_location="cpu", weights_only=True)  # type: ignore[arg-type]
-    check_shapes(checkpoint["state_dict"], module.state_dict())
-    if averaged and module.ema is not None and CHECKPOINT_KEY in checkpoint:
-        module.ema.load_state_dict(checkpoint[CHECKPOINT_KEY])
-        module.ema.swap(module.trained())
+    checkpoint = read_checkpoint(path, without=("optimizer_states",))
+    module = _built(checkpoint["hyper_parameters"])
+    module.ema = None  # What is loaded is what draws; a second copy would be as large as the weights.
+    state = dict(checkpoint["state_dict"])
+    check_shapes(state, module.state_dict())
+    if averaged and CHECKPOINT_KEY in checkpoint:
+        state |= checkpoint[CHECKPOINT_KEY]["averages"]
+        check_shapes(state, module.state_dict())
+    # Put in place instead of copied: tensors of a file stay in the file until somebody asks for them.
+    module.load_state_dict(state, assign=True)
     return module.eval()
 
 
@@ -91,3 +91,12 @@ def load_checkpoint_pipeline(path: str | Path, averaged: bool = True) -> Outpain
     if not isinstance(pipeline, OutpaintPipeline):
         raise ValueError(f"{path} was trained for text-to-image and widens nothing; export it and use generate")
     return pipeline
+
+
+def _built(hyper_parameters: Mapping[str, Any]) -> OutpaintModule:
+    """The system of a checkpoint's configuration: values that the command line left, or objects."""
+    values = dict(hyper_parameters)
+    if values.pop("_instantiator", None) is None:
+        return OutpaintModule(**values)
+    module: OutpaintModule = instantiate_module(OutpaintModule, values)
+    return module

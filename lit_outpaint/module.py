@@ -42,8 +42,9 @@ from lit_outpaint.training.draws import BatchDraws, SampleDraws
 from lit_outpaint.training.ema import Ema, EmaConfig
 from lit_outpaint.training.hyperparameters import plain_hyperparameters
 from lit_outpaint.training.optim import OptimConfig, build_lr_schedule, build_optimizer
+from lit_outpaint.training.over_ranks import mean_over_ranks
 from lit_outpaint.training.random_states import RandomStates
-from lit_outpaint.training.sharding import clip_gradients, is_sharded, shard_module
+from lit_outpaint.training.sharding import clip_gradients, gathered, is_sharded, shard_module
 
 # Conditioning parts are chosen by class_path, on the command line and in checkpoints alike.
 set_parsing_settings(subclasses_enabled=[ConditioningConfig])
@@ -111,7 +112,8 @@ class OutpaintModule(LightningModule):
         if self.optim.name == "muon":
             raise ValueError("optim.name muon works on whole matrices, which sharded weights are not; use adamw")
         blocks = [*self.unet.down_blocks, self.unet.mid_block, *self.unet.up_blocks]
-        shard_module(self, blocks, self.device_mesh["data_parallel"])
+        gathered = torch.bfloat16 if self.trainer.precision == "bf16-mixed" else None
+        shard_module(self, blocks, self.device_mesh["data_parallel"], gathered)
         self.ema = Ema(self.ema.config, self.trained()) if self.ema is not None else None
 
     def setup(self, stage: str) -> None:
@@ -133,7 +135,7 @@ class OutpaintModule(LightningModule):
         draws = self.batch_draws()
         batch = drop_conditions(self.complete(batch), self.dropout, draws.uniform(len(batch.mask)))
         loss = self.drawn_losses(batch, draws).mean()
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.mask))
+        self.log("train/loss", mean_over_ranks(loss), prog_bar=True, batch_size=len(batch.mask))
         return loss
 
     def batch_draws(self) -> BatchDraws:
@@ -189,7 +191,8 @@ class OutpaintModule(LightningModule):
 
     def predict_step(self, batch: OutpaintBatch, batch_idx: int) -> Tensor:
         """Draw the windows of a batch, as pixels in [-1, 1]; the noise of each is seeded by its key alone."""
-        return self.encoders.decode(draw_batch(self, batch, self.sampling, SampleDraws(batch.keys).normal))
+        with gathered(self):
+            return self.encoders.decode(draw_batch(self, batch, self.sampling, SampleDraws(batch.keys).normal))
 
     def held_out_losses(self, batch: OutpaintBatch) -> Tensor:
         """Error of each sample that counts, for noise and a timestep that hang on its key alone."""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.trainer.states import TrainerFn
 from PIL import Image
 
 from lit_outpaint.assembly import lent_pipeline
@@ -29,9 +30,9 @@ class EvalMetrics(Callback):
     """Outpaints held-out panoramas in validation and scores them, with the averaged weights.
 
     Panoramas are dealt to the ranks; every metric joins what the ranks saw, so that its numbers are those of one
-    process. Scores are logged as ``val/NAME`` and written with the pictures to ``eval/step-NNNNNNN`` in the run's
-    directory; points over steps go to W&B as line charts too. Training goes on as if nothing had been drawn: random
-    generators and parts are put back.
+    process. Scores are logged as ``val/NAME`` and, while a run trains, written with the pictures to
+    ``eval/step-NNNNNNN`` in its directory; points over steps go to W&B as line charts too. Training goes on as if
+    nothing had been drawn: random generators and parts are put back.
     """
 
     def __init__(
@@ -97,13 +98,16 @@ class EvalMetrics(Callback):
         assert self._heldout is not None  # By setup.
         count = len(self._heldout[0])
         mine = Share(trainer.global_rank, trainer.world_size).of(range(count))
-        drawn = self._draw(pl_module, mine, -(-count // trainer.world_size))
+        # Hooks run outside of autocast, in which the run's precision computes.
+        with trainer.precision_plugin.forward_context():
+            drawn = self._draw(pl_module, mine, -(-count // trainer.world_size))
         scores = self._score(pl_module.device, mine, drawn)
         for name, value in scores.items():
             # Every rank has the same value: the metrics joined the ranks already.
             pl_module.log(f"val/{name}", value, sync_dist=False)
-        if not trainer.fast_dev_run and trainer.log_dir is not None:
-            directory = Path(trainer.log_dir) / "eval" / f"step-{trainer.global_step:07d}"
+        if not trainer.fast_dev_run and trainer.state.fn == TrainerFn.FITTING:
+            # Not log_dir: it asks all ranks.
+            directory = Path(trainer.default_root_dir) / "eval" / f"step-{trainer.global_step:07d}"
             directory.mkdir(parents=True, exist_ok=True)
             pictures = self._write_pictures(directory, {index: drawn[index] for index in mine if index < self.shown})
             if trainer.is_global_zero:

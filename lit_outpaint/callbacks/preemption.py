@@ -33,7 +33,8 @@ class Preemption(Callback):
     All ranks leave after the same batch, whichever of them got the signal, and never between two batches of one
     optimiser step. Inside a SLURM job SIGUSR1 also requeues the job; SIGTERM does not, since it comes from ``scancel``
     too, and SLURM requeues what it pre-empts. The command of the job must say ``--ckpt_path last``, which starts anew
-    where there is no checkpoint. A signal during validation is obeyed after the first batch that follows it.
+    where there is no checkpoint. A signal during validation, the first check of it included, is obeyed after the first
+    batch that follows.
     """
 
     def __init__(self, signals: Sequence[str] = ("SIGUSR1", "SIGTERM"), requeue: bool = True) -> None:
@@ -57,16 +58,25 @@ class Preemption(Callback):
         self._group: distributed.ProcessGroup | None = None
         self._process = os.getpid()
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signals over from Lightning."""
-        self._process = os.getpid()
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget an earlier run."""
         self.due = False
         self._received = set()
+
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the signals over from Lightning, whose handler broadcasts: other ranks would have to listen."""
+        self._process = os.getpid()
+        for number in self.signals:
+            handler = signal.signal(number, self._on_signal)
+            if handler != self._on_signal:
+                self._handlers[number] = handler
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the signals over, unless that was done before, and prepare to agree on them."""
+        self.on_sanity_check_start(trainer, pl_module)
         if trainer.world_size > 1 and distributed.is_initialized():
             # Its own group on the CPU, so that asking does not wait for the accelerator.
             self._group = distributed.new_group(backend="gloo")  # type: ignore[assignment]
-        for number in self.signals:
-            self._handlers[number] = signal.signal(number, self._on_signal)
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         """Agree with the other ranks whether this batch is the last; `RunCheckpoint` does the rest, as it runs last."""

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.trainer.states import TrainerFn
 from PIL import Image
 from torch import Tensor
 
@@ -14,13 +15,15 @@ from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.drawing.batches import draw_batch
 from lit_outpaint.models.encoders import latent_mode
+from lit_outpaint.training.sharding import gathered
 
 
 class SampleGrid(Callback):
     """Draws held-out windows after each validation: masked input, prediction, target, one window a row.
 
     The noise is the same every time, so that two grids differ by training alone. Pictures go to
-    ``samples/step-NNNNNNN.png`` in the run's directory, and to TensorBoard or W&B where one of them logs.
+    ``samples/step-NNNNNNN.png`` in the run's directory, and to TensorBoard or W&B where one of them logs. Verbs that
+    only score a checkpoint draw nothing.
     """
 
     def __init__(
@@ -53,11 +56,16 @@ class SampleGrid(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Draw the first windows of the first batch, while the module holds the averaged weights."""
-        if batch_idx > 0 or trainer.sanity_checking or not trainer.is_global_zero:
+        if batch_idx > 0 or trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
-        grid = to_uint8(tile(self.columns(pl_module, batch.cut(slice(self.num_windows)))))
-        if trainer.log_dir is not None and not trainer.fast_dev_run:
-            path = Path(trainer.log_dir) / "samples" / f"step-{trainer.global_step:07d}.png"
+        # Hooks run outside of autocast, in which the run's precision computes.
+        with gathered(pl_module), trainer.precision_plugin.forward_context():
+            if not trainer.is_global_zero:
+                return
+            grid = to_uint8(tile(self.columns(pl_module, batch.cut(slice(self.num_windows)))))
+        if not trainer.fast_dev_run:
+            # Not log_dir: it asks all ranks.
+            path = Path(trainer.default_root_dir) / "samples" / f"step-{trainer.global_step:07d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(grid).save(path)
         for logger in trainer.loggers:

@@ -76,7 +76,9 @@ class Throughput(Callback):
         if self.peak_tflops is not None:
             figures["perf/mfu"] = 3 * self._image_flops * speed / (trainer.world_size * self.peak_tflops * 1e12)
         pl_module.log_dict(figures, batch_size=1)
-        log.info("step %d: train/loss %.4f, %.1f images/s", trainer.global_step, outputs["loss"], speed)
+        if trainer.is_global_zero:
+            loss = trainer.callback_metrics["train/loss"]
+            log.info("step %d: train/loss %.4f, %.1f images/s", trainer.global_step, loss, speed)
         self._restart(trainer)
 
     def _restart(self, trainer: Trainer | None) -> None:

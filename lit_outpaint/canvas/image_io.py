@@ -13,6 +13,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 MAX_IMAGE_PX = 100_000_000
 """Larger pictures are refused before they are decoded: a small file can unpack to gigabytes."""
 
+MAX_ENLARGED = 4
+"""How many times larger a small picture is made at most; beyond that there is nothing to see in it."""
+
 
 def load_image(path: Path, max_px: int = MAX_IMAGE_PX) -> UInt8[ndarray, "h w 3"]:
     """Load the first frame of a picture as RGB.
@@ -49,10 +52,27 @@ def load_image(path: Path, max_px: int = MAX_IMAGE_PX) -> UInt8[ndarray, "h w 3"
 
 def shrink_to_window(image: UInt8[ndarray, "h w 3"], window_px: int) -> UInt8[ndarray, "sh sw 3"]:
     """Scale the picture down so that its shorter side is one window; smaller or equal ones stay as they are."""
+    return _scale_to_window(image, window_px) if min(image.shape[:2]) > window_px else image
+
+
+def enlarge_to_window(image: UInt8[ndarray, "h w 3"], window_px: int) -> UInt8[ndarray, "sh sw 3"]:
+    """Scale the picture up so that its shorter side is one window; larger or equal ones stay as they are.
+
+    Raises:
+        ValueError: the picture would have to grow more than `MAX_ENLARGED` times.
+    """
+    height, width = image.shape[:2]
+    if min(height, width) * MAX_ENLARGED < window_px:
+        raise ValueError(
+            f"the image must have at least {-(-window_px // MAX_ENLARGED)} px on its shorter side for a window of"
+            f" {window_px} px, got {width} x {height}; give a larger image"
+        )
+    return _scale_to_window(image, window_px) if min(height, width) < window_px else image
+
+
+def _scale_to_window(image: UInt8[ndarray, "h w 3"], window_px: int) -> UInt8[ndarray, "sh sw 3"]:
     height, width = image.shape[:2]
     shorter = min(height, width)
-    if shorter <= window_px:
-        return image
     size = tuple(max(round(side * window_px / shorter), window_px) for side in (width, height))
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
 

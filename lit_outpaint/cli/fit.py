@@ -9,13 +9,15 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import torch
 from jsonargparse import Namespace, set_parsing_settings
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from transformers.utils import logging as transformers_logging
 
 from lit_outpaint.callbacks.prediction_writer import PredictionWriter
@@ -25,6 +27,7 @@ from lit_outpaint.callbacks.throughput import Throughput
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.system.files import written_whole
+from lit_outpaint.system.ranks import end_children
 from lit_outpaint.training.checkpoint import LAST, PREVIOUS, checkpoint_step, newest_checkpoint, read_checkpoint, remove
 from lit_outpaint.training.logger import WandbConfig, drop_rows
 from lit_outpaint.training.sharded_checkpoint import AnyCheckpointIO
@@ -33,6 +36,13 @@ from lit_outpaint.training.sharded_checkpoint import AnyCheckpointIO
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 log = logging.getLogger(__name__)
+
+PRECISIONS: Final = ("None", "32-true", "32", "bf16-mixed", "bf16")
+"""What ``trainer.precision`` may be, Lightning's short names included."""
+WHY_NOT: Final = (
+    ": in float16 the way to a closed gate underflows; weights kept in half precision lose the small steps of"
+    " fine-tuning; float64 fits no kernel of the models"
+)
 
 RECORDED_PACKAGES = ("lit-outpaint", "torch", "lightning", "diffusers", "transformers")
 
@@ -49,22 +59,29 @@ class OneLineParser(LightningArgumentParser):
 
 
 class RunRecord(SaveConfigCallback):
-    """Saves ``config.yaml`` (everything) and ``run.json`` (command, seed, machine, versions) in the run directory."""
+    """Saves ``config.yaml`` (everything) and ``run.json`` (command, seed, machine, versions) in the run directory.
+
+    The directory is the trainer's ``default_root_dir`` and never its ``log_dir``: that asks all ranks, whereas files
+    are written by one.
+    """
 
     def __init__(self, *args: Any, command: Sequence[str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, save_to_log_dir=False, **kwargs)
         self.command = command
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write ``run.json``; the configuration is written by the base class."""
-        assert trainer.log_dir is not None
+        """Write both files, on rank 0."""
+        run_dir = Path(trainer.default_root_dir)
+        run_dir.mkdir(parents=True, exist_ok=True)
+        with written_whole(run_dir / self.config_filename) as draft:
+            self.parser.save(self.config, draft, skip_unset=False, overwrite=True, multifile=self.multifile)
         record = {
             "command": shlex.join(["python", "-m", "lit_outpaint", *self.command]),
             "seed": self.config["seed_everything"],
             "machine": _machine(trainer),
             "versions": {name: _version(name) for name in RECORDED_PACKAGES},
         }
-        with written_whole(Path(trainer.log_dir) / "run.json") as draft:
+        with written_whole(run_dir / "run.json") as draft:
             draft.write_text(json.dumps(record, indent=2) + "\n")
 
 
@@ -109,16 +126,22 @@ class OutpaintCLI(LightningCLI):
         """Take the model's configuration from a checkpoint, except for ``fit``: there the given one is what is run."""
         verb = self.config["subcommand"]
         path = self.config[verb].get("ckpt_path")
-        if path and path not in ("last", "best", "hpc", "registry"):
-            read_checkpoint(path)
+        if not path or path in ("last", "best", "hpc", "registry"):
+            return
+        hyper_parameters = dict(read_checkpoint(path, without=("optimizer_states",))["hyper_parameters"])
+        hyper_parameters.pop("_instantiator", None)
         if verb != "fit":
-            super()._parse_ckpt_path()
+            self.config = self.parser.parse_object({verb: {"model": hyper_parameters}}, self.config)
 
     def before_instantiate_classes(self) -> None:
         """Send logs to the run directory, and refuse to write over another run."""
         config = self.config[self.verb]
         trainer, run_dir = config["trainer"], _run_dir(config["runs_dir"], config["name"])
         trainer["default_root_dir"] = run_dir
+        if str(trainer["precision"]) not in PRECISIONS:
+            raise ValueError(
+                f"trainer.precision must be {' or '.join(PRECISIONS)}, got {trainer['precision']}{WHY_NOT}"
+            )
         if self.verb != "fit":
             # A score is printed; it must not touch the record of the run it scores.
             trainer["logger"] = False
@@ -138,6 +161,16 @@ class OutpaintCLI(LightningCLI):
                 log.warning("%s holds no checkpoint yet: training starts at step 0", run_dir)
             self.replaces = newest is None
             config["ckpt_path"] = newest if newest is None else str(newest)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run the verb; where it fails, let no rank that this process started wait for ever."""
+        try:
+            super()._run_subcommand(subcommand)
+        except Preempted:
+            raise
+        except BaseException:
+            end_children(getattr(self.trainer.strategy.launcher, "procs", []))
+            raise
 
     def after_fit(self) -> None:
         """Note that training came to its end; a run that is interrupted never gets here."""
@@ -173,7 +206,9 @@ class OutpaintCLI(LightningCLI):
 def main(argv: Sequence[str]) -> int:
     """Run a training verb and return the exit code."""
     if not sys.stderr.isatty():
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+        # The progress of a run is told once, not by every rank.
+        level = logging.WARNING if rank_zero_only.rank else logging.INFO
+        logging.basicConfig(level=level, format="%(asctime)s %(message)s")
     transformers_logging.disable_progress_bar()
     # Lightning's own use of torch, and what its summary assumes of a precision; nothing a user could mend.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
@@ -185,7 +220,10 @@ def main(argv: Sequence[str]) -> int:
     try:
         _run(argv)
     except Preempted as reason:
-        log.warning("stopped by %s", reason)
+        rank_zero_only(log.warning)("stopped by %s", reason)
+    except MisconfigurationException as error:
+        mend = "; --trainer.accelerator cpu --trainer.devices 1 trains without a GPU" * ("gpu" in str(error).lower())
+        raise ValueError(f"the trainer refuses its settings: {error}{mend}") from error
     return 0
 
 

@@ -31,7 +31,7 @@ from lit_outpaint.captions.from_file import FileCaptioner
 from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.chat.ledger import Prices
 from lit_outpaint.models.loading import quiet_loading
-from lit_outpaint.models.overlay import part_directories
+from lit_outpaint.models.overlay import part_directories, window_px_of
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import load_pipeline
 from lit_outpaint.runs.config import RunConfig, plan_given
@@ -177,9 +177,11 @@ def _start(
     formats = parse_formats(settings.export or "")
     directory = check_new(settings)
     image = load_image(Path(settings.image))
-    outpainter = parts().outpainter(settings, directory)
     plan = plan_given(settings)
-    image = fit_image(image, outpainter.window_px, settings.fit, plan)
+    known_px = settings.window_px or window_px_of(Path(settings.model))
+    # A picture that does not fit is refused before gigabytes are loaded.
+    image = fit_image(image, known_px or parts().outpainter(settings, directory).window_px, settings.fit, plan)
+    outpainter = parts().outpainter(settings, directory)
     record = _describe(parser, settings, arguments, image, plan)
     if (directory / RUN_NAME).is_file():
         record = same_run(directory, record, vars(parser.get_defaults()))

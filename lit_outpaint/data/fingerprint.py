@@ -16,9 +16,10 @@ from lit_outpaint.system.files import file_sha256
 
 log = logging.getLogger(__name__)
 
-# Neither variants (``model.fp16.safetensors``) nor ``config.json`` count: the first is not what is loaded, the second
-# carries library versions that change when a model is saved again.
+# ``config.json`` does not count: it carries library versions that change when a model is saved again. Variants count
+# where there are no plain weights: then they are what is loaded.
 _WEIGHTS: Final = re.compile(r"(?:model|diffusion_pytorch_model)(?:-\d+-of-\d+)?\.safetensors")
+_HALF_WEIGHTS: Final = re.compile(r"(?:model|diffusion_pytorch_model)\.fp16(?:-\d+-of-\d+)?\.safetensors")
 _OLD_WEIGHTS: Final = re.compile(r"pytorch_model\.bin")
 _WORDS: Final = re.compile(r"tokenizer\.json|vocab\.json|merges\.txt|spiece\.model")
 _PROCESSOR: Final = re.compile(r"preprocessor_config\.json")
@@ -137,6 +138,8 @@ def _checksum(part: str, folder: Path) -> str:
     """
     present = sorted(folder.iterdir()) if folder.is_dir() else []
     files = [path for path in present if PARTS[part].fullmatch(path.name)]
+    if not files and PARTS[part] is _WEIGHTS:
+        files = [path for path in present if _HALF_WEIGHTS.fullmatch(path.name)]
     if not files and part in VISION_PARTS:
         files = [path for path in present if _OLD_WEIGHTS.fullmatch(path.name)]
     if not files:

@@ -8,6 +8,7 @@ import diffusers
 from diffusers import DDIMScheduler
 
 from lit_outpaint.diffusion.targets import PredictionType
+from lit_outpaint.system.one_line import refused_in_one_line
 
 
 def load_scheduler(pretrained: str | Path, prediction_type: PredictionType | None = None) -> DDIMScheduler:
@@ -19,8 +20,12 @@ def load_scheduler(pretrained: str | Path, prediction_type: PredictionType | Non
     Args:
         pretrained: model directory or hub name with scheduler/, of any diffusers scheduler class.
         prediction_type: what the U-Net is trained to predict from now on; None keeps the stored one.
+
+    Raises:
+        ValueError: it cannot be had.
     """
-    scheduler = DDIMScheduler.from_pretrained(str(pretrained), subfolder="scheduler")
+    with refused_in_one_line(f"scheduler of {pretrained}", "give a model directory, or a hub name that can be reached"):
+        scheduler = DDIMScheduler.from_pretrained(str(pretrained), subfolder="scheduler")
     if prediction_type is not None:
         scheduler.register_to_config(prediction_type=prediction_type)
     return scheduler

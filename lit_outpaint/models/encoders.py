@@ -7,6 +7,7 @@ writing, training and inference, so that features cannot differ between them.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Final
 
 import torch
 from diffusers import AutoencoderKL
@@ -23,6 +24,10 @@ from transformers import (
 )
 
 from lit_outpaint.models.context import ContextDims
+from lit_outpaint.system.one_line import refused_in_one_line
+
+MEND: Final = "give a model directory with whole safetensors files, or a hub name where the hub can be reached"
+"""What helps against all faults of loading."""
 
 
 class FrozenEncoders(nn.Module):
@@ -63,13 +68,22 @@ class FrozenEncoders(nn.Module):
         check_parts(pretrained, parts)
         where = _vision_location(pretrained, vision)
         processor = {} if vision is not None else {"subfolder": "image_processor"}
-        return cls(
-            vae=AutoencoderKL.from_pretrained(pretrained, subfolder="vae", torch_dtype=dtype),
-            tokenizer=CLIPTokenizer.from_pretrained(pretrained, subfolder="tokenizer"),
-            text_encoder=CLIPTextModel.from_pretrained(pretrained, subfolder="text_encoder", dtype=dtype),
-            image_encoder=CLIPVisionModel.from_pretrained(**where, dtype=dtype),
-            image_processor=CLIPImageProcessor.from_pretrained(where["pretrained_model_name_or_path"], **processor),
-        )
+        seen = where["pretrained_model_name_or_path"]
+        eyes = Path(seen) / where.get("subfolder", "")
+        with refused_in_one_line(f"an encoder of {pretrained}{_besides(vision)}", MEND):
+            return cls(
+                vae=AutoencoderKL.from_pretrained(
+                    pretrained, subfolder="vae", torch_dtype=dtype, **weights_of(Path(pretrained) / "vae")
+                ),
+                tokenizer=CLIPTokenizer.from_pretrained(pretrained, subfolder="tokenizer"),
+                text_encoder=CLIPTextModel.from_pretrained(
+                    pretrained, subfolder="text_encoder", dtype=dtype, **weights_of(Path(pretrained) / "text_encoder")
+                ),
+                # Vision encoders of the hub may be old enough to come as .bin alone; transformers unpickles tensors
+                # and nothing else.
+                image_encoder=CLIPVisionModel.from_pretrained(**where, dtype=dtype, variant=weights_variant(eyes)),
+                image_processor=CLIPImageProcessor.from_pretrained(seen, **processor),
+            )
 
     def train(self, mode: bool = True) -> "FrozenEncoders":
         """Stay in evaluation mode: frozen parts have no training mode."""
@@ -165,8 +179,9 @@ def family_dims(pretrained: str | Path, vision: str | Path | None = None) -> Con
         FileNotFoundError: a local directory lacks the text or the vision encoder.
     """
     check_parts(pretrained, ["text_encoder"] + (["image_encoder"] if vision is None else []))
-    text = CLIPTextConfig.from_pretrained(pretrained, subfolder="text_encoder")
-    sight = CLIPVisionConfig.from_pretrained(**_vision_location(pretrained, vision))
+    with refused_in_one_line(f"the configuration of {pretrained}{_besides(vision)}", MEND):
+        text = CLIPTextConfig.from_pretrained(pretrained, subfolder="text_encoder")
+        sight = CLIPVisionConfig.from_pretrained(**_vision_location(pretrained, vision))
     return ContextDims(
         text_length=text.max_position_embeddings,
         text_dim=text.hidden_size,
@@ -182,7 +197,8 @@ def family_scaling_factor(pretrained: str | Path) -> float:
         FileNotFoundError: a local directory lacks the VAE.
     """
     check_parts(pretrained, ["vae"])
-    return float(AutoencoderKL.load_config(pretrained, subfolder="vae").get("scaling_factor", 0.18215))
+    with refused_in_one_line(f"the configuration of {pretrained}", MEND):
+        return float(AutoencoderKL.load_config(pretrained, subfolder="vae").get("scaling_factor", 0.18215))
 
 
 def check_parts(pretrained: str | Path, parts: Sequence[str]) -> None:
@@ -204,6 +220,22 @@ def check_parts(pretrained: str | Path, parts: Sequence[str]) -> None:
                 f"model directory {directory} must hold {part}/, which is missing; "
                 + ("give the vision encoder by its own key" if part == "image_encoder" else "download it again")
             )
+
+
+def weights_of(folder: Path) -> dict[str, Any]:
+    """Arguments of ``from_pretrained`` by which weights are read from safetensors alone, a directory's or a hub's."""
+    return {"use_safetensors": True, "variant": weights_variant(folder)}
+
+
+def weights_variant(folder: Path) -> str | None:
+    """The variant of the weights in a directory: None for the plain ones, ``fp16`` where it holds no others."""
+    names = [path.name for path in folder.glob("*.safetensors")]
+    half = [name for name in names if ".fp16" in name]
+    return "fp16" if half and len(half) == len(names) else None
+
+
+def _besides(vision: str | Path | None) -> str:
+    return "" if vision is None else f" with {vision}"
 
 
 def _vision_location(pretrained: str | Path, vision: str | Path | None) -> dict[str, str]:

@@ -59,3 +59,14 @@ def part_directories(directory: Path) -> list[Path]:
     places = [directory, family_of(directory)] if (directory / OVERLAY_NAME).is_file() else [directory]
     found = [next((place / name for place in places if (place / name).is_dir()), None) for name in names]
     return [part for part in found if part is not None]
+
+
+def window_px_of(directory: Path) -> int | None:
+    """Side of the windows that a pipeline draws, from its configuration alone; None where that does not say."""
+    parts = {part.name: part / "config.json" for part in part_directories(directory)}
+    try:
+        cells = json.loads(parts["unet"].read_bytes())["sample_size"]
+        levels = json.loads(parts["vae"].read_bytes())["block_out_channels"]
+        return int(cells) * 2 ** (len(levels) - 1)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -15,7 +15,8 @@ from diffusers import UNet2DConditionModel
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lit_outpaint.models.encoders import check_parts
+from lit_outpaint.models.encoders import MEND, check_parts, weights_of
+from lit_outpaint.system.one_line import refused_in_one_line
 
 LATENT_CHANNELS = 4
 INPAINT_CHANNELS = 9
@@ -52,11 +53,13 @@ def load_unet(config: ModelConfig) -> UNet2DConditionModel:
 
     Raises:
         FileNotFoundError: a local directory lacks unet/.
-        ValueError: the U-Net reads another number of channels.
+        ValueError: the U-Net cannot be loaded, or reads another number of channels.
     """
     home = config.unet or config.pretrained
     check_parts(home, ["unet"])
-    unet = UNet2DConditionModel.from_pretrained(Path(home) if Path(home).is_dir() else home, subfolder="unet")
+    place = Path(home) if Path(home).is_dir() else home
+    with refused_in_one_line(f"unet of {home}", MEND):
+        unet = UNet2DConditionModel.from_pretrained(place, subfolder="unet", **weights_of(Path(home) / "unet"))
     channels = {"outpaint": INPAINT_CHANNELS, "text_to_image": LATENT_CHANNELS}[config.task]
     unet = extend_conv_in(unet.float(), channels)
     unet.requires_grad_(config.train == "all")

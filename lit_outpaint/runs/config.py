@@ -62,7 +62,8 @@ class RunConfig:
     """Who chooses where --candidates draws several versions, by class_path: lit_outpaint.drawing.candidates.SeamScorer (the
     default), eval.candidates.ClipScorer, or lit_outpaint.drawing.candidates.WeightedScorer over several."""
     fit: Literal["shrink", "keep"] = "shrink"
-    """A picture larger than a window: scale its shorter side to one window, or keep it and grow around its middle."""
+    """A picture larger than a window: scale its shorter side to one window, or keep it and grow around its middle. A
+    smaller one is enlarged to a window, or with keep refused."""
     export: str | None = None
     """What to write beside panorama.png, a list of page (opens in a browser), dzi, tiff, ome-zarr, jpeg and webp; with
     --resume of a finished run nothing else is done."""

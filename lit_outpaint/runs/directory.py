@@ -20,7 +20,7 @@ from numpy import ndarray
 from lit_outpaint.canvas.export.formats import Format, check_formats
 from lit_outpaint.canvas.geometry import VAE_FACTOR, Box, anchor_window
 from lit_outpaint.canvas.graph import Graph
-from lit_outpaint.canvas.image_io import shrink_to_window
+from lit_outpaint.canvas.image_io import enlarge_to_window, shrink_to_window
 from lit_outpaint.canvas.plan import Plan, Rectangle, parse_plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.from_file import FileCaptioner
@@ -80,9 +80,13 @@ def check_writable(directory: Path) -> None:
 
 
 def fit_image(image: UInt8[ndarray, "h w 3"], window_px: int, fit: str, plan: Plan) -> UInt8[ndarray, "fh fw 3"]:
-    """Check that the picture holds a window; scale it if that is asked for, trim it where the plan needs it."""
-    anchor_window(_box_of(image), window_px)
-    fitted = image if fit == "keep" else shrink_to_window(image, window_px)
+    """Scale the picture to the window if that is asked for, check that it holds one, trim it where the plan needs it.
+
+    Raises:
+        ValueError: the picture is too small.
+    """
+    fitted = image if fit == "keep" else enlarge_to_window(shrink_to_window(image, window_px), window_px)
+    anchor_window(_box_of(fitted), window_px)
     before, after = _box_of(image), _box_of(fitted)
     if before != after:
         print(f"image: {before.width} x {before.height} px scaled to {after.width} x {after.height} px")

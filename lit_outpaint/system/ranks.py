@@ -5,6 +5,8 @@ every node, so that dealing by it does some items twice and others never.
 """
 
 import re
+import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -63,6 +65,23 @@ def find_share(config: RankConfig, environment: Mapping[str, str]) -> Share:
 def local_rank(environment: Mapping[str, str]) -> int:
     """Number of this process on its node: only for choosing one of the node's GPUs."""
     return int(environment.get("LOCAL_RANK", environment.get("SLURM_LOCALID", 0)))
+
+
+def end_children(processes: list[subprocess.Popen], grace_s: float = 5.0) -> None:
+    """End the ranks that a failed process started: they may wait for it, over NCCL for ever.
+
+    Args:
+        processes: emptied, so that whoever watches them does not take their end for a fault.
+        grace_s: how long they may take to say what went wrong with them, all together.
+    """
+    ending = processes[:]
+    processes.clear()
+    end = time.monotonic() + grace_s
+    for process in ending:
+        try:
+            process.wait(max(0.0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def _step(environment: Mapping[str, str]) -> Share:

@@ -5,7 +5,7 @@ import os
 import pickle
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lit_outpaint.system.files import sync
-from lit_outpaint.training.sharded_checkpoint import META, rank_files, read_shards
+from lit_outpaint.training.sharded_checkpoint import META, load_mapped, rank_files, read_shards
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +80,14 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
+def read_checkpoint(path: str | Path, without: Collection[str] = ()) -> dict[str, Any]:
     """Load a training checkpoint onto the CPU, tensors and plain values only.
+
+    Tensors of one file are mapped, not read: memory is taken by what is used of them.
+
+    Args:
+        path: file or directory.
+        without: keys to leave out.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -91,7 +97,15 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not path.exists():
         raise FileNotFoundError(f"checkpoint {path} does not exist; give the .ckpt that fit wrote")
     try:
-        checkpoint = read_shards(path) if path.is_dir() else torch.load(path, map_location="cpu", weights_only=True)
+        if path.is_dir():
+            checkpoint = read_shards(path, without=without)
+        else:
+            # Mapped tensors are not compared with their checksums by torch.
+            if not is_whole(path):
+                raise EOFError
+            checkpoint = load_mapped(path)
+            if isinstance(checkpoint, dict):
+                checkpoint = {key: value for key, value in checkpoint.items() if key not in without}
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         raise ValueError(
             f"{path} must be a checkpoint that fit wrote, but it cannot be read; it may be cut short"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import distributed
 
 CHECKPOINT_KEY = "random_states"
@@ -41,7 +42,7 @@ class RandomStates(Callback):
         if len(self._loaded) == trainer.world_size:
             restore_random_states(self._loaded[trainer.global_rank])
         elif self._loaded:
-            log.warning(
+            rank_zero_only(log.warning)(
                 "the checkpoint is of %d ranks and the run has %d: the global random generators start anew (the order"
                 " of samples and the noise of training do not depend on them)",
                 len(self._loaded),

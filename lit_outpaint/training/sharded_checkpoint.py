@@ -5,6 +5,7 @@ tensors that a rank had. All of them load with ``weights_only=True``. torch's ow
 a pickle, which would have to be trusted.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Shard
 
+from lit_outpaint.data.remote import is_url
+from lit_outpaint.system.files import written_whole
 from lit_outpaint.training.sharding import local, rows_of
 
 META: Final = "meta.pt"
@@ -27,7 +30,7 @@ def rank_file(rank: int) -> str:
 
 def rank_files(directory: Path) -> list[str]:
     """Names of the files that belong to a checkpoint whose ``meta.pt`` can be read."""
-    meta = torch.load(directory / META, map_location="cpu", weights_only=True, mmap=True)
+    meta = load_mapped(directory / META)
     return [rank_file(rank) for rank in range(meta["world_size"])]
 
 
@@ -53,18 +56,26 @@ def write_shards(checkpoint: dict[str, Any], directory: Path, rank: int, world_s
         return tree
 
     noted = note(checkpoint)
-    # Cloned: a view would drag the whole buffer behind it into the file.
-    torch.save([part.cpu().clone() for part in parts], directory / rank_file(rank))
+    torch.save([_alone(part) for part in parts], directory / rank_file(rank))
     if rank == 0:
         torch.save({"world_size": world_size, "checkpoint": noted, **_head(checkpoint)}, directory / META)
 
 
-def read_shards(directory: Path, mesh: DeviceMesh | None = None) -> dict[str, Any]:
+def load_mapped(path: Path) -> Any:
+    """Tensors and plain values of a file, with the tensors left in the file until they are used.
+
+    A file that another takes the place of stays readable through what is mapped of it.
+    """
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+
+
+def read_shards(directory: Path, mesh: DeviceMesh | None = None, without: Collection[str] = ()) -> dict[str, Any]:
     """Read a sharded checkpoint.
 
     Args:
         directory: as `write_shards` left it.
         mesh: cut the tensors over these ranks, and read no more than this one's rows; None gives whole tensors.
+        without: keys of the checkpoint to leave out.
 
     Raises:
         ValueError: a file is missing or damaged.
@@ -72,7 +83,7 @@ def read_shards(directory: Path, mesh: DeviceMesh | None = None) -> dict[str, An
     try:
         meta = torch.load(directory / META, map_location="cpu", weights_only=True)
         names = rank_files(directory)
-        files = [torch.load(directory / name, map_location="cpu", weights_only=True, mmap=True) for name in names]
+        files = [load_mapped(directory / name) for name in names]
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{directory} must be a checkpoint of a sharded run, but a file of it cannot be read"
@@ -87,8 +98,13 @@ def read_shards(directory: Path, mesh: DeviceMesh | None = None) -> dict[str, An
             return type(tree)(fill(value) for value in tree)
         return tree
 
-    filled: dict[str, Any] = fill(meta["checkpoint"])
+    filled: dict[str, Any] = fill({key: value for key, value in meta["checkpoint"].items() if key not in without})
     return filled
+
+
+def _alone(part: Tensor) -> Tensor:
+    """The tensor, or a copy where it is a view, which would drag the whole buffer behind it into the file."""
+    return part if part.untyped_storage().nbytes() == part.nbytes else part.cpu().clone()
 
 
 def _head(checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -114,10 +130,24 @@ def _gather(parts: list[Tensor], shape: torch.Size, mesh: DeviceMesh | None) -> 
 
 
 class AnyCheckpointIO(TorchCheckpointIO):
-    """Reads checkpoints of either kind, so that every strategy goes on from both; writes one file."""
+    """Reads checkpoints of either kind, so that every strategy goes on from both; writes one file.
+
+    Lightning's own way builds the whole file in memory and again in TMPDIR. Here tensors go straight into a draft
+    beside the file.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a file, whole or not at all."""
+        if is_url(str(path)):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(Path(path)) as draft:
+            torch.save(checkpoint, draft)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        """Read a file, or put a directory together."""
-        if Path(path).is_dir():
-            return read_shards(Path(path))
-        return super().load_checkpoint(path, map_location, weights_only)
+        """Map a file, or put a directory together."""
+        if is_url(str(path)):
+            return super().load_checkpoint(path, map_location, weights_only=True)
+        loaded: dict[str, Any] = read_shards(Path(path)) if Path(path).is_dir() else load_mapped(Path(path))
+        return loaded

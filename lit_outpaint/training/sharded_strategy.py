@@ -14,7 +14,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.optim import Optimizer
 
 from lit_outpaint.training.checkpoint import remove
-from lit_outpaint.training.sharded_checkpoint import read_shards, write_shards
+from lit_outpaint.training.sharded_checkpoint import load_mapped, read_shards, write_shards
 from lit_outpaint.training.sharding import map_tensors, placed, whole
 
 
@@ -68,7 +68,8 @@ class ShardedStrategy(ModelParallelStrategy):
             write_shards(checkpoint, path, self.global_rank, self.world_size)
             self.barrier()
             return
-        gathered = map_tensors(checkpoint, whole)
+        # All ranks gather; only the one that writes keeps what came.
+        gathered = map_tensors(checkpoint, whole if self.is_global_zero else lambda tensor: whole(tensor).new_empty(0))
         if self.is_global_zero:
             torch.save(gathered, path)
 
@@ -77,7 +78,7 @@ class ShardedStrategy(ModelParallelStrategy):
         path = Path(self.broadcast(checkpoint_path))
         if path.is_dir():
             return read_shards(path, self.device_mesh["data_parallel"])
-        loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        loaded: dict[str, Any] = load_mapped(path)
         return loaded
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:

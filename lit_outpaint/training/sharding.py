@@ -4,7 +4,8 @@ Every sharded tensor is cut along its first axis over all ranks, as ``torch.chun
 follows from shape, rank and number of ranks alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,11 +13,13 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.distributed import all_reduce
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 
-def shard_module(module: LightningModule, blocks: Iterable[nn.Module], mesh: DeviceMesh) -> None:
+def shard_module(
+    module: LightningModule, blocks: Iterable[nn.Module], mesh: DeviceMesh, gathered: torch.dtype | None = None
+) -> None:
     """Shard a training system in place: each block by itself, everything else together.
 
     Single numbers stay whole, since they have no axis to cut along; their gradients are averaged as they come.
@@ -25,12 +28,20 @@ def shard_module(module: LightningModule, blocks: Iterable[nn.Module], mesh: Dev
         module: the system, called through its ``forward``.
         blocks: parts that are gathered when they compute and given back afterwards.
         mesh: one-dimensional, over all ranks.
+        gathered: type in which weights travel and compute, half as much to send and to hold in bfloat16; what a rank
+            keeps, and the sum of gradients, stay as they are. None sends weights as they are kept.
     """
     whole = {parameter for parameter in module.parameters() if parameter.ndim == 0}
+    for parameter in module.parameters():
+        # Rows are cut from memory as it lies. Convolutions follow the layout of their input, so that channels_last
+        # costs a copy of the weights per step and no speed of the kernels.
+        parameter.data = parameter.data.contiguous()
+    # Inputs are not cast: autocast does that, layer by layer.
+    policy = MixedPrecisionPolicy(param_dtype=gathered, reduce_dtype=torch.float32, cast_forward_inputs=False)
     for block in blocks:
         # Given back after a forward pass without a backward one, too: the moving average is swapped in between.
-        fully_shard(block, mesh=mesh, reshard_after_forward=True, ignored_params=whole)
-    fully_shard(module, mesh=mesh, reshard_after_forward=True, ignored_params=whole)
+        fully_shard(block, mesh=mesh, reshard_after_forward=True, ignored_params=whole, mp_policy=policy)
+    fully_shard(module, mesh=mesh, reshard_after_forward=True, ignored_params=whole, mp_policy=policy)
     for parameter in whole:
         parameter.data = parameter.data.to(mesh.device_type)
         if parameter.requires_grad:
@@ -40,6 +51,25 @@ def shard_module(module: LightningModule, blocks: Iterable[nn.Module], mesh: Dev
 def is_sharded(module: nn.Module) -> bool:
     """Whether any weight is spread over ranks."""
     return any(isinstance(parameter, DTensor) for parameter in module.parameters())
+
+
+@contextmanager
+def gathered(module: nn.Module) -> Iterator[None]:
+    """Hold all weights on every rank, in the type in which they travel; nothing for a module that is not sharded.
+
+    For whoever uses parts of a system outside of its ``forward``, which gathers what it needs. All ranks must enter;
+    inside, each may do as it likes.
+    """
+    parts = [part for part in module.modules() if isinstance(part, FSDPModule)]
+    for part in parts:
+        part.set_reshard_after_forward(False, recurse=False)
+        part.unshard()
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.set_reshard_after_forward(True, recurse=False)
+            part.reshard()
 
 
 def local(tensor: Tensor) -> Tensor:

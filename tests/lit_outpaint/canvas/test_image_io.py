@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lit_outpaint.canvas.image_io import load_image, shrink_to_window
+from lit_outpaint.canvas.image_io import enlarge_to_window, load_image, shrink_to_window
 
 RED_OVER_BLUE = np.array([[[255, 0, 0]] * 4, [[0, 0, 255]] * 4], np.uint8)
 
@@ -99,3 +99,11 @@ def test_shrinking_makes_the_shorter_side_one_window() -> None:
     assert shrink_to_window(wide, 128).shape == (128, 299, 3)
     assert shrink_to_window(wide.transpose(1, 0, 2), 128).shape == (299, 128, 3)
     assert shrink_to_window(wide, 300) is wide
+
+
+def test_enlarging_makes_the_shorter_side_one_window_and_has_its_limit() -> None:
+    small = np.zeros((30, 70, 3), np.uint8)
+    assert enlarge_to_window(small, 120).shape == (120, 280, 3)
+    assert enlarge_to_window(small, 30) is small
+    with pytest.raises(ValueError, match="got 70 x 30"):
+        enlarge_to_window(small, 121)

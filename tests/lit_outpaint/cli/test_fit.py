@@ -81,17 +81,22 @@ def test_last_checkpoint_is_of_the_last_step(run_dir: Path) -> None:
     assert checkpoint["ema"]["step"] == 4
 
 
-def test_validate_reads_the_model_from_the_checkpoint(
-    run_dir: Path, toy_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+def test_validate_reads_the_model_from_the_checkpoint_and_writes_nothing(
+    run_dir: Path, toy_shards: Path, capsys: pytest.CaptureFixture
 ) -> None:
     argv = [
         f"--data.shards={toy_shards}",
         "--data.num_workers=0",
         "--trainer.accelerator=cpu",
-        f"--runs_dir={tmp_path}",
+        f"--runs_dir={run_dir.parent}",
+        f"--name={run_dir.name}",
+        "--trainer.callbacks+=lit_outpaint.callbacks.sample_grid.SampleGrid",
     ]
+    before = {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")}
     assert main(["validate", *argv, f"--ckpt_path={run_dir / 'last.ckpt'}"]) == 0
     assert "val/loss" in capsys.readouterr().out
+    after = {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")}
+    assert after == before, "the run that is scored stays as it was"
 
 
 def test_a_run_goes_on_from_its_checkpoint(run_dir: Path, toy_family: Path, toy_shards: Path, tmp_path: Path) -> None:
@@ -175,6 +180,26 @@ def test_a_value_out_of_range_is_refused(
 ) -> None:
     argv = arguments(toy_family, toy_shards, tmp_path, "--model.ema.decay=1.5")
     assert "ema.decay must lie in [0, 1)" in refusal(["fit", *argv], capsys)
+
+
+@pytest.mark.parametrize("precision", ["16-mixed", "bf16-true", "64-true", "transformer-engine"])
+def test_a_precision_that_does_not_train_is_refused(
+    precision: str, toy_family: Path, toy_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    argv = arguments(toy_family, toy_shards, tmp_path, f"--trainer.precision={precision}")
+    line = refusal(["fit", *argv], capsys)
+    assert "trainer.precision" in line
+    assert precision in line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
+def test_a_missing_gpu_is_told_in_one_line(
+    toy_family: Path, toy_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    argv = arguments(toy_family, toy_shards, tmp_path, "--trainer.accelerator=gpu")
+    assert "--trainer.accelerator cpu" in refusal(["fit", *argv], capsys)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_verb_is_refused(capsys: pytest.CaptureFixture) -> None:

@@ -213,8 +213,13 @@ def _file(name: str, option: str, data: bytes) -> Change:
 
 
 def _small_image(directory: Path, arguments: dict[str, str]) -> None:
-    Image.new("RGB", (64, 63)).save(directory / "small.png")
+    Image.new("RGB", (64, 15)).save(directory / "small.png")
     arguments["--image"] = str(directory / "small.png")
+
+
+def _small_image_as_it_is(directory: Path, arguments: dict[str, str]) -> None:
+    Image.new("RGB", (64, 63)).save(directory / "small.png")
+    arguments |= {"--image": str(directory / "small.png"), "--fit": "keep"}
 
 
 def _full_out(directory: Path, arguments: dict[str, str]) -> None:
@@ -238,7 +243,8 @@ BAD_INPUT = {
     "missing image": (_set("--image", "absent.png"), "absent.png, which is missing"),
     "no picture": (_file("a.png", "--image", b"text"), "in no known format"),
     "broken picture": (_file("a.png", "--image", b"\x89PNG\r\n\x1a\n\0\0"), "a.png"),
-    "small image": (_small_image, "at least one window, 64 x 64 px, got 64 x 63"),
+    "small image": (_small_image, "at least 16 px on its shorter side for a window of 64 px, got 64 x 15"),
+    "small image as it is": (_small_image_as_it_is, "at least one window, 64 x 64 px, got 64 x 63"),
     "empty caption": (_set("--caption", " "), "at least one word"),
     "no caption": (_drop("--caption"), "outpaint needs --caption"),
     "no image": (_drop("--image"), "outpaint needs --image"),
@@ -289,6 +295,30 @@ def test_bad_input_gets_one_line_and_leaves_nothing(
     assert lines[0].startswith("error: ")
     assert message in lines[0]
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_picture_is_refused_before_the_model_is_loaded(
+    arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unloadable = tmp_path / "model"
+    for part in ("unet", "vae"):
+        shutil.copytree(Path(arguments["--model"]).parent / part, unloadable / part, ignore=_weights)
+    _small_image(tmp_path, arguments)
+    assert main(_argv({**arguments, "--model": str(unloadable)})) == 2
+    assert "got 64 x 15" in capsys.readouterr().err
+
+
+def _weights(directory: str, names: list[str]) -> list[str]:
+    return [name for name in names if name.endswith(".safetensors")]
+
+
+def test_a_picture_smaller_than_a_window_is_enlarged(
+    arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (48, 32), "red").save(tmp_path / "small.png")
+    assert main(_argv({**arguments, "--image": str(tmp_path / "small.png"), "--steps": "right:1"})) == 0
+    assert "image: 48 x 32 px scaled to 96 x 64 px" in capsys.readouterr().out
+    assert Image.open(Path(arguments["--out"]) / "panorama.png").size == (96 + 32, 64)
 
 
 def test_another_run_in_the_same_place_is_refused(
