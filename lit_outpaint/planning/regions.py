@@ -174,7 +174,7 @@ def region_ids(prompts: Sequence[str], taken: Iterable[str] = ()) -> list[str]:
     used = set(taken)
     ids = []
     for prompt in prompts:
-        words = [word for word in re.findall(r"\w+", prompt.lower()) if word not in ("a", "an", "the", "of")]
+        words = [word for word in re.findall(r"\w+", prompt.lower()) if word not in ("a", "an", "the", "of", "one")]
         stem = "-".join(words[:3])[:48] or "region"
         name = next(name for name in _numbered(stem) if name not in used)
         used.add(name)
