@@ -10,6 +10,7 @@ Source: Yang et al. 2024, arXiv:2401.11708; the grammar is that of the released 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -118,7 +119,7 @@ def _parse_number(text: str, whole: str) -> float:
     return float(text)
 
 
-def _check(numbers: list[float] | tuple[float, ...]) -> None:
+def _check(numbers: Sequence[float]) -> None:
     least, most = min(numbers), max(numbers)
     # Written so that a NaN is refused as well.
     if not least > 0:
@@ -129,7 +130,7 @@ def _check(numbers: list[float] | tuple[float, ...]) -> None:
         )
 
 
-def _edges(numbers: list[float] | tuple[float, ...]) -> list[Fraction]:
+def _edges(numbers: Sequence[float]) -> list[Fraction]:
     """Cumulative shares from 0 to exactly 1."""
     exact = [Fraction(repr(float(number))) for number in numbers]
     return [part / sum(exact) for part in accumulate(exact, initial=Fraction(0))]
