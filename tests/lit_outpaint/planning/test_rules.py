@@ -160,8 +160,8 @@ def test_captions_of_scapes_windows_give_a_region_for_each_thing(y: int) -> None
                 re.findall(
                     r"to the left of|on the left|on its left|at the top|next to|there is|\S+",
                     "a the two red blue barn barns cat lake sky to the left of right of above below between and "
-                    "with on its left it them on the left at the top in on next to who . : ; , is there is of nothing 12 "
-                    "underground",
+                    "with on its left it them on the left at the top in on next to who . : ; , is "
+                    "there is of nothing 12 underground",
                 )
             ),
             max_size=25,
