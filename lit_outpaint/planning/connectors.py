@@ -43,6 +43,7 @@ _PATTERNS: Final[tuple[tuple[str, str], ...]] = (
     ),
     ("position", r"\b(?:on|to|at|in) the " + _SIDE.format("lane") + _PICTURE + r"(?! of\b)"),
     ("position", r"\b(?:in|at) the (?P<middle>middle|cent(?:er|re))" + _PICTURE + r"(?! of\b)"),
+    ("position", r"\b(?P<high>high up)\b(?! in\b)"),
     ("own_side", r"\b(?:on|to|at) (?:its|their|his|her) (?P<own>left|right)(?:[ -]hand)?(?: side)?\b"),
     ("filler", r"\b(?:in|on) the (?:far )?(?:foreground|background|distance)\b"),
     ("side", r"\b(?:(?:immediately |directly |just )?(?:on|to|at) )?(?:the )?" + _SIDE.format("of") + r" of\b"),
@@ -66,7 +67,7 @@ _PATTERNS: Final[tuple[tuple[str, str], ...]] = (
         r"\b(?:is|are|was|were|stands?|sits?|lies|lie|appears?|rests?|floats?|drifts?|hangs?|rises?|standing|"
         r"sitting|lying|located|positioned|placed|covers?|seen|while|where|then)\b",
     ),
-    ("with", r"\b(?:with|containing|featuring|showing|shows|has|have)\b"),
+    ("with", r"\b(?:without|with|containing|featuring|showing|shows|has|have)\b"),
     (
         "place",
         r"\b(?:in the middle of|high up in|deep in|in|inside|within|on|onto|at|by|along|across|through|against|amid)\b",
@@ -100,6 +101,6 @@ def connectors(text: str) -> Iterator[Connector]:
         if kind == "side":
             kind = said["of"]
         lane = said.get("lane") or said.get("side") or said.get("own") or ("middle" if "middle" in said else None)
-        vertical = said.get("vertical") or said.get("band")
-        band: Band | None = None if vertical is None else "top" if vertical in ("top", "upper") else "bottom"
+        vertical = said.get("vertical") or said.get("band") or said.get("high")
+        band: Band | None = None if vertical is None else "top" if vertical in ("top", "upper", "high up") else "bottom"
         yield Connector(kind, match[0], match.start(), match.end(), lane, band)  # type: ignore[arg-type]

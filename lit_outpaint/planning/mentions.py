@@ -81,7 +81,7 @@ _LEAD: Final = re.compile(
 )
 _RELATED_TO_IT: Final = re.compile(
     r"[^,.;]*?\b(?:(?:on|to|at) (?:its|their|his|her) (?:left|right)|"
-    r"(?:above|below|over|under|of|to|beside|behind) (?:it|them)\b)",
+    r"(?:above|below|over|under|of|to|beside|behind|between) (?:it|them)\b)",
     re.IGNORECASE,
 )
 _PRONOUN: Final = re.compile(r"(?:it|them|that|this|these|those|each other|one another|the other)", re.IGNORECASE)
@@ -169,7 +169,7 @@ class _Reader:
             return
         known = self.mentioned(phrase)
         if known is not None:
-            self.put(known)
+            self.put_scenery(known) if self.mentions[known].scenery else self.put(known)
             return
         underground = _UNDERGROUND.fullmatch(phrase)
         if underground is not None and not names_nothing(underground[1]):
@@ -201,8 +201,9 @@ class _Reader:
             else:
                 self.fronted = ("between", objects)
         elif things:
-            subjects = self.relation[1] if self.relation else []
-            others = [number for number in things if number not in subjects]
+            if self.relation is not None and self.last is not None:
+                self.relation = (self.relation[0], [self.last])
+            others = [number for number in things if number != self.last]
             if others:
                 self.put(others[-1])
 

@@ -33,11 +33,15 @@ _COUNT: Final = re.compile(
     + r")\s+)?(?P<rest>.*)",
     re.IGNORECASE | re.DOTALL,
 )
-_NO: Final = re.compile(r"(?:no|not|nothing|without|just|only|every|each|all|most|none)\b", re.IGNORECASE)
+_NO: Final = re.compile(
+    r"(?:no|not|nothing|without|just|only|every|each|all|most|none|we|you|i|they|those|these|everything)\b",
+    re.IGNORECASE,
+)
 
 # What follows the noun that a phrase is about: "a pair | of stars", "a man | riding a horse".
 _AFTER_HEAD: Final = re.compile(
-    r"\s+(?:of|with|in|on|at|for|from|that|which|who|wearing|holding|riding|made|full|\w{2,}ing(?!$))\s", re.IGNORECASE
+    r"\s+(?:of|with|without|in|on|to|at|for|from|that|which|who|wearing|holding|riding|made|full|\w{2,}ing(?!$))\s",
+    re.IGNORECASE,
 )
 _IRREGULAR: Final = {
     "people": "person",
@@ -71,19 +75,20 @@ _SKY: Final = (
 _GROUND: Final = (
     "meadow|field|grass|grassland|lawn|pasture|prairie|desert|sand|dune|forest|wood|jungle|snowfield|snow|ice|lake|sea|"
     "ocean|water|river|stream|beach|coast|shore|bay|harbor|harbour|town|city|village|street|road|path|plaza|park|"
-    "garden|hill|hillside|mountain|mountainside|peak|valley|plain|land|landscape|seascape|countryside|farmland|ground|"
+    "garden|hill|hillside|mountain|mountainside|peak|valley|plains|land|landscape|seascape|countryside|farmland|ground|"
     "floor|earth|soil|underground|layer|strata|seabed|swamp|room|kitchen|bedroom|bathroom|hall|office|studio|background|"
     "foreground|backdrop|scenery|environment|setting"
 )
 _ON_TOP: Final = re.compile(
     "lake|sea|ocean|water|river|stream|beach|coast|shore|street|road|path|plaza|hill|hillside|mountain|mountainside|grass|"
-    "lawn|sand|snow|ice|ground|floor|plain"
+    "lawn|sand|snow|ice|ground|floor"
 )
 # Words about the picture, not about what it shows.
 _FRAME: Final = (
+    "plain|hour|"
     "view|scene|picture|image|photo|photograph|painting|drawing|illustration|shot|render|rendering|style|colour|color|"
     "shape|light|lighting|detail|quality|resolution|edge|side|sight|distance|part|rest|middle|center|centre|left|right|"
-    "top|bottom|front|low|high|open|even|all|drawn|empty|visible|alone|together|something|anything|everything|else|thing|eye|way|kind"
+    "top|bottom|front|low|high|open|even|all|drawn|painted|empty|visible|alone|together|something|anything|everything|else|thing|eye|way|kind"
 )
 _SKY_WORD: Final = re.compile(_SKY)
 _SCENERY_WORD: Final = re.compile(f"{_SKY}|{_GROUND}")

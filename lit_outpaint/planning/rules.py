@@ -70,7 +70,9 @@ class RulePlanner:
         if locked:
             boxes = _around(boxes, [region.box for region in locked])
         regions = self._regions(read.all, things, boxes, sides, locked)
-        return Planned(RegionPlan(base_prompt=prompt, regions=(*locked, *regions)), self.name)
+        lost = [thing.phrase for thing, box in zip(things, boxes, strict=True) if box is None]
+        reasoning = f"no room is left for {', '.join(lost)}" if lost else ""
+        return Planned(RegionPlan(base_prompt=prompt, regions=(*locked, *regions)), self.name, reasoning=reasoning)
 
     def _things(self, read: Mentions, locked: Sequence[Region]) -> list[_Thing]:
         """The things in order of mention, counted ones one by one."""
