@@ -85,7 +85,7 @@ _ON_TOP: Final = re.compile(
 )
 # Words about the picture, not about what it shows.
 _FRAME: Final = (
-    "plain|hour|"
+    "plain|hour|tone|whole|line|out|quiet|still|"
     "view|scene|picture|image|photo|photograph|painting|drawing|illustration|shot|render|rendering|style|colour|color|"
     "shape|light|lighting|detail|quality|resolution|edge|side|sight|distance|part|rest|middle|center|centre|left|right|"
     "top|bottom|front|low|high|open|even|all|drawn|painted|empty|visible|alone|together|something|anything|everything|else|thing|eye|way|kind"
