@@ -13,11 +13,13 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from lit_outpaint.planning.boxes import Bounds, RegionBox
-from lit_outpaint.planning.layout import MIN_SLOTS_PER_WINDOW, WINDOWS_PER_PLACE
+from lit_outpaint.planning.layout import MIN_SLOTS_PER_WINDOW
 from lit_outpaint.planning.places import Place, read_scenery
 from lit_outpaint.planning.regions import Region, RegionPlan
 from lit_outpaint.planning.slots import Stretch, cell_regions, named, needed, row_regions
 
+WINDOWS_PER_PLACE: Final = 3
+"""A place is about this many windows wide."""
 MAX_PIECES: Final = 16
 """Pieces that are kept at hand; a window meets two at most in each arm."""
 
@@ -69,7 +71,7 @@ class ChainLayout:
         return met
 
 
-def _numbers(start: float, end: float, piece_px: float) -> tuple[int, int]:
+def _numbers(start: float, end: float, piece_px: int) -> tuple[int, int]:
     """First and last piece between two distances from the image; the last is -1 where there is none."""
     if end <= 0:
         return 0, -1

@@ -17,8 +17,8 @@ from lit_outpaint.planning.places import Place, Scenery, read_scenery, with_sky_
 from lit_outpaint.planning.regions import Region, RegionPlan
 from lit_outpaint.planning.slots import Stretch, cell_regions, named, needed, row_regions, slot_edges, too_small
 
-WINDOWS_PER_PLACE: Final = 3
-"""A place is about this many windows wide; a longer canvas passes through the places again."""
+MAX_PLACE_WINDOWS: Final = 16
+"""A canvas on which places would become wider passes through them several times."""
 MIN_SLOTS_PER_WINDOW, MAX_SLOTS_PER_WINDOW = 2, 4
 """A thing has room in half a window, in a quarter where there are many."""
 
@@ -36,8 +36,9 @@ def plan_layout(
     """Lay out a rectangle, a strip or a ring of known size by rules.
 
     The places of the caption stand side by side in its order, beginning with the first one where the first image is.
-    The image is taken to show that place with its things, unless it has a caption of its own. A canvas that is wide for
-    its places passes through them several times, with new things of the same kinds.
+    The image is taken to show that place and as many of its things as it has room for, unless it has a caption of its
+    own. Each thing stands on the canvas as often as the caption says; only on a canvas that is very wide for its places
+    they come again.
 
     Args:
         caption: of the whole canvas.
@@ -90,7 +91,7 @@ def _surface(
 ) -> list[Region]:
     """The surface from left to right, with slots as narrow as its things make them."""
     num_places = len(scenery.surface)
-    passes = max(1, round(band.width / (num_places * WINDOWS_PER_PLACE * window_px)))
+    passes = max(1, round(band.width / (num_places * MAX_PLACE_WINDOWS * window_px)))
     anchor = band.x0 if image is None else image.x0
     while True:
         edges = slot_edges(band.x0, band.x1, anchor, slot_px)
@@ -115,10 +116,10 @@ def _around_image(
     scenery: Scenery, passes: int, edges: Sequence[float], band: RegionBox, image: RegionBox, image_caption: str
 ) -> list[Region] | None:
     """The surface with the first place at the image; None when there are too few slots."""
-    first, others, shown = _by_image(scenery.surface, image_caption)
-    round_trip = [*others, *([replace(first, things=first.things + shown.things), *others] * (passes - 1))]
     begin = sum(edge <= image.x0 for edge in edges) - 1
     end = len(edges) - sum(edge >= image.x1 for edge in edges)
+    first, others, shown = _by_image(scenery.surface, image_caption, end - begin)
+    round_trip = [*others, *([replace(first, things=shown.things + first.things), *others] * (passes - 1))]
     num_left, num_right = begin, len(edges) - 1 - end
     guess = round(len(round_trip) * num_left / max(num_left + num_right, 1))
     for count in sorted(range(len(round_trip) + 1), key=lambda count: abs(count - guess)):
@@ -139,10 +140,11 @@ def _around_image(
     return None
 
 
-def _by_image(places: Sequence[Place], image_caption: str) -> tuple[Place, list[Place], Place]:
+def _by_image(places: Sequence[Place], image_caption: str, room: int) -> tuple[Place, list[Place], Place]:
     """What is left of the image's place, the other places in the order in which they follow it, and what it shows."""
     if not image_caption:
-        return Place(places[0].name), list(places[1:]), places[0]
+        name, things = places[0].name, places[0].things
+        return Place(name, things[room:]), list(places[1:]), Place(name, things[:room])
     shown = read_scenery(image_caption).surface[0]
     start = next((number for number, place in enumerate(places) if place.name == shown.name), 0)
     left = list(shown.things)

@@ -90,8 +90,10 @@ def with_sky_on_the_surface(scenery: Scenery, *, sky: bool, ground: bool) -> Sce
     moved = [*(() if sky else scenery.sky.things), *(() if ground else scenery.ground.things)]
     places = list(scenery.surface)
     for number, thing in enumerate(moved):
-        place = places[number % len(places)]
-        places[number % len(places)] = Place(place.name, (*place.things, thing))
+        # Where there are others, not to the first place: there the image is.
+        at = 1 + number % (len(places) - 1) if len(places) > 1 else 0
+        place = places[at]
+        places[at] = Place(place.name, (*place.things, thing))
     return Scenery(
         tuple(places),
         scenery.sky if sky else Place(scenery.sky.name),

@@ -93,7 +93,7 @@ def test_a_strip_without_sky_and_ground_keeps_their_things() -> None:
 
 
 def test_a_long_canvas_passes_through_the_places_again() -> None:
-    plan = plan_layout(CAPTION, Box(0, 0, 1152 * 3, 128), WINDOW, image_box=IMAGE)
+    plan = plan_layout(CAPTION, Box(0, 0, 3 * 6144, 128), WINDOW, image_box=IMAGE)
     assert things(plan)["a red lighthouse"] == 3
     assert things(plan)["a blue tent"] == 6
 
@@ -145,7 +145,7 @@ def test_a_layout_is_stored_edited_and_redrawn_where_it_changed() -> None:
     plan = plan_layout(CAPTION, Box(0, 0, 1536, 128), WINDOW, image_box=IMAGE)
     text = plan_text(plan)
     assert parse_plan_text(text) == plan
-    edited = parse_plan_text(text.replace("a cactus", "a red car"))
+    edited = parse_plan_text(text.replace('"thing": "a cactus"', '"thing": "a red car"'))
     windows = [Box(x, 0, x + 128, 128) for x in range(0, 1536 - 64, 64)]
     (cactus,) = (region.box for region in plan.regions if region.thing == "a cactus")
     touched = [number for number, window in enumerate(windows) if cactus.intersection(RegionBox.of(window))]
