@@ -1,6 +1,8 @@
 import random
 import tracemalloc
 
+import pytest
+
 from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.planning.boxes import RegionBox
 from lit_outpaint.planning.chain import MAX_PIECES, ChainLayout, _piece
@@ -12,8 +14,8 @@ CAPTION = (
 )
 CHAIN = ChainLayout(caption=CAPTION, image_box=RegionBox(0, 0, 128, 128), window_px=128)
 WINDOWS = [
-    *(Box(x, 0, x + 128, 128) for x in range(-1920, 1920, 64)),
-    *(Box(0, y, 128, y + 128) for y in range(-1280, 1280, 64)),
+    *(Box(x, 0, x + 128, 128) for x in range(-1920, 1920, 192)),
+    *(Box(0, y, 128, y + 128) for y in range(-1280, 1280, 192)),
 ]
 
 
@@ -55,15 +57,26 @@ def test_above_lies_sky_and_below_lies_ground() -> None:
     assert len(balloons) > 3
 
 
+def walk(steps: int) -> None:
+    for step in range(steps):
+        local_caption(CHAIN, Box(64 * step, 0, 64 * step + 128, 128))
+
+
+def test_a_chain_keeps_few_pieces_at_hand() -> None:
+    _piece.cache_clear()
+    walk(40)
+    assert 0 < _piece.cache_info().currsize <= 4
+    assert _piece.cache_info().maxsize == MAX_PIECES
+
+
+@pytest.mark.slow
 def test_a_chain_of_1000_steps_is_planned_in_bounded_memory() -> None:
     _piece.cache_clear()
     tracemalloc.start()
     peaks = []
     for steps in (300, 1000):
         tracemalloc.reset_peak()
-        for step in range(steps):
-            local_caption(CHAIN, Box(64 * step, 0, 64 * step + 128, 128))
+        walk(steps)
         peaks.append(tracemalloc.get_traced_memory()[1])
     tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]
-    assert _piece.cache_info().currsize <= MAX_PIECES

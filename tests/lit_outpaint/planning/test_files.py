@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lit_outpaint.planning.boxes import RegionBox
@@ -12,6 +12,7 @@ from lit_outpaint.planning.regions import Region, RegionPlan
 WORDS = st.text(min_size=1).filter(lambda text: any(map(str.isalnum, text)) and text.isprintable())
 
 
+@settings(deadline=None)
 @given(WORDS, st.lists(WORDS, max_size=4), st.one_of(st.none(), st.floats(0, 1)), st.text(max_size=5))
 def test_a_plan_survives_its_file(base: str, prompts: list[str], base_ratio: float | None, negative: str) -> None:
     regions = tuple(

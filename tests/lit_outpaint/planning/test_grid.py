@@ -3,7 +3,7 @@ from itertools import accumulate, pairwise
 from math import floor
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lit_outpaint.planning.grid import MAX_CELLS, Grid, GridError, Row, parse_grid
@@ -59,6 +59,7 @@ def test_seven_cells_with_heights_1_2_4() -> None:
     assert [box.width for box in boxes] == pytest.approx([1 / 2] * 4 + [3 / 8, 2 / 8, 3 / 8])
 
 
+@settings(deadline=None)
 @given(ROWS, SIDES, SIDES)
 def test_cells_tile_every_map_with_edges_rounded_down(
     rows: list[tuple[float, list[float]]], height: int, width: int
@@ -75,11 +76,13 @@ def test_cells_tile_every_map_with_edges_rounded_down(
     assert [tuple(cell) for cell in cells] == _reference_cells(str(grid), height, width)
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_a_grid_survives_its_text(rows: list[tuple[float, list[float]]]) -> None:
     assert parse_grid(str(grid_of(rows))) == grid_of(rows)
 
 
+@settings(deadline=None)
 @given(ROWS, st.sampled_from(["", " ", "\n", "\t  "]))
 def test_white_space_around_numbers_changes_nothing(rows: list[tuple[float, list[float]]], space: str) -> None:
     grid = grid_of(rows)
@@ -87,6 +90,7 @@ def test_white_space_around_numbers_changes_nothing(rows: list[tuple[float, list
     assert parse_grid(f"{space}{text}{space}") == grid
 
 
+@settings(deadline=None)
 @given(ROWS, st.sampled_from([2.0, 4.0, 0.5]))
 def test_numbers_are_relative(rows: list[tuple[float, list[float]]], factor: float) -> None:
     scaled = [(height * factor, [width / factor for width in widths]) for height, widths in rows]
@@ -124,6 +128,7 @@ def test_what_is_no_split_ratio_is_refused_by_its_fault(text: str, fault: str) -
     assert len(str(caught.value).splitlines()) == 1
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789.,; \n-ae\u0663[]", max_size=80))
 def test_any_text_is_a_grid_or_a_grid_error(text: str) -> None:
     try:

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lit_outpaint.planning.boxes import WHOLE, RegionBox
@@ -29,6 +29,7 @@ def _reference_largest(taken: list[RegionBox]) -> float:
     return max(free, default=0.0)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(boxes(), max_size=5))
 def test_the_largest_free_rectangle_is_the_largest(taken: list[RegionBox]) -> None:
     found = largest_free(taken)
@@ -36,6 +37,7 @@ def test_the_largest_free_rectangle_is_the_largest(taken: list[RegionBox]) -> No
     assert found is None or not any(found.intersection(other) for other in taken)
 
 
+@settings(deadline=None)
 @given(st.lists(boxes(), max_size=6), st.lists(boxes(), max_size=2))
 def test_what_is_resolved_overlaps_no_longer_and_stays_in_its_box(
     given: list[RegionBox], taken: list[RegionBox]

@@ -1,7 +1,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lit_outpaint.canvas.geometry import Box
@@ -103,6 +103,7 @@ def test_in_a_ring_the_plan_comes_again() -> None:
     assert plan.over(Box(256 - 640, 0, 384 - 640, 128)) == over_the_end
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(0.1, 5), min_size=1, max_size=6),
     st.integers(-50, 50),

@@ -151,7 +151,7 @@ def test_captions_of_scapes_windows_give_a_region_for_each_thing(y: int) -> None
         assert named <= set(map(name, world.facts(seed * 97, y, 512).objects)), wide
 
 
-@settings(max_examples=150, deadline=1000)
+@settings(max_examples=150, deadline=None)
 @given(
     st.one_of(
         st.text(max_size=200),
