@@ -18,6 +18,7 @@ TRAINING_VERBS = {
 OWN_VERBS = {
     "outpaint": "widen an image by any number of steps",
     "generate": "draw pictures of prompts, by text-to-image",
+    "plan": "say what stands where in a picture, before it is drawn",
     "export": "write a checkpoint as a model directory in diffusers layout",
     "consolidate": "make one file of the checkpoint of a sharded run",
 }

@@ -37,6 +37,8 @@ from lit_outpaint.drawing.caption_queue import CaptionQueue
 from lit_outpaint.drawing.config import OutpainterConfig
 from lit_outpaint.drawing.joint import JointDrawing, Stopped, check_joint
 from lit_outpaint.pipeline import OutpaintPipeline
+from lit_outpaint.planning.captioner import LayoutCaptioner
+from lit_outpaint.planning.local import Layout
 from lit_outpaint.protocols import Candidate, CandidateScorer, Captioner, Written
 from lit_outpaint.system.text import clean
 
@@ -116,6 +118,7 @@ class Outpainter:
         callbacks: Sequence[StepCallback] = (),
         *,
         edits: Sequence[Edit] = (),
+        layout: Layout | None = None,
         should_stop: Callable[[], bool] = lambda: False,
         on_timestep: Callable[[int, int], None] = lambda done, total: None,
     ) -> Canvas:
@@ -126,6 +129,7 @@ class Outpainter:
             plan: all steps, finished ones included.
             global_caption: the whole scene.
             callbacks: called with the record of each finished step.
+            layout: what stands where on the canvas; it writes the local captions in place of the captioner.
             edits: steps that are drawn in another way, with all that builds on them; see `lit_outpaint.canvas.edits`.
             should_stop: asked before each batch; when it says so the run ends there, to be gone on with later.
             on_timestep: called by engine joint, which finishes no step before the end, with timesteps done and in all.
@@ -145,7 +149,10 @@ class Outpainter:
         given |= {edit.step: Written(edit.caption, edit.caption_source) for edit in edits if not edit.undone}
         ahead = self.config.captions_ahead or self.config.engine == "joint"
         read_view = None if ahead else lambda step: canvas.read(step.view)
-        with CaptionQueue(self.captioner, graph, canvas, global_caption, given, read_view) as captions:
+        captioner: Captioner = self.captioner
+        if layout is not None:
+            captioner = LayoutCaptioner(layout, lambda step: graph[step].window)
+        with CaptionQueue(captioner, graph, canvas, global_caption, given, read_view) as captions:
             if ahead:
                 captions.write_all(canvas.directory / CAPTIONS_NAME, should_stop)
             joint: JointDrawing | None = None

@@ -1,4 +1,4 @@
-"""The swappable parts: what the core asks of a captioner, a scorer and a metric, and nothing more.
+"""The swappable parts: what the core asks of a captioner, a planner, a scorer and a metric, and nothing more.
 
 Implementations need no base class; a YAML names them by ``class_path``.
 """
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     # Only for types: preparation on plain nodes has captioners without torch.
     from lit_outpaint.canvas.geometry import Box, Direction
+    from lit_outpaint.planning.regions import Region, RegionPlan
 
 
 class CaptionError(RuntimeError):
@@ -94,6 +95,48 @@ class Captioner(Protocol):
 
     def describe(self, image: Image) -> Written:
         """Return one sentence that says what a picture shows."""
+        ...
+
+
+class Planned(NamedTuple):
+    """A plan of regions and who made it."""
+
+    plan: RegionPlan
+    writer: str
+    """Name of the planner whose plan this is."""
+    instead_of: str = ""
+    """The planner that was asked first and why it made none; empty when it made the plan itself."""
+    reasoning: str = ""
+    """What it said on the way, for people."""
+
+
+@runtime_checkable
+class Planner(Protocol):
+    """Says what stands where on a picture: a language model, rules, or a cache.
+
+    ``plan`` may be called from ``concurrency`` threads at once.
+    """
+
+    name: str
+    """Who plans, as it stands in records: for example ``rules`` or ``openai:gpt-4o``."""
+    concurrency: int
+    """How many calls are worth making at once."""
+
+    def identity(self) -> dict[str, Any]:
+        """What plans depend on besides their arguments, as JSON values; caches are keyed by it."""
+        ...
+
+    def plan(self, prompt: str, locked: Sequence[Region] = ()) -> Planned:
+        """Return a plan in shares of the picture, with the prompt as its base prompt.
+
+        Args:
+            prompt: the whole picture.
+            locked: regions that stand already, in shares; they come first in the plan, unchanged, and everything else
+                is planned around them.
+
+        Raises:
+            ValueError: the prompt holds no word, or the locked regions overlap.
+        """
         ...
 
 

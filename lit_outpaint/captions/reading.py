@@ -44,7 +44,7 @@ def read_texts(text: str, answer: type[CaptionAnswer | CaptionsAnswer]) -> list[
         raise AnswerFault(f"it is longer than {MAX_READ_CHARS} characters")
     fault = AnswerFault("it holds no JSON object")
     try:
-        for value in _values(_THOUGHTS.sub("", text)):
+        for value in json_values(without_thoughts(text)):
             try:
                 return _texts(value, answer)
             except AnswerFault as error:
@@ -73,11 +73,17 @@ def _texts(value: Any, answer: type[CaptionAnswer | CaptionsAnswer]) -> list[str
     return worded
 
 
-def _values(text: str) -> Iterator[Any]:
+def without_thoughts(text: str) -> str:
+    """The text after a reasoning model's thoughts, up to their closing mark."""
+    return _THOUGHTS.sub("", text)
+
+
+def json_values(text: str) -> Iterator[Any]:
     """The outermost JSON objects and lists of a text, in order.
 
     Raises:
         AnswerFault: after the last, when one was begun and not ended.
+        RecursionError: one is nested too deeply.
     """
     position, fault = 0, ""
     for _ in range(_MAX_TRIES):

@@ -90,7 +90,7 @@ class Ledger:
         millions = 1e-6 * self["prompt_tokens"], 1e-6 * self["completion_tokens"]
         return millions[0] * prices.price_prompt + millions[1] * prices.price_completion
 
-    def text(self, prices: Prices = Prices()) -> str:
+    def text(self, prices: Prices = Prices(), what: str = "captions") -> str:
         """A few lines for people; empty when there is nothing to tell: no model, no cache, no fallback.
 
         The cost stands there when a price is given.
@@ -103,7 +103,7 @@ class Ledger:
         causes = ", ".join(f"{cause} {number:,}" for cause, number in self.fallbacks.items())
         return "\n".join(
             [
-                f"captions: {count['turns']:,} turns with the model, {count['hits']:,} answers from the cache",
+                f"{what}: {count['turns']:,} turns with the model, {count['hits']:,} answers from the cache",
                 f"  {tokens}{cost}",
                 f"  {count['retries']:,} retries, {count['repairs']:,} repairs, {count['shortened']:,} asked to be "
                 f"shorter, {count['cut']:,} cut",

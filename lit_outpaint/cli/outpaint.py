@@ -50,6 +50,7 @@ from lit_outpaint.runs.directory import (
 from lit_outpaint.runs.exports import write_exports_only, write_pictures
 from lit_outpaint.runs.global_view import global_view
 from lit_outpaint.runs.interrupt import Interrupt
+from lit_outpaint.runs.layouts import layout_of_run, read_layout, relaid, store_layout
 from lit_outpaint.runs.many import outpaint_many
 from lit_outpaint.runs.progress import Progress
 from lit_outpaint.runs.record import RUN_NAME, RunRecord, fingerprint, mask_arguments, mask_secrets, versions
@@ -148,7 +149,7 @@ def _resume(parser: ArgumentParser, given: Namespace) -> int:
     """Go on with a run, or only export it."""
     formats = parse_formats(given.export or "")
     directory, record, settings = load_resumed(parser, given)
-    if formats and record.finished:
+    if formats and record.finished and given.layout is None:
         with only_user_of(directory):
             print(*write_exports_only(directory, record, formats), sep="\n")
         return 0
@@ -157,6 +158,8 @@ def _resume(parser: ArgumentParser, given: Namespace) -> int:
         raise ValueError(f"the model in {settings.model} is not the one {directory} began with; give that by --model")
     outpainter = parts.outpainter(settings, directory)
     with only_user_of(directory):
+        if given.layout is not None:
+            record = _relay(directory, record, given.layout, outpainter)
         _grow(directory, record, outpainter, settings.caption, formats or parse_formats(settings.export or ""))
     parts.say_cost(settings)
     return 0
@@ -210,6 +213,18 @@ def _describe(
     )
 
 
+def _relay(directory: Path, record: RunRecord, layout_file: str, outpainter: Outpainter) -> RunRecord:
+    """Give a run another layout; the record then asks for the steps that it changes."""
+    canvas = Canvas.open(directory)
+    graph = lay_out_run(outpainter, record, canvas.image_box)
+    layout = read_layout(Path(layout_file))
+    changed = relaid(record, canvas, graph, layout, outpainter.config.seed)
+    store_layout(directory, layout)
+    num_steps = len(changed.edits) - len(record.edits)
+    print(f"the layout changes the captions of {num_steps} steps; these and what builds on them are drawn again")
+    return changed
+
+
 def _grow(
     directory: Path, record: RunRecord, outpainter: Outpainter, caption: str, formats: Collection[Format]
 ) -> None:
@@ -232,6 +247,7 @@ def _grow(
             caption,
             [progress.advance],
             edits=record.edits,
+            layout=layout_of_run(directory, record, graph, canvas.image_box, outpainter),
             should_stop=lambda: interrupt.requested,
             on_timestep=progress.denoise,
         )

@@ -56,6 +56,10 @@ class RunConfig:
     """Directory of an outpainting pipeline, as export writes it."""
     captions: str | None = None
     """File with one local caption per step (text or YAML); without it the captioner writes them."""
+    layout: str | None = None
+    """Lay out the whole canvas before drawing, so that each thing stands in one place: auto does it by rules from
+    --caption, a file is taken as it is. It lies in layout.json of the run and writes the local captions; with --resume,
+    an edited one, for example that of the run, is drawn again where it changes captions."""
     captioner: Captioner | None = None
     """Who writes local captions, by class_path; rules when absent."""
     scorer: CandidateScorer | None = None

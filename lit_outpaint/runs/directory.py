@@ -28,12 +28,13 @@ from lit_outpaint.system.text import clean
 from lit_outpaint.outpainter import Outpainter
 from lit_outpaint.runs.config import ANYWHERE, EDITS, PLANS, plan_given
 from lit_outpaint.runs.edits import with_edit, without_last_edit
+from lit_outpaint.runs.layouts import new_layout, store_layout
 from lit_outpaint.runs.record import RUN_NAME, RunRecord
 
 INPUT_ERRORS: Final = (ValueError, FileNotFoundError, NotADirectoryError, PermissionError)
 """What input that is at fault raises."""
 _CHUNK_LIMIT_PX = 256
-_RESUME_MAY_SET = {"resume", "export", *ANYWHERE, *PLANS, *EDITS}
+_RESUME_MAY_SET = {"resume", "export", "layout", *ANYWHERE, *PLANS, *EDITS}
 _IDENTITY_FREE = {
     *ANYWHERE,
     *PLANS,
@@ -112,6 +113,7 @@ def prepare(
     graph = lay_out_run(outpainter, record, _box_of(image))
     outpainter.check_joint(graph, range(len(graph)))
     extent = graph.box
+    layout = new_layout(record, graph, _box_of(image), outpainter)
     check_formats(formats, extent)
     check_room(directory, extent.area)
     partial = directory.absolute().parent / f".{directory.name}.partial"
@@ -120,6 +122,8 @@ def prepare(
         partial.mkdir(parents=True)
         Canvas.create(partial, image, extent, chunk_px=min(outpainter.window_px, _CHUNK_LIMIT_PX))
         record.save(partial)
+        if layout is not None:
+            store_layout(partial, layout)
         partial.rename(directory)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -156,9 +160,13 @@ def load_resumed(parser: ArgumentParser, given: Namespace) -> tuple[Path, RunRec
         if given[name] != defaults[name]:
             settings[name] = given[name]
     added = plan_given(given)
-    changes = [bool(added.parts), given.edit_step is not None, given.undo]
+    changes = [bool(added.parts), given.edit_step is not None, given.undo, given.layout is not None]
     if sum(changes) > 1:
-        raise ValueError("with --resume steps are added, or a step is edited, or an edit is undone: one at a time")
+        raise ValueError(
+            "with --resume steps are added, or a step or the layout is edited, or an edit is undone: one at a time"
+        )
+    if given.layout is not None and settings.layout is None:
+        raise ValueError(f"--layout with --resume needs a run that has a layout, {directory} was drawn without one")
     if given.edit_step is None and any(given[name] is not None for name in ("edit_caption", "edit_seed", "candidate")):
         raise ValueError("--edit_caption, --edit_seed and --candidate need --edit_step, the step that they are for")
     if added.parts:

@@ -34,8 +34,11 @@ def chat_body(text: Any, usage: Mapping[str, int] | None = None) -> bytes:
 
 
 def good_text(request: Mapping[str, Any]) -> str:
-    """An answer that the prompt of the request asks for: one caption, or as many as it says."""
+    """An answer that the prompt of the request asks for: one caption, as many as it says, or a plan."""
     asked = " ".join(str(message["content"]) for message in request["messages"])
+    if "split_ratio" in asked:
+        plan = {"reasoning": "two columns", "split_ratio": "1,1", "regional_prompts": ["a red barn", "a blue tent"]}
+        return json.dumps(plan)
     count = re.search(r"Write (\d+) different", asked)
     if count is None:
         return json.dumps({"caption": "a red barn beside a still lake"})

@@ -51,21 +51,21 @@ class Prompt:
         return Message("system", self.system), Message("user", user)
 
 
-def prompt_names() -> list[str]:
-    """All prompts, by name and version."""
-    return sorted(path.name.removesuffix(".txt") for path in _HERE.glob("*.txt"))
+def prompt_names(folder: Path = _HERE) -> list[str]:
+    """All prompts of a folder, by name and version; those of captions when none is given."""
+    return sorted(path.name.removesuffix(".txt") for path in folder.glob("*.txt"))
 
 
 @lru_cache
-def load_prompt(name: str) -> Prompt:
-    """Read a prompt.
+def load_prompt(name: str, folder: Path = _HERE) -> Prompt:
+    """Read a prompt of a folder; one of captions when no folder is given.
 
     Raises:
         ValueError: there is none of this name, or its file lacks the line between its two turns.
     """
-    if name not in prompt_names():
-        raise ValueError(f"a prompt must be one of {', '.join(prompt_names())}, got {name!r}")
-    text = (_HERE / f"{name}.txt").read_text(encoding="utf-8")
+    if name not in prompt_names(folder):
+        raise ValueError(f"a prompt must be one of {', '.join(prompt_names(folder))}, got {name!r}")
+    text = (folder / f"{name}.txt").read_text(encoding="utf-8")
     system, line, user = text.partition("\n---\n")
     if not line:
         raise ValueError(f"prompt {name} must hold a line '---' between the system and the user turn")

@@ -1,0 +1,1 @@
+"""Plans of regions: what stands where, on one picture or on a whole canvas. Free of torch."""

@@ -1,0 +1,97 @@
+"""Captions of windows out of a layout: what stands in a window is said, wherever and whenever it is drawn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final, Protocol, runtime_checkable
+
+from lit_outpaint.planning.boxes import Bounds, RegionBox
+from lit_outpaint.planning.phrases import COUNTS
+from lit_outpaint.planning.regions import Region, RegionPlan
+
+VISIBLE_SHARE: Final = 0.55
+"""A thing is named when at least this share of its box lies in the window."""
+NAMED_SHARE: Final = 0.2
+"""A place is named when it covers at least this share of the surface in the window."""
+SURFACE_SHARE: Final = 0.25
+"""A window with less surface than this is one of sky or of ground."""
+MAX_POSITIONED: Final = 3
+"""More things than this are listed without saying where they stand."""
+
+_LEFT, _RIGHT = 0.36, 0.64
+_NUMBER_WORDS: Final = {count: word for word, count in COUNTS.items() if " " not in word and word != "both"}
+
+
+@runtime_checkable
+class Layout(Protocol):
+    """What says what a window meets: a `RegionPlan` in canvas pixels, or a ``ChainLayout``."""
+
+    def over(self, window: Bounds, *, min_share: float = 0.0) -> RegionPlan:
+        """What meets a window, in shares of it."""
+        ...
+
+
+def local_caption(layout: Layout, window: Bounds) -> str:
+    """One sentence of what a window shows, from the layout alone.
+
+    Places come first, from left to right, then the things with their positions: "a meadow on the left and a lake on the
+    right with a red barn on the left". A window that meets no region gets the caption of the whole canvas.
+    """
+    plan = layout.over(window)
+    if not plan.regions:
+        return plan.base_prompt
+    whole = [region for region in layout.over(window, min_share=VISIBLE_SHARE).regions if region.thing]
+    things = sorted(whole, key=lambda region: _middle(region.box))
+    place = _place(plan.regions)
+    if not things:
+        return f"an empty view of {place}" if place else plan.base_prompt
+    said = _positioned(things) if len(things) <= MAX_POSITIONED else _counted(things)
+    return f"{place} with {joined(said)}" if place else joined(said)
+
+
+def joined(phrases: Sequence[str]) -> str:
+    """Phrases as a list in English."""
+    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
+
+
+def _place(met: Sequence[Region]) -> str:
+    """The places of a window: those of the surface where there is enough of it, else sky or ground."""
+    shares: dict[str, dict[str, float]] = {}
+    middles: dict[str, float] = {}
+    for region in met:
+        of_level = shares.setdefault(region.level, {})
+        of_level[region.place] = of_level.get(region.place, 0.0) + region.box.area
+        middles[region.place] = middles.get(region.place, 0.0) + region.box.area * _middle(region.box)
+    surface = shares.get("surface", {})
+    level = (
+        "surface"
+        if sum(surface.values()) >= SURFACE_SHARE
+        else max(shares, key=lambda name: sum(shares[name].values()))
+    )
+    total = sum(shares[level].values())
+    places = [name for name, share in shares[level].items() if name and share >= NAMED_SHARE * total]
+    places.sort(key=lambda name: middles[name] / sum(each.get(name, 0.0) for each in shares.values()))
+    if len(places) == 2:
+        return f"{places[0]} on the left and {places[1]} on the right"
+    return joined(places) if places else ""
+
+
+def _positioned(things: Sequence[Region]) -> list[str]:
+    return [f"{region.thing} {_position(_middle(region.box))}" for region in things]
+
+
+def _counted(things: Sequence[Region]) -> list[str]:
+    """Each thing once, counted where it comes several times."""
+    counts = Counter(region.thing for region in things)
+    return [
+        thing if count == 1 else f"{_NUMBER_WORDS.get(count, str(count))} of {thing}" for thing, count in counts.items()
+    ]
+
+
+def _position(x: float) -> str:
+    return "on the left" if x < _LEFT else "on the right" if x > _RIGHT else "in the middle"
+
+
+def _middle(box: RegionBox) -> float:
+    return (box.x0 + box.x1) / 2

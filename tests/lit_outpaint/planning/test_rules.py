@@ -1,0 +1,187 @@
+import re
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_prep.scapes.captions import NOUNS, annotate, global_caption, local_caption
+from data_prep.scapes.world import SeenObject, World
+from lit_outpaint.planning.boxes import RegionBox
+from lit_outpaint.planning.regions import Region, RegionPlan
+from lit_outpaint.planning.rules import RulePlanner
+from lit_outpaint.protocols import Planner
+
+
+def plan(prompt: str) -> RegionPlan:
+    return RulePlanner(with_place=False).plan(prompt).plan
+
+
+def columns(prompt: str) -> list[str]:
+    """Prompts of the regions from left to right; all must be as high as the picture and tile it."""
+    regions = sorted(plan(prompt).regions, key=lambda region: region.box.x0)
+    assert all((region.box.y0, region.box.y1) == (0, 1) for region in regions)
+    assert sum(region.box.area for region in regions) == pytest.approx(1)
+    return [region.prompt for region in regions]
+
+
+def boxes(prompt: str) -> dict[str, tuple[float, ...]]:
+    return {region.prompt: tuple(round(edge, 2) for edge in region.box.as_tuple()) for region in plan(prompt).regions}
+
+
+def test_rules_are_a_planner() -> None:
+    assert isinstance(RulePlanner(), Planner)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "from_left"),
+    [
+        ("a red barn to the left of a blue tent", ["a red barn", "a blue tent"]),
+        ("a red barn on the right of a blue tent", ["a blue tent", "a red barn"]),
+        ("a tent to the right of a barn, and a cactus", ["a barn", "a tent", "a cactus"]),
+        ("to the left of the tent there is a red barn", ["a red barn", "the tent"]),
+        ("a man left of a woman, who is left of a child", ["a man", "a woman", "a child"]),
+        ("a cat between a dog and a bird", ["a dog", "a cat", "a bird"]),
+        ("a tent between two cactuses", ["a cactus", "a tent", "a cactus"]),
+        ("a dog and a cat to the right of a barn", ["a barn", "a dog", "a cat"]),
+        ("a car to the right of a house and to the left of a tree", ["a house", "a car", "a tree"]),
+        ("a barn with a tent on its right", ["a barn", "a tent"]),
+        ("a barn on the left, a tent on the right, and a cactus between them", ["a barn", "a cactus", "a tent"]),
+        ("On the right, a barn. On the left there is a tent.", ["a tent", "a barn"]),
+        ("a red barn, a blue tent and a cactus in a desert", ["a red barn", "a blue tent", "a cactus"]),
+        ("two red barns and a windmill in a meadow", ["a red barn", "a red barn", "a windmill"]),
+        ("three pairs of stars in the open sky", ["a pair of stars"] * 3),
+        ("a black and white cat next to a man with a hat", ["a black and white cat", "a man with a hat"]),
+        ("a big, red barn; a small blue tent", ["a big, red barn", "a small blue tent"]),
+        ("some apples and a bowl", ["some apples", "a bowl"]),
+        ("a bird to the left of a bird", ["a bird", "a bird"]),
+        ("a lake to the left of a forest", ["a lake", "a forest"]),
+        ("a meadow on the left and a lake on the right", ["a meadow", "a lake"]),
+        ("a photo of a dog and a cat under a cloudy sky at dusk with mountains behind", ["a dog", "a cat"]),
+    ],
+)
+def test_things_stand_in_a_row_as_the_prompt_says(prompt: str, from_left: list[str]) -> None:
+    assert columns(prompt) == from_left
+
+
+def test_of_relations_that_contradict_each_other_the_first_is_kept() -> None:
+    assert columns("a cat left of a dog, the dog is left of the cat") == ["a cat", "a dog"]
+    assert boxes("a cat above a dog above the cat") == {"a cat": (0, 0, 1, 0.5), "a dog": (0, 0.5, 1, 1)}
+
+
+def test_things_above_each_other_share_a_column() -> None:
+    assert boxes("a balloon above a red barn to the left of a blue tent") == {
+        "a balloon": (0, 0, 0.5, 0.5),
+        "a red barn": (0, 0.5, 0.5, 1),
+        "a blue tent": (0.5, 0, 1, 1),
+    }
+    assert boxes("a chicken below a horse") == {"a chicken": (0, 0.5, 1, 1), "a horse": (0, 0, 1, 0.5)}
+    assert boxes("a book on top of a chair, the chair is on top of a table") == {
+        "a book": (0, 0, 1, 0.33),
+        "a chair": (0, 0.33, 1, 0.67),
+        "a table": (0, 0.67, 1, 1),
+    }
+
+
+def test_positions_in_the_picture_are_followed() -> None:
+    assert boxes("a barn in the upper left corner, a car at the bottom") == {
+        "a barn": (0, 0, 0.5, 0.5),
+        "a car": (0, 0.5, 1, 1),
+    }
+    assert boxes("a barn on the left and a tent in the middle") == {
+        "a barn": (0, 0, 0.33, 1),
+        "a tent": (0.33, 0, 0.67, 1),
+    }
+    assert boxes("a balloon above, a barn below") == {"a balloon": (0, 0, 1, 0.5), "a barn": (0, 0.5, 1, 1)}
+
+
+def test_sky_and_ground_stay_in_the_base_prompt() -> None:
+    for prompt in ("a quiet view of a forest", "a wide view at dusk under a clear sky with mountains", "the open sky"):
+        assert plan(prompt) == RegionPlan(base_prompt=prompt)
+
+
+def test_a_region_says_where_its_thing_is() -> None:
+    regions = (
+        RulePlanner().plan("a meadow on the left and a lake on the right with a red barn on the left").plan.regions
+    )
+    assert [(region.prompt, region.thing, region.place) for region in regions] == [
+        ("a red barn in a meadow", "a red barn", "a meadow"),
+        ("a lake", "", "a lake"),
+    ]
+    regions = RulePlanner().plan("a wide view at dusk: a lake with a red boat, and a desert with a cactus").plan.regions
+    assert [region.prompt for region in regions] == ["a red boat on a lake", "a cactus in a desert"]
+
+
+def test_many_things_stay_together() -> None:
+    assert columns("twenty red apples and a bowl") == ["twenty red apples", "a bowl"]
+    together = plan("six red cars, six blue cars and six green cars").regions
+    assert [region.prompt for region in together] == ["six red cars", "six blue cars", "six green cars"]
+
+
+def test_things_are_planned_around_what_is_locked() -> None:
+    locked = Region(id="sun", prompt="a red sun", box=RegionBox(0, 0, 1, 0.4))
+    made = RulePlanner().plan("a red sun above a barn and a tent", [locked]).plan
+    assert made.regions[0] == locked
+    assert {region.id: region.box.as_tuple() for region in made.regions[1:]} == {
+        "barn": (0, 0.4, 0.5, 1),
+        "tent": (0.5, 0.4, 1, 1),
+    }
+    everything = Region(id="all", prompt="a red sun", box=RegionBox(0, 0, 1, 1))
+    assert RulePlanner().plan("a barn and a tent", [everything]).plan.regions == (everything,)
+
+
+def name(thing: SeenObject) -> str:
+    words = f"{thing.colour or ''} {NOUNS.get(thing.kind, (thing.kind, ''))[0]}".strip()
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+@pytest.mark.parametrize("y", [0, -150, 150])
+def test_captions_of_scapes_windows_give_a_region_for_each_thing(y: int) -> None:
+    for seed in range(30):
+        world = World(seed)
+        facts = world.facts(seed * 97, y)
+        truth = Counter(map(name, facts.objects))
+        found = Counter(region.thing for region in plan(local_caption(facts)).regions if region.thing)
+        assert found == truth, local_caption(facts)
+        for caption in annotate(facts, seed):
+            found = Counter(region.thing for region in plan(caption).regions if region.thing)
+            assert found <= truth, caption
+        wide = global_caption(world.facts(seed * 97, y, 512))
+        named = {region.thing for region in plan(wide).regions if region.thing}
+        assert named <= set(map(name, world.facts(seed * 97, y, 512).objects)), wide
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.one_of(
+        st.text(max_size=200),
+        st.lists(
+            st.sampled_from(
+                re.findall(
+                    r"to the left of|on the left|on its left|at the top|next to|there is|\S+",
+                    "a the two red blue barn barns cat lake sky to the left of right of above below between and "
+                    "with on its left it them on the left at the top in on next to who . : ; , is "
+                    "there is of nothing 12 underground",
+                )
+            ),
+            max_size=25,
+        ).map(" ".join),
+    )
+)
+def test_any_prompt_with_a_word_has_a_plan(prompt: str) -> None:
+    if any(map(str.isalnum, prompt)):
+        made = RulePlanner().plan(prompt).plan
+        assert made.base_prompt == prompt
+        assert RulePlanner().plan(prompt).plan == made
+
+
+def test_a_prompt_of_any_length_is_planned_at_once() -> None:
+    for prompt in ("is " * 50_000, "a cat, " * 10_000, "between " * 20_000, "x" * 100_000, "with " * 20_000):
+        assert len(RulePlanner().plan(prompt).plan.regions) <= 16
+
+
+def test_identity_depends_on_the_settings() -> None:
+    assert RulePlanner().identity() == RulePlanner().identity()
+    assert RulePlanner().identity() != RulePlanner(max_split=2).identity()
+    with pytest.raises(ValueError, match=r"max_split .*0"):
+        RulePlanner(max_split=0)
