@@ -66,7 +66,7 @@ class RunRecord(SaveConfigCallback):
     """
 
     def __init__(self, *args: Any, command: Sequence[str], **kwargs: Any) -> None:
-        super().__init__(*args, save_to_log_dir=False, **kwargs)
+        super().__init__(*args, **kwargs | {"save_to_log_dir": False})
         self.command = command
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -207,7 +207,7 @@ def main(argv: Sequence[str]) -> int:
     """Run a training verb and return the exit code."""
     if not sys.stderr.isatty():
         # The progress of a run is told once, not by every rank.
-        level = logging.WARNING if rank_zero_only.rank else logging.INFO
+        level = logging.WARNING if getattr(rank_zero_only, "rank", 0) else logging.INFO
         logging.basicConfig(level=level, format="%(asctime)s %(message)s")
     transformers_logging.disable_progress_bar()
     # Lightning's own use of torch, and what its summary assumes of a precision; nothing a user could mend.

@@ -150,11 +150,11 @@ def _by_image(places: Sequence[Place], image_caption: str, room: int) -> tuple[P
     left = list(shown.things)
     kept = []
     for place in (*places[start:], *places[:start]):
-        things = []
+        others: list[str] = []
         for thing in place.things:
             if thing in left:
                 left.remove(thing)
             else:
-                things.append(thing)
-        kept.append(Place(place.name, tuple(things)))
+                others.append(thing)
+        kept.append(Place(place.name, tuple(others)))
     return kept[0], kept[1:], shown
