@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from eval.autoencoder import draw_real_latents
@@ -31,6 +32,7 @@ from lit_outpaint.heldout.rollout import Geometry, Pixels, Rollout, Walk, change
 from lit_outpaint.models.overlay import OVERLAY_NAME, family_of
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 
+CPU = torch.device("cpu")
 MethodName = Literal["outpaint", "joint", "inpaint_loop", "autoencoder"]
 
 
@@ -46,7 +48,7 @@ class Method:
     """Widens all panoramas."""
 
 
-def load_method(name: MethodName, checkpoint: Path, loop_prompt: LoopPrompt) -> Method:
+def load_method(name: MethodName, checkpoint: Path, loop_prompt: LoopPrompt, device: torch.device = CPU) -> Method:
     """Load a method.
 
     Args:
@@ -54,13 +56,14 @@ def load_method(name: MethodName, checkpoint: Path, loop_prompt: LoopPrompt) -> 
         checkpoint: see `eval.sources.load_outpaint_pipeline`; for ``inpaint_loop`` an overlay, whose model family is
             taken, or such a family itself.
         loop_prompt: what ``inpaint_loop`` is told.
+        device: where it draws.
 
     Raises:
         FileNotFoundError: there is nothing of that name.
         ValueError: it is of another shape.
     """
     if name != "inpaint_loop":
-        pipeline = load_outpaint_pipeline(checkpoint)
+        pipeline = load_outpaint_pipeline(checkpoint).to(device)
         ways: dict[str, DrawAll] = {
             "outpaint": partial(draw_in_steps, pipeline),
             "joint": partial(draw_together, pipeline),
@@ -73,7 +76,7 @@ def load_method(name: MethodName, checkpoint: Path, loop_prompt: LoopPrompt) -> 
             f"directory {checkpoint}"
         )
     family = family_of(checkpoint) if (checkpoint / OVERLAY_NAME).is_file() else checkpoint
-    base = load_text_to_image(family)
+    base = load_text_to_image(family).to(device)
     return Method(
         window_px=int(base.unet.config.sample_size) * base.vae_scale_factor,
         tokenizer=base.tokenizer,

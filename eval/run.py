@@ -28,6 +28,7 @@ from lit_outpaint.captions.length import cut_off
 from lit_outpaint.heldout.feed import compared
 from lit_outpaint.heldout.panoramas import load_panoramas, walk_of
 from lit_outpaint.heldout.rollout import Geometry, Pixels, Rollout, Walk
+from lit_outpaint.models.devices import computing_in, device_named
 from lit_outpaint.outpainter import OutpainterConfig
 
 
@@ -49,7 +50,7 @@ def run(config: RunConfig, yaml: str = "") -> Page:
     loss = None if config.loss_csv is None else read_loss_curve(config.loss_csv)
     judge = load_judge(config.models, config.judge)
     metrics, unavailable = (config.metrics, []) if config.metrics else default_metrics(config, geometry)
-    method = load_method(config.method, config.checkpoint, config.loop_prompt)
+    method = load_method(config.method, config.checkpoint, config.loop_prompt, device_named(config.device))
     walks = [walk_of(truth, picture, geometry) for truth, picture in zip(truths, real, strict=True)]
     rollout, seconds = _draw(config, method, walks, real, geometry)
     started = time.monotonic()
@@ -92,7 +93,7 @@ def _draw(
     """The panoramas, and how many seconds they took."""
     sampling = _sampling(config, geometry, method.window_px)
     started = time.monotonic()
-    with output_directory(config.out):
+    with output_directory(config.out), computing_in(config.dtype, device_named(config.device)):
         rollout = method.draw_all(
             Drawing(
                 walks=walks,

@@ -112,8 +112,8 @@ class OutpaintModule(LightningModule):
         if self.optim.name == "muon":
             raise ValueError("optim.name muon works on whole matrices, which sharded weights are not; use adamw")
         blocks = [*self.unet.down_blocks, self.unet.mid_block, *self.unet.up_blocks]
-        gathered = torch.bfloat16 if self.trainer.precision == "bf16-mixed" else None
-        shard_module(self, blocks, self.device_mesh["data_parallel"], gathered)
+        sent = torch.bfloat16 if self.trainer.precision == "bf16-mixed" else None
+        shard_module(self, blocks, self.device_mesh["data_parallel"], sent)
         self.ema = Ema(self.ema.config, self.trained()) if self.ema is not None else None
 
     def setup(self, stage: str) -> None:

@@ -142,20 +142,14 @@ def _method(config: GenerateConfig, sampling: Sampling) -> Any:
     Raises:
         ValueError: the model or the device is not there.
     """
-    import torch
-
     from lit_outpaint.diffusion.schedule import scheduler_class
     from lit_outpaint.drawing.methods import BaseMethod
+    from lit_outpaint.models.devices import device_named
     from lit_outpaint.models.loading import quiet_loading
     from lit_outpaint.text_to_image import load_text_to_image
 
-    device = config.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    elif device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda needs a GPU that torch can use, there is none; use --device cpu")
     quiet_loading()
-    pipeline = load_text_to_image(config.model).to(device)
+    pipeline = load_text_to_image(config.model).to(device_named(config.device))
     if sampling.scheduler is not None:
         pipeline.scheduler = scheduler_class(sampling.scheduler).from_config(pipeline.scheduler.config)
     side = pipeline.window_px

@@ -15,7 +15,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from jaxtyping import UInt8
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
@@ -30,6 +29,7 @@ from lit_outpaint.captions.fallback import WithFallback
 from lit_outpaint.captions.from_file import FileCaptioner
 from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.chat.ledger import Prices
+from lit_outpaint.models.devices import computing_in, device_named
 from lit_outpaint.models.loading import quiet_loading
 from lit_outpaint.models.overlay import part_directories, window_px_of
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
@@ -55,7 +55,7 @@ from lit_outpaint.runs.many import outpaint_many
 from lit_outpaint.runs.progress import Progress
 from lit_outpaint.runs.record import RUN_NAME, RunRecord, fingerprint, mask_arguments, mask_secrets, versions
 from lit_outpaint.system.one_line import one_line
-from lit_outpaint.system.ranks import RankConfig, find_share, local_rank
+from lit_outpaint.system.ranks import RankConfig, find_share
 from lit_outpaint.system.text import clean
 
 
@@ -157,7 +157,7 @@ def _resume(parser: ArgumentParser, given: Namespace) -> int:
     if record.model_fingerprint != _fingerprint(settings):
         raise ValueError(f"the model in {settings.model} is not the one {directory} began with; give that by --model")
     outpainter = parts.outpainter(settings, directory)
-    with only_user_of(directory):
+    with only_user_of(directory), computing_in(settings.dtype, device_named(settings.device)):
         if given.layout is not None:
             record = _relay(directory, record, given.layout, outpainter)
         _grow(directory, record, outpainter, settings.caption, formats or parse_formats(settings.export or ""))
@@ -192,7 +192,7 @@ def _start(
             return False
     else:
         prepare(directory, record, image, outpainter, formats)
-    with only_user_of(directory):
+    with only_user_of(directory), computing_in(settings.dtype, device_named(settings.device)):
         _grow(directory, record, outpainter, settings.caption, formats)
     return True
 
@@ -272,15 +272,8 @@ def _say_cut_captions(canvas: Canvas, of_global: dict[str, str]) -> None:
 
 
 def _load_model(settings: Namespace) -> Any:
-    pipeline = load_pipeline(settings.model)
-    device = settings.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda needs a GPU that torch can use, there is none; use --device cpu")
-    if device == "cuda":
-        device = f"cuda:{local_rank(os.environ) % torch.cuda.device_count()}"
-    return pipeline.to(device)
+    device = device_named(settings.device)
+    return load_pipeline(settings.model).to(device)
 
 
 def _fingerprint(settings: Namespace) -> str:

@@ -18,7 +18,7 @@ from torch.distributed.tensor import DTensor
 
 
 def shard_module(
-    module: LightningModule, blocks: Iterable[nn.Module], mesh: DeviceMesh, gathered: torch.dtype | None = None
+    module: LightningModule, blocks: Iterable[nn.Module], mesh: DeviceMesh, sent: torch.dtype | None = None
 ) -> None:
     """Shard a training system in place: each block by itself, everything else together.
 
@@ -28,7 +28,7 @@ def shard_module(
         module: the system, called through its ``forward``.
         blocks: parts that are gathered when they compute and given back afterwards.
         mesh: one-dimensional, over all ranks.
-        gathered: type in which weights travel and compute, half as much to send and to hold in bfloat16; what a rank
+        sent: type in which weights travel and compute, half as much to send and to hold in bfloat16; what a rank
             keeps, and the sum of gradients, stay as they are. None sends weights as they are kept.
     """
     whole = {parameter for parameter in module.parameters() if parameter.ndim == 0}
@@ -37,7 +37,7 @@ def shard_module(
         # costs a copy of the weights per step and no speed of the kernels.
         parameter.data = parameter.data.contiguous()
     # Inputs are not cast: autocast does that, layer by layer.
-    policy = MixedPrecisionPolicy(param_dtype=gathered, reduce_dtype=torch.float32, cast_forward_inputs=False)
+    policy = MixedPrecisionPolicy(param_dtype=sent, reduce_dtype=torch.float32, cast_forward_inputs=False)
     for block in blocks:
         # Given back after a forward pass without a backward one, too: the moving average is swapped in between.
         fully_shard(block, mesh=mesh, reshard_after_forward=True, ignored_params=whole, mp_policy=policy)

@@ -321,6 +321,22 @@ def test_a_picture_smaller_than_a_window_is_enlarged(
     assert Image.open(Path(arguments["--out"]) / "panorama.png").size == (96 + 32, 64)
 
 
+@pytest.mark.parametrize("engine", ["steps", "joint"])
+def test_a_run_in_bfloat16_draws_nearly_the_same_and_goes_on_so(
+    engine: str, arguments: dict[str, str], tmp_path: Path
+) -> None:
+    drawn = {}
+    for dtype in ("float32", "bfloat16"):
+        out = tmp_path / dtype
+        assert main([*_argv({**arguments, "--out": str(out)}), f"--dtype={dtype}", f"--engine={engine}"]) == 0
+        drawn[dtype] = np.asarray(Image.open(out / "panorama.png")).astype(int)
+    assert not np.array_equal(*drawn.values())
+    assert np.abs(drawn["float32"] - drawn["bfloat16"]).mean() < 8
+    if engine == "steps":
+        assert main(["--resume", str(tmp_path / "bfloat16"), "--steps", "left:1"]) == 0
+    assert yaml.safe_load((tmp_path / "bfloat16" / "run.yaml").read_text())["config"]["dtype"] == "bfloat16"
+
+
 def test_another_run_in_the_same_place_is_refused(
     arguments: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
