@@ -28,7 +28,7 @@ class CompareConfig:
     runs: list[Path] = field(
         metadata={
             "many": "runs",
-            "help": "Output directories of eval run, or of eval compbench; the others are set against the first.",
+            "help": "Output directories of eval run, or of compbench; the others are set against the first.",
         }
     )
     out: Path

@@ -80,8 +80,8 @@ def why_unpaired(runs: Sequence[FinishedRun]) -> str:
         changed = [key for key, row in first.panoramas.items() if row.inputs != run.panoramas[key].inputs]
         if changed:
             return (
-                f"runs must start from the same windows and captions, or prompts, but {first.name} and {run.name} differ "
-                f"in those of {len(changed)} {units}, such as {changed[0]}; draw both from one set"
+                f"runs must start from the same windows and captions, or prompts, but {first.name} and {run.name} "
+                f"differ in those of {len(changed)} {units}, such as {changed[0]}; draw both from one set"
             )
     return ""
 

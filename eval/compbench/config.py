@@ -36,7 +36,7 @@ class CompbenchConfig:
     models: Path = Path("models/scapes")
     """Model family with the probe that judges scapes pictures."""
     clip: str | None = None
-    """Evaluation CLIP for CLIP-SIM, chunked: MODEL/PRETRAINED of open_clip, or a directory with open_clip_config.json."""
+    """Evaluation CLIP for CLIP-SIM: MODEL/PRETRAINED of open_clip, or a directory with open_clip_config.json."""
     vqa: VqaJudge | None = None
     """Answers the questions of other benches, by class_path."""
     num_noun_phrases: int = 8

@@ -1,7 +1,7 @@
 """Prompt files of other benches, read where the user has them, and the names of pictures that their scripts write.
 
-- **t2icompbench**: a prompt a line (T2I-CompBench, Huang et al. 2023, arXiv:2307.06350). Questions: the noun phrases of the
-  prompt, each asked as its evaluation asks BLIP, ``a green bench?``. Found by rules here, by spaCy there.
+- **t2icompbench**: a prompt a line (T2I-CompBench, Huang et al. 2023, arXiv:2307.06350). Questions: the noun phrases
+  of the prompt, each asked as its evaluation asks BLIP, ``a green bench?``; found by rules here, by spaCy there.
 - **geneval**: ``evaluation_metadata.jsonl`` of GenEval (Ghosh et al. 2023, arXiv:2310.11513), whose questions are made
   from ``include``; or ``geneval2_data.jsonl`` of GenEval 2 (Kamath et al. 2025, arXiv:2512.16853) with its own.
 - **dpg**: ``dpg_bench.csv`` of DPG-Bench (Hu et al. 2024, arXiv:2403.05135) with its questions and what they depend on.

@@ -18,13 +18,13 @@ _ALL: Final = "all"
 _ATOMS: Final = "Statements (atoms) that hold, over all statements of the prompts; a long prompt weighs more."
 _AM: Final = "Mean over prompts of the share of their statements that hold (GenEval 2's arithmetic mean)."
 _GM: Final = (
-    "Mean over prompts of the geometric mean of their statements (GenEval 2's): with answers of yes and no, the prompts "
-    "of which every statement holds."
+    "Mean over prompts of the geometric mean of their statements (GenEval 2's): with answers of yes and no, the "
+    "prompts of which every statement holds."
 )
 _PRODUCT: Final = "Mean over prompts of the product of their probabilities, as T2I-CompBench scores noun phrases."
 _PAIRS: Final = (
-    "Pairs of prompts that no one picture satisfies both, of which all statements of both hold: guessing what the world "
-    "shows most often gets none."
+    "Pairs of prompts that no one picture satisfies both, of which all statements of both hold: guessing what the "
+    "world shows most often gets none."
 )
 
 Ratio = tuple[float, float]

@@ -42,7 +42,6 @@ def sections_of(runs: Sequence[FinishedRun]) -> list[Section]:
         ValueError: see `check_together`; or a picture is missing or cannot be read.
     """
     check_together(runs)
-    names = [run.name for run in runs]
     reason = why_unpaired(runs)
     if reason:
         paired = Section("Paired differences", (f"None: {reason}.",))
