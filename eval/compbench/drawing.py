@@ -18,8 +18,8 @@ from PIL import Image
 from eval.files import read_picture, write_text
 from eval.seeding import key_generator
 from eval.sources import load_base_pipeline
-from lit_outpaint.files import written_whole
-from lit_outpaint.rollout import Pixels
+from lit_outpaint.heldout.rollout import Pixels
+from lit_outpaint.system.files import written_whole
 
 DRAWN_NAME: Final = "drawn.json"
 """What a directory of drawn pictures was drawn with."""

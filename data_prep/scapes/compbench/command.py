@@ -10,7 +10,7 @@ from data_prep.config import at_least
 from data_prep.progress import progress
 from data_prep.scapes.compbench.prompts import make_prompts
 from lit_outpaint.data.prompts import CATEGORIES, Category, true_pictures_dir, write_prompts
-from lit_outpaint.files import written_whole
+from lit_outpaint.system.files import written_whole
 
 
 @dataclass(frozen=True, kw_only=True)
