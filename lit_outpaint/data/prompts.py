@@ -1,8 +1,8 @@
 """Prompts with ground truth, on disk: one JSON object a line, shared by who writes them and who scores pictures.
 
-It lies beside ``evalset`` for the same reason: the world writes it, the evaluation reads it, and neither imports the
-other. Every prompt is taken apart into *atoms*, statements that a judge answers with yes or no (GenEval 2's word,
-Kamath et al. 2025, arXiv:2512.16853). This module knows no torch.
+Like the record of a shard it is a contract between packages that do not import each other: the world writes it, the
+evaluation reads it. Every prompt is taken apart into *atoms*, statements that a judge answers with yes or no (GenEval
+2's word, Kamath et al. 2025, arXiv:2512.16853). This module knows no torch.
 """
 
 from collections.abc import Iterable

@@ -34,7 +34,7 @@ def scene(rng: random.Random, number: int) -> list[Made]:
     kind = rng.choice(BIOME_KINDS[biome])
     things = [Seen(kind, a_colour(rng, kind))] if rng.random() < 1 / 3 else []
     shown = _stage(rng, "surface", things, chosen, biome)
-    told = attributes(rng, **_values(shown, chosen))
+    told = attributes(rng, shown, chosen)
     place = rng.choice(PLACES[biome])[0]
     if things:
         place = f"{place} with {named(*things[0][:2])}"
@@ -50,7 +50,7 @@ def complex_prompt(rng: random.Random, number: int) -> list[Made]:
         shown, text, atoms = _counted(rng, chosen)
     else:
         shown, text, atoms = _two_related(rng, chosen)
-    told = attributes(rng, **_values(shown, chosen))
+    told = attributes(rng, shown, chosen)
     text = rng.choice((f"{text} {told}", f"a wide view {told}: {text}", f"{text}, {told}"))
     return [Made(tidy(text), (*atoms, *scene_atoms(shown, chosen)), shown)]
 
@@ -60,10 +60,6 @@ def scene_atoms(shown: Scene, chosen: Sequence[str]) -> list[Atom]:
     atoms: list[Atom] = [TimeAtom(time=shown.time)] if "time" in chosen else []
     atoms += [WeatherAtom(weather=shown.weather)] if "weather" in chosen else []
     return atoms + ([MountainsAtom(mountains=shown.mountains)] if "mountains" in chosen else [])
-
-
-def _values(shown: Scene, chosen: Sequence[str]) -> dict[str, str | bool | None]:
-    return {name: getattr(shown, name) if name in chosen else None for name in _ATTRIBUTES}
 
 
 def _stage(rng: random.Random, view: str, things: Sequence[Seen], chosen: Sequence[str], biome: str = "") -> Scene:

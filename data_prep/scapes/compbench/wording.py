@@ -84,12 +84,12 @@ def place_of(scene: Scene, thing: Seen) -> str:
     return HOME[thing.kind] if layer == "surface" else layer
 
 
-def attributes(rng: random.Random, *, time: str | None, weather: str | None, mountains: bool | None) -> str:
-    """The scene attributes that are given, in the order of the captions."""
-    parts = [rng.choice(TIME_PHRASES[time])] if time else []
-    parts += [WEATHER_PHRASES[weather]] if weather else []
-    if mountains is not None:
-        parts.append("with mountains behind" if mountains else rng.choice(NO_MOUNTAINS))
+def attributes(rng: random.Random, scene: Scene, chosen: Sequence[str]) -> str:
+    """Chosen ones of ``time``, ``weather`` and ``mountains``, in the order of the captions."""
+    parts = [rng.choice(TIME_PHRASES[scene.time])] if "time" in chosen else []
+    parts += [WEATHER_PHRASES[scene.weather]] if "weather" in chosen else []
+    if "mountains" in chosen:
+        parts.append("with mountains behind" if scene.mountains else rng.choice(NO_MOUNTAINS))
     return " ".join(parts)
 
 
