@@ -43,7 +43,7 @@ def compbench(config: CompbenchConfig, yaml: str = "") -> Page:
     items, atoms = _items(config)
     true_dir = _true_pictures(config)
     check_out(config.out)
-    images = config.images or _drawn(config, config.model, items)
+    images, drawn = (config.images, {}) if config.images else _drawn(config, config.model, items)
     if config.format == "scapes":
         judge = PROBE_NAME
         scored = probe_scores(config, items, atoms, images, "--images")
@@ -60,6 +60,7 @@ def compbench(config: CompbenchConfig, yaml: str = "") -> Page:
             prompts=config.prompts,
             pictures=images,
             true_pictures=true_dir or "none",
+            **drawn,
             seconds=f"{time.monotonic() - started:.1f}",
         ),
         config=yaml,
@@ -104,13 +105,15 @@ def _true_pictures(config: CompbenchConfig) -> Path | None:
     return config.true_pictures or (beside if beside.is_dir() else None)
 
 
-def _drawn(config: CompbenchConfig, model: Path | None, items: Sequence[Item]) -> Path:
+def _drawn(config: CompbenchConfig, model: Path | None, items: Sequence[Item]) -> tuple[Path, dict[str, object]]:
+    """The directory of the pictures, drawn where they are missing, and what the report tells of their drawing."""
     assert model is not None, "the configuration has either images or a model"
-    draw = text_to_image(model, config.drawing)
+    drawer = text_to_image(model, config.drawing)
     check_same_drawing(config.out, model, config.drawing)
     directory = config.out / PICTURES_NAME
-    draw_missing(directory, {item.key: item.text for item in items}, draw, config.drawing)
-    return directory
+    draw_missing(directory, {item.key: item.text for item in items}, drawer.draw, config.drawing)
+    num_cut = sum(bool(drawer.cut_off(item.text)) for item in items)
+    return directory, {"model": model, "seed": config.drawing.seed, "prompts_cut_by_text_encoder": num_cut}
 
 
 def _write(

@@ -6,10 +6,12 @@ on which pictures were there already.
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from PIL import Image
 from eval.files import read_picture, write_text
 from eval.seeding import key_generator
 from eval.sources import load_base_pipeline
+from lit_outpaint.captions.length import cut_off
 from lit_outpaint.heldout.rollout import Pixels
 from lit_outpaint.system.files import written_whole
 
@@ -25,7 +28,15 @@ DRAWN_NAME: Final = "drawn.json"
 """What a directory of drawn pictures was drawn with."""
 
 Draw = Callable[[Sequence[str], Sequence[torch.Generator]], Pixels]
-"""Pictures ``(n, H, W, 3)`` of prompts, each from a generator of its own."""
+"""Pictures ``(n, H, W, 3)`` of prompts, each from its own generator."""
+
+
+class TextToImage(NamedTuple):
+    """A model that draws."""
+
+    draw: Draw
+    cut_off: Callable[[str], str]
+    """The end of a prompt that it does not read; empty where it reads everything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +48,7 @@ class DrawingConfig:
     guidance_scale: float = 4.0
     """Classifier-free guidance."""
     seed: int = 0
-    """Of the noise: each prompt has its own generator, from this seed and its id."""
+    """Of the noise: each prompt has its own generator, seeded by this and its id."""
     batch_size: int = 32
     """Pictures per forward pass; on one machine it does not change a picture beyond rounding."""
 
@@ -47,13 +58,15 @@ class DrawingConfig:
                 raise ValueError(f"--drawing.{name} must be at least 1, got {getattr(self, name)}")
 
 
-def text_to_image(model: Path, config: DrawingConfig) -> Draw:
+def text_to_image(model: Path, config: DrawingConfig) -> TextToImage:
     """The model that draws: the stock pipeline of a model family.
 
     Raises:
         FileNotFoundError: there is none.
     """
     pipeline = load_base_pipeline(model, "--model")
+    # It prints the whole end of every prompt that the text encoder cuts; the report counts these prompts instead.
+    logging.getLogger(type(pipeline).__module__).setLevel(logging.ERROR)
 
     def draw(prompts: Sequence[str], generators: Sequence[torch.Generator]) -> Pixels:
         images = pipeline(
@@ -65,7 +78,7 @@ def text_to_image(model: Path, config: DrawingConfig) -> Draw:
         ).images
         return np.stack([(image * 255).round().astype(np.uint8) for image in images])
 
-    return draw
+    return TextToImage(draw, partial(cut_off, pipeline.tokenizer))
 
 
 def draw_missing(directory: Path, texts: dict[str, str], draw: Draw, config: DrawingConfig) -> None:

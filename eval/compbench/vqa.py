@@ -19,7 +19,7 @@ class VqaJudge(Protocol):
     name: str
     """Who answers, as reports say it."""
 
-    def probabilities(self, picture: Image, questions: Sequence[Question]) -> Sequence[float]:
+    def probabilities(self, picture: Image, questions: Sequence[Question]) -> list[float]:
         """Return the probability of the expected answer to each question, in [0, 1]."""
         ...
 

@@ -93,6 +93,10 @@ class Scene:
 
     def render(self) -> np.ndarray:
         """The true picture, uint8 ``(128, 128, 3)``."""
+        return self.world().render(0, VIEWS[self.view].y)
+
+    def world(self) -> World:
+        """The world that the picture is cut from, at x = 0."""
         placed = [Placed(t.kind, t.colour, x, y) for t, (x, y) in zip(self.things, self.places, strict=True)]
         staged = Staged(
             time=self.time,
@@ -102,7 +106,7 @@ class Scene:
             border=self.border,
             objects=tuple(placed),
         )
-        return World(self.seed, staged).render(0, VIEWS[self.view].y)
+        return World(self.seed, staged)
 
 
 def stage(
