@@ -139,7 +139,8 @@ def _item(key: str, category: str, text: str, questions: Sequence[Question]) -> 
     told = json.dumps([text, [question._asdict() for question in questions]])
     return Item(
         key=key,
-        category=category,
+        # Keys of figures are parted by dots.
+        category=category.replace(".", "_"),
         text=text,
         skills=tuple(question.skill for question in questions),
         questions=tuple(questions),

@@ -16,6 +16,7 @@ JUDGE_TARGET: Final = Target(">=", 0.98)
 _ALL: Final = "all"
 
 _ATOMS: Final = "Statements (atoms) that hold, over all statements of the prompts; a long prompt weighs more."
+_SKILL: Final = "Statements (atoms) of one kind that hold, over all statements of that kind."
 _AM: Final = "Mean over prompts of the share of their statements that hold (GenEval 2's arithmetic mean)."
 _GM: Final = (
     "Mean over prompts of the geometric mean of their statements (GenEval 2's): with answers of yes and no, the "
@@ -151,5 +152,5 @@ def _row(key: str, clip: str | None, count: int) -> _Row:
         "product": _Row("product of a prompt", _PRODUCT),
         "pairs": _Row("both of a pair", _PAIRS),
     }
-    row = titles.get(name) or _Row(f"statements of {name.replace('_', ' ')}", _ATOMS)
+    row = titles.get(name) or _Row(f"statements of {name.replace('_', ' ')}", _SKILL)
     return _Row(f"{'all prompts' if group == _ALL else group}: {row.title}", row.definition)
