@@ -4,6 +4,7 @@ The autoencoder bounds every picture, the probe and the evaluation CLIP are the 
 model is where outpainting starts from: their own scores come first.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,6 @@ from eval.functional.psnr import psnr
 from eval.judge import JudgeConfig, Reading, load_judge
 from eval.outputs import provenance, write_numbers, write_page
 from eval.report.page import Page
-from eval.seeding import key_generator
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
 from lit_outpaint.heldout.evalset import EvalWindow, WindowFacts
 from lit_outpaint.heldout.rollout import Pixels
@@ -284,12 +284,17 @@ def _draw(pipeline: Callable, rows: Sequence[EvalWindow], size: tuple[int, int],
             width=size[1],
             num_inference_steps=config.num_inference_steps,
             guidance_scale=config.guidance_scale,
-            generator=[key_generator(config.seed, row.key) for row in part],
+            generator=[_generator(config.seed, row.key) for row in part],
             output_type="np",
         )
         images += [(image * 255).round().astype(np.uint8) for image in output.images]
         _progress(f"base model: {len(images)}/{len(rows)} windows drawn")
     return np.stack(images)
+
+
+def _generator(seed: int, key: str) -> torch.Generator:
+    digest = hashlib.sha256(f"{seed}/{key}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
 def _shown(

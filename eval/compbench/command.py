@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from yaml import safe_load
 
 from eval.compbench.config import CompbenchConfig
-from eval.compbench.drawing import check_same_drawing, draw_missing, text_to_image
+from eval.compbench.drawing import draw, num_cut
 from eval.compbench.foreign import read_foreign
 from eval.compbench.items import Item, Scored
 from eval.compbench.pages import shown_pictures
@@ -18,7 +18,7 @@ from eval.compbench.probing import PROBE_NAME, probe_scores, prompt_item
 from eval.compbench.questioning import foreign_scores
 from eval.compbench.scores import Ratio, figures, lowest_on_true, ratios
 from eval.figures import Figure, missed_line, text_table
-from eval.files import PICTURES_NAME, check_out, write_text
+from eval.files import check_out, write_text
 from eval.finished import KeptPanorama, RunRecord
 from eval.outputs import PAGE_NAME, provenance, write_numbers, write_page
 from eval.report.page import Page
@@ -108,12 +108,9 @@ def _true_pictures(config: CompbenchConfig) -> Path | None:
 def _drawn(config: CompbenchConfig, model: Path | None, items: Sequence[Item]) -> tuple[Path, dict[str, object]]:
     """The directory of the pictures, drawn where they are missing, and what the report tells of their drawing."""
     assert model is not None, "the configuration has either images or a model"
-    drawer = text_to_image(model, config.drawing)
-    check_same_drawing(config.out, model, config.drawing)
-    directory = config.out / PICTURES_NAME
-    draw_missing(directory, {item.key: item.text for item in items}, drawer.draw, config.drawing)
-    num_cut = sum(bool(drawer.cut_off(item.text)) for item in items)
-    return directory, {"model": model, "seed": config.drawing.seed, "prompts_cut_by_text_encoder": num_cut}
+    directory = draw(config.out, {item.key: item.text for item in items}, model, config.drawing)
+    cut = num_cut(model, [item.text for item in items])
+    return directory, {"model": model, "seed": config.drawing.seed, "prompts_cut_by_text_encoder": cut}
 
 
 def _write(

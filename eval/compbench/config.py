@@ -22,7 +22,7 @@ class CompbenchConfig:
     images: Path | None = None
     """Pictures of any system, ID.png each; or give --model."""
     model: Path | None = None
-    """Model family that draws the pictures first; what is drawn already is not drawn again."""
+    """Text-to-image model that draws the pictures first, as `lit_outpaint generate` does; what is there stays."""
     drawing: DrawingConfig = field(default_factory=DrawingConfig)
     """How it draws."""
     true_pictures: Path | None = None

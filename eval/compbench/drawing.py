@@ -1,119 +1,81 @@
-"""Pictures of prompts: drawn by a text-to-image model, or found in anybody's directory.
-
-A picture is drawn from noise that belongs to (seed, prompt id), so it does not depend on batches, on other prompts, or
-on which pictures were there already.
-"""
+"""Pictures of prompts: drawn by a text-to-image model as ``lit_outpaint generate`` does, or found in a directory."""
 
 import hashlib
 import json
-import logging
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal
 
 import numpy as np
-import torch
-from PIL import Image
 
-from eval.files import read_picture, write_text
-from eval.seeding import key_generator
-from eval.sources import load_base_pipeline
+from eval.files import PICTURES_NAME, read_picture, write_text
 from lit_outpaint.captions.length import cut_off
+from lit_outpaint.cli.generate import GenerateConfig, generate
+from lit_outpaint.diffusion.sampling import Sampling
 from lit_outpaint.heldout.rollout import Pixels
-from lit_outpaint.system.files import written_whole
+from lit_outpaint.models.loading import is_model
+from lit_outpaint.text_to_image import load_text_to_image
 
-DRAWN_NAME: Final = "drawn.json"
-"""What a directory of drawn pictures was drawn with."""
-
-Draw = Callable[[Sequence[str], Sequence[torch.Generator]], Pixels]
-"""Pictures ``(n, H, W, 3)`` of prompts, each from its own generator."""
-
-
-class TextToImage(NamedTuple):
-    """A model that draws."""
-
-    draw: Draw
-    cut_off: Callable[[str], str]
-    """The end of a prompt that it does not read; empty where it reads everything."""
+PROMPTS_NAME: Final = "prompts.jsonl"
+"""The prompts that were drawn, with their ids."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DrawingConfig:
     """How pictures are drawn."""
 
-    num_inference_steps: int = 25
-    """Denoising steps."""
-    guidance_scale: float = 4.0
-    """Classifier-free guidance."""
+    sampling: Sampling = field(default_factory=Sampling)
+    """Steps and guidance."""
     seed: int = 0
     """Of the noise: each prompt has its own generator, seeded by this and its id."""
-    batch_size: int = 32
-    """Pictures per forward pass; on one machine it does not change a picture beyond rounding."""
-
-    def __post_init__(self) -> None:
-        for name in ("num_inference_steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--drawing.{name} must be at least 1, got {getattr(self, name)}")
+    batch_size: int = 28
+    """Pictures drawn together; does not change them."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to draw."""
 
 
-def text_to_image(model: Path, config: DrawingConfig) -> TextToImage:
-    """The model that draws: the stock pipeline of a model family.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    pipeline = load_base_pipeline(model, "--model")
-    # It prints the whole end of every prompt that the text encoder cuts; the report counts these prompts instead.
-    logging.getLogger(type(pipeline).__module__).setLevel(logging.ERROR)
-
-    def draw(prompts: Sequence[str], generators: Sequence[torch.Generator]) -> Pixels:
-        images = pipeline(
-            prompt=list(prompts),
-            num_inference_steps=config.num_inference_steps,
-            guidance_scale=config.guidance_scale,
-            generator=list(generators),
-            output_type="np",
-        ).images
-        return np.stack([(image * 255).round().astype(np.uint8) for image in images])
-
-    return TextToImage(draw, partial(cut_off, pipeline.tokenizer))
-
-
-def draw_missing(directory: Path, texts: dict[str, str], draw: Draw, config: DrawingConfig) -> None:
+def draw(out: Path, texts: Mapping[str, str], model: Path, config: DrawingConfig) -> Path:
     """Draw the pictures that are not there yet, ``ID.png`` each.
 
+    Other methods than the model's own, and other runs of ``generate``, are drawn by that verb from the same prompt file
+    and given as ``--images``.
+
     Args:
-        directory: of the pictures.
+        out: directory of the bench's run.
         texts: prompts by id.
-        draw: the model.
+        model: Stable Diffusion directory, export or overlay.
         config: how.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    missing = [key for key in texts if not (directory / f"{key}.png").is_file()]
-    for start in range(0, len(missing), config.batch_size):
-        keys = missing[start : start + config.batch_size]
-        pictures = draw([texts[key] for key in keys], [key_generator(config.seed, key) for key in keys])
-        for key, picture in zip(keys, pictures, strict=True):
-            with written_whole(directory / f"{key}.png") as draft:
-                Image.fromarray(picture).save(draft, format="PNG")
-        print(f"{len(texts) - len(missing) + start + len(keys)}/{len(texts)} pictures", flush=True)
 
-
-def check_same_drawing(out: Path, model: Path, config: DrawingConfig) -> None:
-    """Note what pictures are drawn with, and refuse to go on in a directory of other ones.
+    Returns:
+        The directory of the pictures.
 
     Raises:
-        ValueError: the pictures that are there come from other weights or settings.
+        ValueError: there is no such model, or pictures of other weights or settings are there.
     """
-    made = {"model": _weights_checksum(model), **asdict(config)}
-    del made["batch_size"]
-    file = out / DRAWN_NAME
-    if file.is_file() and (before := json.loads(file.read_text(encoding="utf-8"))) != made:
-        apart = sorted(key for key in {*made, *before} if made.get(key) != before.get(key))
-        raise ValueError(f"{out} holds pictures drawn with another {', '.join(apart)}; name another --out")
-    write_text(file, json.dumps(made, indent=1) + "\n")
+    weights = weights_checksum(is_model(model))
+    directory = out / PICTURES_NAME
+    note = directory.with_suffix(".json")
+    if note.is_file() and json.loads(note.read_text(encoding="utf-8"))["weights"] != weights:
+        raise ValueError(f"--out {out} holds pictures of other weights; name another one")
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / PROMPTS_NAME, "".join(json.dumps({"id": k, "prompt": v}) + "\n" for k, v in texts.items()))
+    settings = GenerateConfig(
+        prompts=str(out / PROMPTS_NAME),
+        out=str(directory),
+        model=str(model),
+        seed=config.seed,
+        batch_size=config.batch_size,
+        device=config.device,
+    )
+    write_text(note, json.dumps({"weights": weights}) + "\n")
+    return generate(settings, config.sampling)
+
+
+def num_cut(model: Path, texts: Sequence[str]) -> int:
+    """How many prompts the model's text encoder does not read to their end."""
+    tokenizer = load_text_to_image(model).tokenizer
+    return sum(bool(cut_off(tokenizer, text)) for text in texts)
 
 
 def load_pictures(directory: Path, keys: Sequence[str], flag: str) -> Pixels:
@@ -135,10 +97,10 @@ def load_pictures(directory: Path, keys: Sequence[str], flag: str) -> Pixels:
     return np.stack(pictures)
 
 
-def _weights_checksum(model: Path) -> str:
-    """Of all weights of a family's text-to-image model."""
+def weights_checksum(model: Path) -> str:
+    """Of all weights in a model's directory that draw."""
     digest = hashlib.sha256()
-    for part in ("text_encoder", "unet", "vae"):
+    for part in ("text_encoder", "context", "unet", "vae"):
         for file in sorted((model / part).glob("*.safetensors")):
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
