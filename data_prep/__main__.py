@@ -11,6 +11,8 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_s
 
 from data_prep.coco.config import CocoConfig
 from data_prep.config import CallConfig, CaptionConfig, EncodeConfig, MachineConfig, ScapesConfig
+from data_prep.scapes.compbench.command import CompbenchConfig, write_compbench
+from lit_outpaint.data.prompts import true_pictures_dir
 from lit_outpaint.system.one_line import one_line
 from lit_outpaint.system.ranks import ALONE, RankConfig, Share, find_share
 
@@ -167,6 +169,13 @@ def _texts(options: Namespace) -> int:
     return 0
 
 
+def _compbench(options: Namespace) -> int:
+    config = _take(CompbenchConfig, options)
+    count = write_compbench(config)
+    print(f"{count} prompts: {config.out}; true pictures: {config.pictures or true_pictures_dir(config.out)}")
+    return 0
+
+
 _SOURCES: Final[dict[str, type]] = {"scapes": ScapesConfig, "coco": CocoConfig}
 
 _PARSERS: Final[dict[str, tuple[tuple[type, ...], bool, str]]] = {
@@ -182,6 +191,7 @@ _PARSERS: Final[dict[str, tuple[tuple[type, ...], bool, str]]] = {
     "pack": ((MachineConfig,), True, "Stage 4: shards, index and card."),
     "verify": ((), False, "Read every byte of a shard set and recompute its card."),
     "texts": ((), False, "Print the captions of a shard set, one a line."),
+    "compbench": ((CompbenchConfig,), False, "Write prompts with ground truth, and true pictures of them."),
 }
 
 _COMMANDS: Final[dict[str, Callable[[Namespace], int]]] = {
@@ -193,6 +203,7 @@ _COMMANDS: Final[dict[str, Callable[[Namespace], int]]] = {
     "pack": _pack,
     "verify": _verify,
     "texts": _texts,
+    "compbench": _compbench,
 }
 
 
@@ -235,7 +246,7 @@ def _normalised(words: Sequence[str]) -> list[str]:
 
 
 def _bracketed(flag: str, value: str) -> str:
-    lists = ("--ratios", "--directions", "--panorama_directions")
+    lists = ("--ratios", "--directions", "--panorama_directions", "--categories")
     return f"[{value}]" if flag in lists and not value.startswith("[") else value
 
 

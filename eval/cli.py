@@ -45,6 +45,12 @@ _VERBS = {
         "score",
         "score a folder of pictures made by anybody, with captions and real pictures",
     ),
+    "compbench": _Verb(
+        "eval.compbench.command",
+        "CompbenchConfig",
+        "compbench",
+        "score what pictures drawn from prompts show of them, statement by statement",
+    ),
     "compare": _Verb(
         "eval.compare", "CompareConfig", "compare", "set runs on the same panoramas and seed against the first of them"
     ),

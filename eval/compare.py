@@ -1,4 +1,4 @@
-"""``python -m eval compare``: paired differences between runs of ``eval run`` on the same panoramas and seed."""
+"""``python -m eval compare``: paired differences between runs on the same panoramas and seed, or prompts."""
 
 import json
 from dataclasses import dataclass, field
@@ -26,7 +26,10 @@ class CompareConfig:
     """Which runs are compared."""
 
     runs: list[Path] = field(
-        metadata={"many": "runs", "help": "Output directories of eval run; the others are set against the first."}
+        metadata={
+            "many": "runs",
+            "help": "Output directories of eval run, or of compbench; the others are set against the first.",
+        }
     )
     out: Path
     """Directory for comparison.json and comparison.md; `eval report` makes a page of the same runs."""
@@ -52,14 +55,14 @@ def compare(config: CompareConfig, yaml: str = "") -> list[Row]:
     check_out(config.out)
     rows = compared_rows(runs)
     title = f"Comparison with {runs[0].name}"
-    subtitle = f"{len(runs)} runs on the same {len(runs[0].panoramas)} panoramas with the same seed"
+    subtitle = f"{len(runs)} runs on the same {len(runs[0].panoramas)} {runs[0].record.units} with the same seed"
     content = {
         "schema": COMPARISON_VERSION,
         "runs": [{"name": run.name, "directory": str(run.directory)} for run in runs],
         "settings_that_differ": differing_settings(runs),
         "figures": {row.figure.key: _as_json(row) for row in rows},
     }
-    told = [settings_section(runs), paired_section(rows, runs[0].name), whole_section(rows, runs)]
+    told = [settings_section(runs), paired_section(rows, runs), whole_section(rows, runs)]
     meanings = Section("Definitions", defined=[row.figure for row in rows])
     write_text(config.out / "comparison.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
     write_text(config.out / "comparison.md", tables_markdown(title, subtitle, [*told, meanings]))

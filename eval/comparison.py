@@ -16,8 +16,10 @@ from eval.functional.bootstrap import Estimate
 from eval.functional.paired import paired_difference
 from eval.report.tables import Section
 
-_SAME = ("steps", "direction", "panoramas", "sampling.seed")
-"""Settings that runs must share, beside their inputs and the thresholds of the judge."""
+_SAME = ("steps", "direction", "panoramas", "sampling.seed", "seed")
+"""Settings that runs must share, beside their inputs and those of the judge."""
+_JUDGED = ("judge.", "rules.", "vqa", "clip", "format", "num_noun_phrases")
+"""How the settings begin that say who judges, and how; runs must share them."""
 _WITHOUT_EFFECT = ("config", "out", "shown", "loss_csv", "batch_size")
 
 Sums = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -59,10 +61,12 @@ def value_of(figure: Figure | None) -> float | None:
 def why_unpaired(runs: Sequence[FinishedRun]) -> str:
     """Why runs cannot be set against each other panorama by panorama, in one line; empty where they can."""
     first = runs[0]
-    settings = flat_settings(first)
+    settings, units = flat_settings(first), first.record.units
     for run in runs[1:]:
+        if run.record.units != units:
+            return f"runs must be of one kind, but {first.name} has {units} and {run.name} has {run.record.units}"
         others = flat_settings(run)
-        judge = sorted(key for key in {*settings, *others} if key.startswith("judge."))
+        judge = sorted(key for key in {*settings, *others} if key.startswith(_JUDGED))
         for key in (*_SAME, *judge):
             one, other = settings.get(key), others.get(key)
             if one != other:
@@ -70,14 +74,14 @@ def why_unpaired(runs: Sequence[FinishedRun]) -> str:
         apart = sorted(first.panoramas.keys() ^ run.panoramas.keys())
         if apart:
             return (
-                f"runs must have the same panoramas, but {first.name} and {run.name} differ in {len(apart)}, such as "
+                f"runs must have the same {units}, but {first.name} and {run.name} differ in {len(apart)}, such as "
                 f"{apart[0]}"
             )
         changed = [key for key, row in first.panoramas.items() if row.inputs != run.panoramas[key].inputs]
         if changed:
             return (
-                f"runs must start from the same windows and captions, but {first.name} and {run.name} differ in those "
-                f"of {len(changed)} panoramas, such as {changed[0]}; draw both from one evaluation set"
+                f"runs must start from the same windows and captions, or prompts, but {first.name} and {run.name} "
+                f"differ in those of {len(changed)} {units}, such as {changed[0]}; draw both from one set"
             )
     return ""
 
@@ -148,16 +152,17 @@ def settings_section(runs: Sequence[FinishedRun]) -> Section:
     return Section("Settings that differ", same, ("setting", *(run.name for run in runs)), rows)
 
 
-def paired_section(rows: Sequence[Row], first: str) -> Section:
+def paired_section(rows: Sequence[Row], runs: Sequence[FinishedRun]) -> Section:
     """Differences from the first run, a row for each figure of each other run."""
+    first, units = runs[0].name, runs[0].record.units
     how = (
-        f"Each run less {first}. Intervals: 95 %, bootstrap that draws the panoramas of both runs together; they are "
+        f"Each run less {first}. Intervals: 95 %, bootstrap that draws the {units} of both runs together; they are "
         "not corrected for the number of figures. A difference is marked where its interval leaves out 0."
     )
     return Section(
         "Paired differences",
         (how,),
-        ("figure", "run", first, "value", "difference", "95 % interval", "differs", "n (panoramas / items)"),
+        ("figure", "run", first, "value", "difference", "95 % interval", "differs", f"n ({units} / items)"),
         [_cells(row, difference) for row in rows if row.paired for difference in row.others],
     )
 
@@ -167,7 +172,7 @@ def whole_section(rows: Sequence[Row], runs: Sequence[FinishedRun]) -> Section:
     values = [(row.figure, [row.first, *(other.value for other in row.others)]) for row in rows if not row.paired]
     return Section(
         "Figures of the whole set",
-        ("Not kept per panorama, so there are no paired differences. A dash: the run has no figure of that name.",),
+        ("Not kept one by one, so there are no paired differences. A dash: the run has no figure of that name.",),
         ("figure", *(run.name for run in runs)),
         [(figure.title, *(_told(figure, value) for value in told)) for figure, told in values],
     )

@@ -1,4 +1,4 @@
-"""A finished run of ``eval run``: what its ``metrics.json`` holds beside the figures, and how it is read back.
+"""A finished run of ``eval run`` or ``eval compbench``: what its ``metrics.json`` holds beside the figures.
 
 Reports and comparisons are made of these files alone, that of ``eval run`` itself too: no model and no data set.
 """
@@ -23,11 +23,11 @@ METRICS_VERSION: Final = 3
 
 
 class KeptPanorama(BaseModel):
-    """What is kept of each panorama."""
+    """What is kept of each panorama, or of each prompt."""
 
     key: str
     inputs: str
-    """Checksum of start window and captions."""
+    """Checksum of start window and captions, or of the prompt with its atoms."""
     ratios: dict[str, tuple[float, float]]
     """Sums of what was counted and of how much, by the key of the figure."""
 
@@ -48,20 +48,23 @@ class ShownPanorama(BaseModel):
 
 
 class RunRecord(BaseModel):
-    """Keys of ``metrics.json`` that only ``eval run`` writes."""
+    """Keys of ``metrics.json`` that only runs write which can be compared; those of prompts have no panoramas."""
 
     model_config = ConfigDict(frozen=True)
 
     subtitle: str
     settings: dict[str, Any]
     """The whole configuration."""
-    geometry: Geometry
-    table_steps: list[int]
+    units: str = "panoramas"
+    """What the figures are kept for, one by one."""
+    geometry: Geometry | None = None
+    table_steps: list[int] = []
     """Steps at which curves are told in numbers."""
-    loss: LossCurve | None
+    loss: LossCurve | None = None
     """Of the training, where it was given."""
     per_panorama: list[KeptPanorama]
-    shown: list[ShownPanorama]
+    """One row for each of ``units``."""
+    shown: list[ShownPanorama] = []
 
     @field_serializer("geometry", "loss")
     def _named(self, value: Geometry | LossCurve | None) -> dict[str, Any] | None:
@@ -154,7 +157,9 @@ def read_run(directory: Path, name: str = "") -> FinishedRun:
     """
     file = directory / METRICS_NAME
     if not file.is_file():
-        raise ValueError(f"a run must be an output directory of eval run, but {directory} holds no {METRICS_NAME}")
+        raise ValueError(
+            f"a run must be an output directory of eval run or compbench, but {directory} holds no {METRICS_NAME}"
+        )
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         made, version = dict(content["made"]), content["schema"]
@@ -163,7 +168,9 @@ def read_run(directory: Path, name: str = "") -> FinishedRun:
     if version != METRICS_VERSION:
         raise ValueError(f"{file} must have version {METRICS_VERSION}, got {version}; {_again(made)}")
     if "per_panorama" not in content:
-        raise ValueError(f"a run must be an output directory of eval run, but {directory} is one of another verb")
+        raise ValueError(
+            f"a run must be an output directory of eval run or compbench, but {directory} is one of another verb"
+        )
     try:
         return FinishedRun(
             name=name,

@@ -7,8 +7,8 @@ Definitions (all shares are of label-map pixels; a view is a whole window or the
   ``clear``; no sky pixels: unknown.
 - **mountains**: seen when mountains take at least ``mountain_share`` of all pixels of the view.
 - **biomes**: the share of each biome among the ground pixels (pixels with a biome class).
-- **objects**: a kind is seen when at least ``min_object_px`` pixels of the view carry it. Its colours are found per
-  connected piece of at least ``min_object_px`` pixels: the most frequent colour of the piece's coloured pixels, or none
+- **objects**: a kind is seen when at least ``min_object_px`` pixels of the view carry it. It comes in connected pieces
+  of at least ``min_object_px`` pixels. The colour of a piece is the most frequent one of its coloured pixels, or none
   when fewer than ``min_colour_share`` of them are coloured. Pieces, because two barns may differ in colour.
 """
 
@@ -71,6 +71,19 @@ class LabelMaps(NamedTuple):
     sky: NDArray[np.integer]
 
 
+class Piece(NamedTuple):
+    """A connected piece of one object kind."""
+
+    kind: str
+    colour: str | None
+    num_px: int
+    """Label-map pixels."""
+    x: float
+    """Its centre, as a share of the width of the view; 0 is left."""
+    y: float
+    """The same of the height; 0 is up."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """What is to be seen in one view; the fields answer to those of ``WindowFacts``."""
@@ -81,6 +94,8 @@ class Reading:
     biomes: dict[str, float] = field(default_factory=dict)
     objects: frozenset[tuple[str, str | None]] = frozenset()
     """Every kind seen with each colour it was seen in."""
+    pieces: tuple[Piece, ...] = ()
+    """All pieces of all kinds; a kind seen in crumbs alone makes one of them all."""
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -159,12 +174,14 @@ def read_labels(maps: LabelMaps, names: ClassNames, config: JudgeConfig) -> Read
     cloudy = sky_px.get("cloud", 0) >= config.cloud_share * sky_total
     ground = {name: int((maps.biome == index).sum()) for index, name in enumerate(names.biomes) if index > 0}
     ground_total = sum(ground.values())
+    pieces = _pieces(maps, names, config)
     return Reading(
         time=max(time_px, key=lambda name: time_px[name]) if any(time_px.values()) else None,
         weather=("cloudy" if cloudy else "clear") if sky_total else None,
         mountains=sky_px.get("mountain", 0) >= config.mountain_share * maps.sky.size,
         biomes={name: count / ground_total for name, count in ground.items() if count},
-        objects=frozenset(_objects(maps, names, config)),
+        objects=frozenset((piece.kind, piece.colour) for piece in pieces),
+        pieces=tuple(pieces),
     )
 
 
@@ -187,19 +204,33 @@ def strip_of(maps: LabelMaps, direction: Direction, share: float) -> LabelMaps:
     return LabelMaps(*(item[rows, columns] for item in maps))
 
 
-def _objects(maps: LabelMaps, names: ClassNames, config: JudgeConfig) -> set[tuple[str, str | None]]:
-    found: set[tuple[str, str | None]] = set()
+def _pieces(maps: LabelMaps, names: ClassNames, config: JudgeConfig) -> list[Piece]:
+    found: list[Piece] = []
     for index in np.unique(maps.kind):
         whole = maps.kind == index
         if index == 0 or whole.sum() < config.min_object_px:
             continue
-        pieces = connected_components(whole, connectivity=2)
-        sizes = np.bincount(pieces.ravel())[1:]
-        large = [piece for piece, size in enumerate(sizes, start=1) if size >= config.min_object_px]
+        components = connected_components(whole, connectivity=2)
+        sizes = np.bincount(components.ravel())[1:]
+        large = [number for number, size in enumerate(sizes, start=1) if size >= config.min_object_px]
         # An object in crumbs is still seen; all its crumbs together then name the colour.
-        masks = [pieces == piece for piece in large] or [whole]
-        found |= {(names.kinds[index], _colour(maps.colour[mask], names, config)) for mask in masks}
+        masks = [components == number for number in large] or [whole]
+        found += [_piece(names.kinds[index], mask, maps.colour, names, config) for mask in masks]
     return found
+
+
+def _piece(
+    kind: str, mask: NDArray[np.bool_], colours: NDArray[np.integer], names: ClassNames, config: JudgeConfig
+) -> Piece:
+    rows, columns = np.nonzero(mask)
+    height, width = mask.shape
+    return Piece(
+        kind=kind,
+        colour=_colour(colours[mask], names, config),
+        num_px=len(rows),
+        x=float((columns.mean() + 0.5) / width),
+        y=float((rows.mean() + 0.5) / height),
+    )
 
 
 def _colour(colours: NDArray[np.integer], names: ClassNames, config: JudgeConfig) -> str | None:

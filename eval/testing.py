@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Final
@@ -10,8 +11,10 @@ from typing import Any, Final
 import numpy as np
 import torch
 import torch.multiprocessing as processes
+from PIL.Image import Image
 from torch import Tensor, nn
 
+from eval.compbench.items import Question
 from eval.extractors import ModuleExtractor
 from eval.figures import Figure, Target
 from eval.finished import KeptPanorama, RunRecord, ShownPanorama, read_run
@@ -24,6 +27,22 @@ from lit_outpaint.heldout.rollout import Geometry, Walk
 from lit_outpaint.protocols import ImageMetric, SampleId
 
 _VOID_TAGS: Final = {"meta", "img", "br", "line", "polyline"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenAnswers:
+    """A judge of pictures that says yes to given questions, whatever the picture."""
+
+    yes: tuple[str, ...]
+    """The questions."""
+    most: int = 100
+    """How many questions it answers at most."""
+    name: str = "given answers"
+    """Who answers."""
+
+    def probabilities(self, picture: Image, questions: Sequence[Question]) -> list[float]:
+        """1 for the given questions, 0 for all others."""
+        return [float(question.text in self.yes) for question in questions][: self.most]
 
 
 def toy_extractor(width: int = 6, classifier: bool = True) -> ModuleExtractor:

@@ -84,7 +84,7 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class _Placed:
+class Placed:
     """An object in world pixels: the middle of its foot."""
 
     kind: str
@@ -99,14 +99,35 @@ class _Placed:
         return max(0.0, across) * max(0.0, down) / (2 * HALF_WIDTH * HEIGHT)
 
 
-class World:
-    """One endless panorama."""
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """What a world is told to show instead of drawing it from its seed; the rest follows the world's own laws."""
 
-    def __init__(self, seed: int) -> None:
+    time: str
+    weather: str
+    mountains: bool
+    biomes: tuple[str, ...]
+    """One biome, or the one on the left of ``border`` and the one on the right of it."""
+    border: float = 0.0
+    """Where the second biome begins, x in px."""
+    objects: tuple[Placed, ...] = ()
+    """All the objects there are."""
+
+
+class World:
+    """One endless panorama.
+
+    Args:
+        seed: of everything.
+        staged: scene attributes, biomes and objects that are given; None draws them from the seed too.
+    """
+
+    def __init__(self, seed: int, staged: Staged | None = None) -> None:
         self.seed = seed
-        self.time = TIMES[int(self._uniform("time") * len(TIMES))]
-        self.weather = WEATHERS[int(self._uniform("weather") * len(WEATHERS))]
-        self.mountains = self._uniform("mountains") < 0.5
+        self._staged = staged
+        self.time = staged.time if staged else TIMES[int(self._uniform("time") * len(TIMES))]
+        self.weather = staged.weather if staged else WEATHERS[int(self._uniform("weather") * len(WEATHERS))]
+        self.mountains = staged.mountains if staged else self._uniform("mountains") < 0.5
         # Even and odd biome cells draw from two disjoint halves, so that neighbours always differ.
         order = sorted(BIOMES, key=lambda biome: self._uniform("half", BIOMES.index(biome)))
         self._halves = (order[: len(order) // 2], order[len(order) // 2 :])
@@ -153,11 +174,16 @@ class World:
         return (state >> 11) / (1 << 53)
 
     def _biome(self, cell: int) -> str:
+        if self._staged:
+            return self._staged.biomes[0 if cell < 1 else -1]
         half = self._halves[cell % 2]
         return half[int(self._uniform("biome", cell) * len(half))]
 
     def _biome_border(self, cell: int) -> float:
         """Where biome cell ``cell`` begins, x in px."""
+        if self._staged:
+            # Cells 0 and 1 share the whole world; with one biome both are the same.
+            return self._staged.border if cell == 1 else (cell - 1) * _ENDLESS
         return cell * BIOME_CELL + (self._uniform("border", cell) - 0.5) * 0.5 * BIOME_CELL
 
     def _biome_cell(self, x: float) -> int:
@@ -259,8 +285,10 @@ class World:
                 for dx, dy, size in ((-r, 2, 0.75), (0, -2, 1.0), (r, 2, 0.8)):
                     painter.ellipse(cx + dx, cy + dy, r * size * 1.25, r * size, ink)
 
-    def _objects(self, x: int, y: int, width: int, height: int) -> list[_Placed]:
+    def _objects(self, x: int, y: int, width: int, height: int) -> list[Placed]:
         """Objects whose box may touch a view, back to front."""
+        if self._staged:
+            return [placed for placed in self._staged.objects if placed.visible_share(x, y, width, height) > 0.0]
         slots = range((x - 32) // SLOT, (x + width + 32) // SLOT + 1)
         found = [self._surface_object(slot) for slot in slots] if y < 128 and y + height > 40 else []
         for row in range((y - 8) // SKY_ROW, min(-1, (y + height) // SKY_ROW) + 1):
@@ -270,33 +298,35 @@ class World:
             found += [self._buried_object(row, slot) for slot in slots]
         return [placed for placed in found if placed and placed.visible_share(x, y, width, height) > 0.0]
 
-    def _place(self, layer: str, kinds: tuple[str, ...], cell: tuple[int, ...], foot: float) -> _Placed:
+    def _place(self, layer: str, kinds: tuple[str, ...], cell: tuple[int, ...], foot: float) -> Placed:
         kind = kinds[int(self._uniform(layer + "kind", *cell) * len(kinds))]
         names = list(COLOURS)
         colour = names[int(self._uniform(layer + "colour", *cell) * len(names))] if KINDS[kind] else None
         x = cell[-1] * SLOT + SLOT / 2 + (self._uniform(layer + "x", *cell) - 0.5) * 14
-        return _Placed(kind, colour, x, foot + (self._uniform(layer + "y", *cell) - 0.5) * 12)
+        return Placed(kind, colour, x, foot + (self._uniform(layer + "y", *cell) - 0.5) * 12)
 
-    def _surface_object(self, slot: int) -> _Placed | None:
+    def _surface_object(self, slot: int) -> Placed | None:
         if self._uniform("empty", slot) < 0.12:
             return None
         biome = self.biome_at(slot * SLOT + SLOT / 2)
         return self._place("surface", BIOME_KINDS[biome], (slot,), HORIZON + 34)
 
-    def _sky_object(self, row: int, slot: int) -> _Placed | None:
+    def _sky_object(self, row: int, slot: int) -> Placed | None:
         starry = self.time == "night" and self.weather == "clear"
         draw, foot = self._uniform("floating", row, slot), row * SKY_ROW + 74
         if draw < 0.3:
             return self._place("sky", SKY_KINDS, (row, slot), foot)
         return self._place("star", ("star",), (row, slot), foot) if starry and draw < 0.8 else None
 
-    def _buried_object(self, row: int, slot: int) -> _Placed | None:
+    def _buried_object(self, row: int, slot: int) -> Placed | None:
         if self._uniform("buried", row, slot) >= 0.55:
             return None
         return self._place("strata", UNDERGROUND_KINDS, (row, slot), SURFACE_END + 8 + row * STRATA_ROW + 60)
 
 
 _MASK = (1 << 64) - 1
+_ENDLESS = 1e9
+"""Farther than any view, px."""
 
 
 def _splitmix(state: int) -> int:

@@ -15,7 +15,7 @@ from eval.report.panoramas import PanoramaCard, panorama_cards
 from lit_outpaint.heldout.rollout import Geometry, Pixels
 
 REAL_NOTE = '"real" is the same figure on the true pictures: the ceiling.'
-INTERVALS_NOTE = "Intervals, 95 %: bootstrap over panoramas; of slopes, t."
+INTERVALS_NOTE = "Intervals, 95 %: bootstrap over panoramas (windows, prompts); of slopes, t."
 
 
 @dataclass(frozen=True, kw_only=True)

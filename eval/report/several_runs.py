@@ -28,7 +28,7 @@ def check_together(runs: Sequence[FinishedRun]) -> None:
     first = runs[0]
     for run in runs[1:]:
         if run.record.geometry != first.record.geometry:
-            told = [" ".join(map(str, each.record.geometry)) + f" in {each.name}" for each in (first, run)]
+            told = [" ".join(map(str, each.record.geometry or ("none",))) + f" in {each.name}" for each in (first, run)]
             raise ValueError(
                 f"runs of one report must share direction, window_px and stride_px, got {told[0]} and {told[1]}; "
                 "report them apart"
@@ -42,12 +42,11 @@ def sections_of(runs: Sequence[FinishedRun]) -> list[Section]:
         ValueError: see `check_together`; or a picture is missing or cannot be read.
     """
     check_together(runs)
-    names = [run.name for run in runs]
     reason = why_unpaired(runs)
     if reason:
         paired = Section("Paired differences", (f"None: {reason}.",))
     else:
-        paired = paired_section(compared_rows(runs), names[0])
+        paired = paired_section(compared_rows(runs), runs)
     rows = by_name(runs)
     return [
         _figures(runs, rows, shared=not reason),
@@ -122,7 +121,9 @@ def _panoramas(runs: Sequence[FinishedRun]) -> Section:
     )
     if len(same) < len(shown):
         note += f" {len(shown) - len(same)} panoramas are left out, which not all runs drew from the same inputs."
-    return Section("Panoramas", (note,) if shown else (), drawn=panorama_cards(cards, runs[0].record.geometry))
+    geometry = runs[0].record.geometry
+    drawn = panorama_cards(cards, geometry) if geometry else ""
+    return Section("Panoramas", (note,) if shown else (), drawn=drawn)
 
 
 def _curves(runs: Sequence[FinishedRun]) -> Section:

@@ -1,0 +1,1 @@
+"""``python -m eval compbench``: what of a prompt is to be seen in the picture drawn from it, statement by statement."""

@@ -1,0 +1,63 @@
+"""Settings of ``python -m eval compbench``."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from eval.compbench.atoms import AtomRules
+from eval.compbench.drawing import DrawingConfig
+from eval.compbench.vqa import VqaJudge
+from eval.judge import JudgeConfig
+from lit_outpaint.data.prompts import Category
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompbenchConfig:
+    """Which pictures are scored against which prompts."""
+
+    prompts: Path
+    """Prompt file of data_prep compbench, or of another bench with --format."""
+    out: Path
+    """Directory for metrics.json, metrics.md, report.html and answers.jsonl; with --model also pictures/."""
+    images: Path | None = None
+    """Pictures of any system, ID.png each; or give --model."""
+    model: Path | None = None
+    """Text-to-image model that draws the pictures first, as `lit_outpaint generate` does; what is there stays."""
+    drawing: DrawingConfig = field(default_factory=DrawingConfig)
+    """How it draws."""
+    true_pictures: Path | None = None
+    """True pictures of the prompts; those that data_prep compbench wrote beside the prompt file when absent."""
+    per_category: int | None = None
+    """Score the first so many prompts of each category; all when absent."""
+    categories: tuple[Category, ...] | None = None
+    """Score these categories alone; all when absent."""
+    format: Literal["scapes", "t2icompbench", "geneval", "dpg"] = "scapes"
+    """Whose prompt file it is; prompts of others are scored by --clip and --vqa."""
+    models: Path = Path("models/scapes")
+    """Model family with the probe that judges scapes pictures."""
+    clip: str | None = None
+    """Evaluation CLIP for CLIP-SIM: MODEL/PRETRAINED of open_clip, or a directory with open_clip_config.json."""
+    vqa: VqaJudge | None = None
+    """Answers the questions of other benches, by class_path."""
+    num_noun_phrases: int = 8
+    """Noun phrases of a T2I-CompBench prompt that are asked for at most; part of what its score means."""
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    """Thresholds of the readings."""
+    rules: AtomRules = field(default_factory=AtomRules)
+    """What makes a statement hold."""
+    shown: int = 24
+    """Prompts that the report shows with their pictures."""
+
+    def __post_init__(self) -> None:
+        if (self.images is None) == (self.model is None):
+            raise ValueError("give either --images, pictures that are there, or --model, a model that draws them")
+        for name in ("num_noun_phrases", "per_category"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"--{name} must be at least 1, got {value}")
+        if self.format != "scapes" and self.clip is None and self.vqa is None:
+            raise ValueError(f"--format {self.format} needs --clip or --vqa: the probe reads scapes pictures alone")
+        if self.format != "scapes" and self.categories is not None:
+            raise ValueError("--categories are those of scapes prompts; leave it out with --format")
+        if self.format == "scapes" and self.vqa is not None:
+            raise ValueError("--vqa answers questions of other benches; scapes prompts have none, leave it out")

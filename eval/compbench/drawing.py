@@ -1,0 +1,106 @@
+"""Pictures of prompts: drawn by a text-to-image model as ``lit_outpaint generate`` does, or found in a directory."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+
+from eval.files import PICTURES_NAME, read_picture, write_text
+from lit_outpaint.captions.length import cut_off
+from lit_outpaint.cli.generate import GenerateConfig, generate
+from lit_outpaint.diffusion.sampling import Sampling
+from lit_outpaint.heldout.rollout import Pixels
+from lit_outpaint.models.loading import is_model
+from lit_outpaint.text_to_image import load_text_to_image
+
+PROMPTS_NAME: Final = "prompts.jsonl"
+"""The prompts that were drawn, with their ids."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawingConfig:
+    """How pictures are drawn."""
+
+    sampling: Sampling = field(default_factory=Sampling)
+    """Steps and guidance."""
+    seed: int = 0
+    """Of the noise: each prompt has its own generator, seeded by this and its id."""
+    batch_size: int = 28
+    """Pictures drawn together; does not change them."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to draw."""
+
+
+def draw(out: Path, texts: Mapping[str, str], model: Path, config: DrawingConfig) -> Path:
+    """Draw the pictures that are not there yet, ``ID.png`` each.
+
+    Other methods than the model's own, and other runs of ``generate``, are drawn by that verb from the same prompt file
+    and given as ``--images``.
+
+    Args:
+        out: directory of the bench's run.
+        texts: prompts by id.
+        model: Stable Diffusion directory, export or overlay.
+        config: how.
+
+    Returns:
+        The directory of the pictures.
+
+    Raises:
+        ValueError: there is no such model, or pictures of other weights or settings are there.
+    """
+    weights = weights_checksum(is_model(model))
+    directory = out / PICTURES_NAME
+    note = directory.with_suffix(".json")
+    if note.is_file() and json.loads(note.read_text(encoding="utf-8"))["weights"] != weights:
+        raise ValueError(f"--out {out} holds pictures of other weights; name another one")
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / PROMPTS_NAME, "".join(json.dumps({"id": k, "prompt": v}) + "\n" for k, v in texts.items()))
+    settings = GenerateConfig(
+        prompts=str(out / PROMPTS_NAME),
+        out=str(directory),
+        model=str(model),
+        seed=config.seed,
+        batch_size=config.batch_size,
+        device=config.device,
+    )
+    write_text(note, json.dumps({"weights": weights}) + "\n")
+    return generate(settings, config.sampling)
+
+
+def num_cut(model: Path, texts: Sequence[str]) -> int:
+    """How many prompts the model's text encoder does not read to their end."""
+    tokenizer = load_text_to_image(model).tokenizer
+    return sum(bool(cut_off(tokenizer, text)) for text in texts)
+
+
+def load_pictures(directory: Path, keys: Sequence[str], flag: str) -> Pixels:
+    """Pictures ``(n, H, W, 3)`` by key.
+
+    Raises:
+        ValueError: one is missing or cannot be read, or they differ in size.
+    """
+    missing = [key for key in keys if not (directory / f"{key}.png").is_file()]
+    if missing:
+        raise ValueError(
+            f"{flag} must hold a picture ID.png for every prompt, but {len(missing)} of {len(keys)} are missing in "
+            f"{directory}, such as {missing[0]}.png"
+        )
+    pictures = [np.array(read_picture(directory / f"{key}.png")) for key in keys]
+    sizes = {picture.shape[1::-1] for picture in pictures}
+    if len(sizes) > 1:
+        raise ValueError(f"{flag} must hold pictures of one size, got {sorted(sizes)} in {directory}")
+    return np.stack(pictures)
+
+
+def weights_checksum(model: Path) -> str:
+    """Of all weights in a model's directory that draw."""
+    digest = hashlib.sha256()
+    for part in ("text_encoder", "context", "unet", "vae"):
+        for file in sorted((model / part).glob("*.safetensors")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,48 @@
+"""Judges that answer questions about pictures: any class of the right shape, named by ``class_path``."""
+
+from collections.abc import Sequence
+from typing import Final, Protocol, runtime_checkable
+
+import numpy as np
+from PIL.Image import Image
+
+from eval.compbench.items import Question
+
+YES: Final = 0.5
+"""Probability from which on a question counts as answered, where others depend on it."""
+
+
+@runtime_checkable
+class VqaJudge(Protocol):
+    """Answers questions about a picture: a VQA model, a vision-language model, or a server of one."""
+
+    name: str
+    """Who answers, as reports say it."""
+
+    def probabilities(self, picture: Image, questions: Sequence[Question]) -> list[float]:
+        """Return the probability of the expected answer to each question, in [0, 1]."""
+        ...
+
+
+def vqa_scores(judge: VqaJudge, pictures: Sequence[Image], questions: Sequence[Question]) -> tuple[float, ...]:
+    """The score of each question, the mean over the pictures of one prompt.
+
+    A question whose parents are not answered scores 0 (DPG-Bench, Hu et al. 2024, arXiv:2403.05135).
+
+    Raises:
+        ValueError: the judge returns something else than one probability for each question.
+    """
+    return tuple(np.mean([_one(judge, picture, questions) for picture in pictures], axis=0).tolist())
+
+
+def _one(judge: VqaJudge, picture: Image, questions: Sequence[Question]) -> list[float]:
+    said = [float(value) for value in judge.probabilities(picture, questions)]
+    if len(said) != len(questions) or not all(0 <= value <= 1 for value in said):
+        raise ValueError(
+            f"the judge {judge.name} must return one probability in [0, 1] for each of {len(questions)} questions, got "
+            f"{said[:8]}"
+        )
+    return [
+        0.0 if any(said[parent] < YES for parent in question.parents) else value
+        for value, question in zip(said, questions, strict=True)
+    ]
