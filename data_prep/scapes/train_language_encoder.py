@@ -140,7 +140,7 @@ class Batches:
         encoded = self.tokenizer(texts, add_special_tokens=False, truncation=True).input_ids
         cut = [corrupted(tokens, self.sentinels, rng) for tokens in encoded]
         end = self.tokenizer.eos_token_id
-        return padded([source + [end] for source, _ in cut], 0), padded([target + [end] for _, target in cut], -100)
+        return padded([[*source, end] for source, _ in cut], 0), padded([[*target, end] for _, target in cut], -100)
 
     def pairs(self, pairs: list[Pair]) -> tuple[Tensor, Tensor, Tensor]:
         """Token numbers of each column, padded."""
