@@ -106,7 +106,7 @@ class ContextConfig(ConditioningConfig):
 
     def build(self, dims: ContextDims) -> "ContextEncoder":
         """Make the module for encoders of these sizes."""
-        return ContextEncoder(**dims._asdict(), **asdict(self))
+        return ContextEncoder(*dims[:4], **asdict(self))
 
 
 class ContextEncoder(ModelMixin, ConfigMixin):
