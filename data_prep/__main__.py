@@ -11,6 +11,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_s
 
 from data_prep.coco.config import CocoConfig
 from data_prep.config import CallConfig, CaptionConfig, EncodeConfig, MachineConfig, ScapesConfig
+from lit_outpaint.models.language import LanguageConfig
 from lit_outpaint.system.one_line import one_line
 from lit_outpaint.system.ranks import ALONE, RankConfig, Share, find_share
 
@@ -42,7 +43,7 @@ def build_parser(source: str = "scapes") -> ArgumentParser:
     Args:
         source: whose flags the command ``all`` takes, and no other's.
     """
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    set_parsing_settings(docstring_parse_attribute_docstrings=True, subclasses_enabled=[LanguageConfig])
     parser = ArgumentParser(prog="python -m data_prep", description=__doc__, exit_on_error=False)
     commands = parser.add_subcommands(dest="command", required=True)
     for name, (configs, needs_out, help_text) in _PARSERS.items():

@@ -45,6 +45,10 @@ class ContextDims(NamedTuple):
     text_dim: int = 768
     visual_length: int = 49
     visual_dim: int = 768
+    language_length: int = 0
+    """Tokens of a caption's language features; 0 is no language encoder."""
+    language_dim: int = 0
+    """Their width."""
 
 
 @runtime_checkable
@@ -151,7 +155,7 @@ class ContextEncoder(ModelMixin, ConfigMixin):
     @property
     def dims(self) -> ContextDims:
         """Sizes of the features it was made for."""
-        return ContextDims(**{name: self.config[name] for name in ContextDims._fields})
+        return ContextDims(*(self.config[name] for name in ContextDims._fields[:4]))
 
     def forward(self, features: Features) -> Context:
         """Build W.
@@ -239,7 +243,7 @@ class PromptConfig(ConditioningConfig):
 
     def build(self, dims: ContextDims) -> "PromptEncoder":
         """Make the module for encoders of these sizes."""
-        return PromptEncoder(**dims._asdict())
+        return PromptEncoder(*dims[:4])
 
 
 class PromptEncoder(ModelMixin, ConfigMixin):
@@ -268,7 +272,7 @@ class PromptEncoder(ModelMixin, ConfigMixin):
     @property
     def dims(self) -> ContextDims:
         """Sizes of the features it was made for."""
-        return ContextDims(**{name: self.config[name] for name in ContextDims._fields})
+        return ContextDims(*(self.config[name] for name in ContextDims._fields[:4]))
 
     def forward(self, features: Features) -> Context:
         """The rows of ``text_local``, (B, L, D)."""

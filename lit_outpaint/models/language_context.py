@@ -17,17 +17,17 @@ from diffusers.configuration_utils import register_to_config
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from lit_outpaint.data.features import Features
 from lit_outpaint.models.cam import mask_bias
-from lit_outpaint.models.context import Context, ContextConfig, ContextDims, log_gate
-from lit_outpaint.models.features import Features
+from lit_outpaint.models.context import ConditioningConfig, Context, ContextConfig, ContextDims, log_gate
 from lit_outpaint.models.language_adapters import AdapterKind, build_adapter, num_rows
 
-LANGUAGE = "language"
-"""Name of the span of rows that adapters make."""
+LANGUAGE, LANGUAGE_LOCAL = "language", "language_local"
+"""Names of the span of rows that adapters make, and of those among them that the window's own caption has."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageContextConfig:
+class LanguageContextConfig(ConditioningConfig):
     """How features of a language model become context rows (papers: CAM of LLM4GEN, and its rivals)."""
 
     adapter: AdapterKind = "cam"
@@ -76,8 +76,7 @@ class LanguageContextConfig:
         """
         if not dims.language_length or not dims.language_dim:
             raise ValueError("the llm4gen conditioning needs language features; name a language encoder")
-        settings = asdict(self)
-        return LanguageContext(**dims._asdict(), **settings)
+        return LanguageContext(**dims._asdict(), **asdict(self))
 
 
 class LanguageContext(ModelMixin, ConfigMixin):
@@ -124,13 +123,18 @@ class LanguageContext(ModelMixin, ConfigMixin):
         return self.config.adapter == "resampler"
 
     @property
-    def num_rows(self) -> int:
+    def dims(self) -> ContextDims:
+        """Sizes of the features it was made for."""
+        return ContextDims(*(self.config[name] for name in ContextDims._fields))
+
+    @property
+    def rows(self) -> int:
         """How many rows `forward` makes."""
         config = self.config
         length = min(config.language_length, config.max_length or config.language_length)
         made = num_rows(config.adapter, config.text_length, length)
         if self.canvas_context is not None:
-            return self.canvas_context.num_rows + 2 * made
+            return self.canvas_context.rows + 2 * made
         return made + (config.text_length if config.keep_clip else 0)
 
     def forward(self, features: Features, timesteps: Int[Tensor, " b"] | None = None) -> Context:
@@ -145,11 +149,18 @@ class LanguageContext(ModelMixin, ConfigMixin):
         """
         if self.canvas_context is None:
             rows, hidden = self._adapted(features.text_local, features.language_local, timesteps)
+            if not self.config.keep_clip:
+                bias = None if hidden is None else mask_bias(hidden)
+                whole = slice(0, rows.shape[1])
+                return Context(rows, bias, {LANGUAGE: whole, LANGUAGE_LOCAL: whole})
+            assert features.text_local is not None
             front = Context(features.text_local, None, {"text": slice(0, features.text_local.shape[1])})
-            return self._appended(front, rows, hidden) if self.config.keep_clip else self._alone(rows, hidden)
+            return self._appended(front, rows, hidden)
         local, hidden_local = self._adapted(features.text_local, features.language_local, timesteps)
         everywhere, hidden_global = self._adapted(features.text_global, features.language_global, timesteps)
-        hidden = None if hidden_local is None else torch.cat([hidden_global, hidden_local], dim=1)
+        hidden = None
+        if hidden_local is not None and hidden_global is not None:
+            hidden = torch.cat([hidden_global, hidden_local], dim=1)
         return self._appended(self.canvas_context(features), torch.cat([everywhere, local], dim=1), hidden)
 
     def _adapted(
@@ -170,7 +181,8 @@ class LanguageContext(ModelMixin, ConfigMixin):
         before, after = front.hidden_states[:, : text.stop], front.hidden_states[:, text.stop :]
         made = slice(text.stop, text.stop + rows.shape[1])
         spans = {name: span for name, span in front.spans.items() if span.stop <= text.stop}
-        spans |= {LANGUAGE: made}
+        own = made.stop - (rows.shape[1] if self.canvas_context is None else rows.shape[1] // 2)
+        spans |= {LANGUAGE: made, LANGUAGE_LOCAL: slice(own, made.stop)}
         spans |= {
             name: slice(span.start + rows.shape[1], span.stop + rows.shape[1])
             for name, span in front.spans.items()
@@ -191,8 +203,3 @@ class LanguageContext(ModelMixin, ConfigMixin):
             made = made + mask_bias(counts)
             old = old.expand(len(rows), -1)
         return torch.cat([old[..., :stop], made, old[..., stop:]], dim=-1)
-
-    def _alone(self, rows: Tensor, counts: Tensor | None) -> Context:
-        """The adapter's rows in place of CLIP's."""
-        bias = None if counts is None else mask_bias(counts)
-        return Context(rows, bias, {LANGUAGE: slice(0, rows.shape[1])})

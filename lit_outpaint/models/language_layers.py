@@ -7,14 +7,14 @@ of layer-normalised states better still (arXiv:2506.08210).
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import cross_entropy, layer_norm, normalize
 
-LayerRule = Literal["last", "one", "mean", "norm_mean", "weighted"]
+from lit_outpaint.models.language import LayerRule
+
 
 
 def pick_layers(

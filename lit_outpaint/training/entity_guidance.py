@@ -3,7 +3,7 @@
 The mathematics is in `lit_outpaint.diffusion.entity_loss`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,8 +26,6 @@ class EntityLossConfig:
     """Cross-attention layers that count, by a part of their names such as ``up_blocks``; none named takes all."""
     block: Literal["text", "language"] = "language"
     """Whose rows are looked at: CLIP's, or those that an adapter made of a language model (one row a token)."""
-    parser: EntityParser | None = None
-    """Who finds the pairs, by class_path; null is ``lit_outpaint.captions.entities.RuleParser``."""
 
     def __post_init__(self) -> None:
         if self.weight < 0:
@@ -60,23 +58,44 @@ class EntityGuidance:
 
     Args:
         config: which penalty.
+        parser: finds the pairs; rules where absent.
         tokenizer: of the block whose rows are looked at; a fast one, that knows where its tokens stand.
         prefix: what stands before a caption when it is tokenised.
         length: rows that a caption has in the block; words behind it have none.
     """
 
-    def __init__(self, config: EntityLossConfig, tokenizer: Any, prefix: str, length: int) -> None:
+    def __init__(
+        self, config: EntityLossConfig, parser: EntityParser | None, tokenizer: Any, prefix: str, length: int
+    ) -> None:
         self.config, self.tokenizer, self.prefix, self.length = config, tokenizer, prefix, length
-        self.parser: EntityParser = config.parser or RuleParser()
+        self.parser: EntityParser = parser or RuleParser()
 
-    def losses(self, captions: Sequence[str], maps: dict[str, Tensor], block: slice) -> Tensor:
+    def asked(self, processors: Sequence[str]) -> dict[str, Any]:
+        """Room for the maps of the layers that count; the denoiser fills it.
+
+        Args:
+            processors: names of a U-Net's attention processors.
+        """
+        names = [name.removesuffix(".processor") for name in processors]
+        return dict.fromkeys(self.config.chosen([name for name in names if name.endswith(".attn2")]))
+
+    def __call__(self, captions: Sequence[str], maps: Mapping[str, Tensor], spans: Mapping[str, slice]) -> Tensor:
         """Penalty of each sample, (B,), not yet weighted.
 
         Args:
             captions: one per sample.
             maps: attention weights (B, heads, N, R) by layer.
-            block: rows of the block within the context.
+            spans: rows of the context by name.
+
+        Raises:
+            ValueError: the context has no row for each token of a caption.
         """
+        block = spans.get({"text": "text", "language": "language_local"}[self.config.block])
+        if block is None or block.stop - block.start != self.length:
+            raise ValueError(
+                f"entity_loss.block {self.config.block} needs a row for each of {self.length} tokens of a caption, and the"
+                " conditioning makes none; choose the other block or adapter cam"
+            )
         first = next(iter(maps.values()))
         groups = group_weights([self.rows(caption, block.start) for caption in captions], first.shape[-1])
         attributes, entities = (part.to(first.device) for part in groups)

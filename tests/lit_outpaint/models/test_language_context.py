@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from lit_outpaint.data.features import Features
 from lit_outpaint.models.attend import attend_by_mask
 from lit_outpaint.models.context import ContextConfig, ContextDims
-from lit_outpaint.models.features import Features
 from lit_outpaint.models.language_adapters import AdapterKind
 from lit_outpaint.models.language_context import LanguageContext, LanguageContextConfig
 
@@ -36,7 +36,7 @@ def test_the_published_sizes_give_333_rows() -> None:
         part = LanguageContextConfig(init="plain").build(ContextDims(language_length=256, language_dim=2048))
         features = Features(torch.empty(1, 77, 768), None, None, torch.empty(1, 256, 2048))
         context = part(features)
-    assert context.hidden_states.shape == (1, 333, 768) and part.num_rows == 333
+    assert context.hidden_states.shape == (1, 333, 768) and part.rows == 333
     assert sum(parameter.numel() for parameter in part.parameters()) == 8_663_040
 
 
@@ -46,9 +46,10 @@ def test_rows_of_clip_then_of_language(adapter: AdapterKind) -> None:
     features = _features()
     context = part(features, _timesteps())
     assert context.hidden_states.shape == (2, 7 + ROWS[adapter], 16)
-    assert part.num_rows == 7 + ROWS[adapter]
+    assert part.rows == 7 + ROWS[adapter]
     assert context.key_bias is None
-    assert context.spans == {"text": slice(0, 7), "language": slice(7, part.num_rows)}
+    made = slice(7, part.rows)
+    assert context.spans == {"text": slice(0, 7), "language": made, "language_local": made}
     assert torch.equal(context.hidden_states[:, :7], features.text_local)
 
 
@@ -78,13 +79,15 @@ def test_an_outpainting_context_holds_both_captions_and_the_picture() -> None:
     features = _features()
     part = LanguageContextConfig(canvas=ContextConfig(), heads=4).build(DIMS)
     context = part(features)
-    assert part.num_rows == context.hidden_states.shape[1] == 7 + 11 + 11 + 7
+    assert part.rows == context.hidden_states.shape[1] == 7 + 11 + 11 + 7
     assert part.canvas_context is not None
     inner = part.canvas_context(features)
     assert torch.equal(context.hidden_states[:, :7], inner.hidden_states[:, :7])
     assert torch.equal(context.hidden_states[:, 29:], inner.hidden_states[:, 7:])
     assert context.key_bias is not None and context.key_bias.shape == (36,)
     assert context.spans["language"] == slice(7, 29)
+    assert context.spans["language_local"] == slice(18, 29)
+    assert context.spans["visual"] == slice(29, 36)
     # One adapter serves both captions: exchanged captions exchange the rows.
     swapped = features._replace(text_local=features.text_global, text_global=features.text_local)
     swapped = swapped._replace(language_local=features.language_global, language_global=features.language_local)
@@ -127,8 +130,8 @@ def test_masked_padding_is_not_asked(adapter: AdapterKind) -> None:
 def test_rows_that_replace_clip() -> None:
     part = replace(PLAIN, keep_clip=False).build(DIMS)
     context = part(_features())
-    assert context.hidden_states.shape == (2, 11, 16) and part.num_rows == 11
-    assert context.spans == {"language": slice(0, 11)}
+    assert context.hidden_states.shape == (2, 11, 16) and part.rows == 11
+    assert context.spans == {"language": slice(0, 11), "language_local": slice(0, 11)}
 
 
 def test_a_resampler_reads_the_timestep() -> None:
@@ -146,7 +149,7 @@ def test_saving_and_loading_keeps_weights_and_configuration(tmp_path) -> None:
     part.save_pretrained(tmp_path)
     loaded = LanguageContext.from_pretrained(tmp_path)
     torch.testing.assert_close(loaded(_features()).hidden_states, part(_features()).hidden_states)
-    assert loaded.num_rows == part.num_rows and loaded.needs == part.needs
+    assert loaded.rows == part.rows and loaded.needs == part.needs
 
 
 def test_bad_settings_are_refused() -> None:

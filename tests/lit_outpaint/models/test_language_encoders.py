@@ -5,14 +5,8 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer, CLIPTextModel, T5Config, T5EncoderModel
 
-from lit_outpaint.models.language_encoders import (
-    CausalLanguage,
-    ClipChunks,
-    LanguageConfig,
-    LanguageEncoder,
-    T5Language,
-    from_rankgen,
-)
+from lit_outpaint.models.language import CausalLanguage, ClipChunks, LanguageConfig, T5Language
+from lit_outpaint.models.language_encoders import LanguageEncoder, from_rankgen
 
 MODELS = Path("models/scapes")
 CAPTIONS = ["a red barn", "", "a lake with two blue boats and a lighthouse under a cloudy sky " * 30]

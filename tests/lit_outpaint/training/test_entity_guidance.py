@@ -31,7 +31,7 @@ def test_what_hides_the_maps_is_refused_while_the_loss_is_on() -> None:
 
 def test_rows_are_those_of_the_words_behind_the_prefix() -> None:
     tokenizer = AutoTokenizer.from_pretrained(MODELS / "lm")
-    guidance = EntityGuidance(EntityLossConfig(weight=1.0), tokenizer, prefix="pre ", length=64)
+    guidance = EntityGuidance(EntityLossConfig(weight=1.0), None, tokenizer, prefix="pre ", length=64)
     tokens = tokenizer("pre " + CAPTION).input_ids
     words = [
         [tokenizer.decode([tokens[i - 77] for i in rows]).strip() for rows in pair]
@@ -42,17 +42,27 @@ def test_rows_are_those_of_the_words_behind_the_prefix() -> None:
 
 def test_words_behind_the_length_have_no_rows() -> None:
     tokenizer = CLIPTokenizer.from_pretrained(MODELS, subfolder="tokenizer")
-    rows = EntityGuidance(EntityLossConfig(weight=1.0), tokenizer, prefix="", length=5).rows(CAPTION)
+    rows = EntityGuidance(EntityLossConfig(weight=1.0), None, tokenizer, prefix="", length=5).rows(CAPTION)
     assert rows == [([2], [3]), ([], [])]
 
 
 def test_a_pair_that_looks_to_one_place_costs_less() -> None:
     tokenizer = CLIPTokenizer.from_pretrained(MODELS, subfolder="tokenizer")
-    guidance = EntityGuidance(EntityLossConfig(weight=1.0), tokenizer, prefix="", length=77)
+    guidance = EntityGuidance(EntityLossConfig(weight=1.0, block="text"), None, tokenizer, prefix="", length=77)
     together = torch.rand(2, 2, 16, 80, generator=torch.Generator().manual_seed(0))
     apart = together.clone()
     together[..., 3 + 2] = together[..., 3 + 3]
-    (first, _) = guidance.losses([CAPTION, "a meadow"], {"a": together}, slice(3, 80)).tolist()
-    (other, none) = guidance.losses([CAPTION, "a meadow"], {"a": apart}, slice(3, 80)).tolist()
+    (first, _) = guidance([CAPTION, "a meadow"], {"a": together}, {"text": slice(3, 80)}).tolist()
+    (other, none) = guidance([CAPTION, "a meadow"], {"a": apart}, {"text": slice(3, 80)}).tolist()
     assert first < other
     assert none == 0
+    with pytest.raises(ValueError, match="block text needs a row for each of 77 tokens"):
+        guidance([CAPTION], {"a": apart}, {"text": slice(0, 64)})
+
+
+def test_the_cross_attention_layers_that_count_are_asked_for_their_maps() -> None:
+    tokenizer = CLIPTokenizer.from_pretrained(MODELS, subfolder="tokenizer")
+    config = EntityLossConfig(weight=1.0, layers=("up",))
+    guidance = EntityGuidance(config, None, tokenizer, prefix="", length=77)
+    names = ["up.0.attn1.processor", "up.0.attn2.processor", "down.0.attn2.processor"]
+    assert guidance.asked(names) == {"up.0.attn2": None}
