@@ -37,7 +37,7 @@ class GenerateConfig:
     model: str | None = None
     """Stable Diffusion directory, or an export of a text-to-image model; the shipped one of the method when absent."""
     method: Literal["base", "llm4gen"] = "base"
-    """base: each prompt is drawn in one go; llm4gen: the same with features of a language model beside those of CLIP."""
+    """base: each prompt is drawn in one go; llm4gen: so, too, with features of a language model beside CLIP's."""
     seed: int = 0
     """Same seed, same pictures, whatever the batch size."""
     num_images: int = 1

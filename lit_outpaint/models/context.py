@@ -45,10 +45,15 @@ class ContextDims(NamedTuple):
     text_dim: int = 768
     visual_length: int = 49
     visual_dim: int = 768
-    language_length: int = 0
-    """Tokens of a caption's language features; 0 is no language encoder."""
-    language_dim: int = 0
-    """Their width."""
+
+
+class LanguageDims(NamedTuple):
+    """Sizes of the features that a language encoder gives of a caption."""
+
+    length: int
+    """Tokens."""
+    dim: int
+    """Width."""
 
 
 @runtime_checkable
@@ -86,6 +91,10 @@ class ConditioningConfig:
         """Make the `ConditioningPart` for encoders of these sizes."""
         raise NotImplementedError(f"{type(self).__name__} must say how its part is built")
 
+    def build_for(self, dims: ContextDims, language: LanguageDims | None) -> Any:
+        """The same beside a language encoder, of which parts that read no features of it need not know."""
+        return self.build(dims)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ContextConfig(ConditioningConfig):
@@ -110,7 +119,7 @@ class ContextConfig(ConditioningConfig):
 
     def build(self, dims: ContextDims) -> "ContextEncoder":
         """Make the module for encoders of these sizes."""
-        return ContextEncoder(*dims[:4], **asdict(self))
+        return ContextEncoder(**dims._asdict(), **asdict(self))
 
 
 class ContextEncoder(ModelMixin, ConfigMixin):
@@ -155,7 +164,7 @@ class ContextEncoder(ModelMixin, ConfigMixin):
     @property
     def dims(self) -> ContextDims:
         """Sizes of the features it was made for."""
-        return ContextDims(*(self.config[name] for name in ContextDims._fields[:4]))
+        return ContextDims(**{name: self.config[name] for name in ContextDims._fields})
 
     def forward(self, features: Features) -> Context:
         """Build W.
@@ -243,7 +252,7 @@ class PromptConfig(ConditioningConfig):
 
     def build(self, dims: ContextDims) -> "PromptEncoder":
         """Make the module for encoders of these sizes."""
-        return PromptEncoder(*dims[:4])
+        return PromptEncoder(**dims._asdict())
 
 
 class PromptEncoder(ModelMixin, ConfigMixin):
@@ -272,7 +281,7 @@ class PromptEncoder(ModelMixin, ConfigMixin):
     @property
     def dims(self) -> ContextDims:
         """Sizes of the features it was made for."""
-        return ContextDims(*(self.config[name] for name in ContextDims._fields[:4]))
+        return ContextDims(**{name: self.config[name] for name in ContextDims._fields})
 
     def forward(self, features: Features) -> Context:
         """The rows of ``text_local``, (B, L, D)."""

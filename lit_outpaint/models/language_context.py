@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from lit_outpaint.data.features import Features
 from lit_outpaint.models.cam import mask_bias
-from lit_outpaint.models.context import ConditioningConfig, Context, ContextConfig, ContextDims, log_gate
+from lit_outpaint.models.context import ConditioningConfig, Context, ContextConfig, ContextDims, LanguageDims, log_gate
 from lit_outpaint.models.language_adapters import AdapterKind, build_adapter, num_rows
 
 LANGUAGE, LANGUAGE_LOCAL = "language", "language_local"
@@ -68,15 +68,16 @@ class LanguageContextConfig(ConditioningConfig):
         if not self.keep_clip and self.canvas is not None:
             raise ValueError("keep_clip false is for text-to-image; leave canvas out, or keep CLIP")
 
-    def build(self, dims: ContextDims) -> "LanguageContext":
+    def build_for(self, dims: ContextDims, language: LanguageDims | None) -> "LanguageContext":
         """Make the module for encoders of these sizes.
 
         Raises:
-            ValueError: the sizes say nothing of language features.
+            ValueError: there is no language encoder.
         """
-        if not dims.language_length or not dims.language_dim:
-            raise ValueError("the llm4gen conditioning needs language features; name a language encoder")
-        return LanguageContext(**dims._asdict(), **asdict(self))
+        if language is None:
+            raise ValueError("this conditioning reads language features; name a language encoder in model.language")
+        sizes = {"language_length": language.length, "language_dim": language.dim}
+        return LanguageContext(**dims._asdict(), **sizes, **asdict(self))
 
 
 class LanguageContext(ModelMixin, ConfigMixin):

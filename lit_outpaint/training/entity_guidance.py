@@ -93,7 +93,7 @@ class EntityGuidance:
         block = spans.get({"text": "text", "language": "language_local"}[self.config.block])
         if block is None or block.stop - block.start != self.length:
             raise ValueError(
-                f"entity_loss.block {self.config.block} needs a row for each of {self.length} tokens of a caption, and the"
+                f"entity_loss.block {self.config.block} needs a row for each of {self.length} tokens of a caption; the"
                 " conditioning makes none; choose the other block or adapter cam"
             )
         first = next(iter(maps.values()))
