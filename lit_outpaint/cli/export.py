@@ -80,7 +80,7 @@ def _write_overlay(module: OutpaintModule, directory: Path, out: Path, dtype: to
             f"the frozen parts must lie in one local directory for an export without them, but they come from {family}"
             f" and {module.config.vision or 'no other place'}; add --full"
         )
-    if module.config.train == "attention" and module.config.task == "text_to_image" and module.config.unet is None:
+    if module.config.train != "all" and module.config.task == "text_to_image" and module.config.unet is None:
         # Most weights are the family's: only the others are written.
         stock = UNet2DConditionModel.from_pretrained(family, subfolder="unet", **OPTIONS)
         save_file(changes_of(module.unet, stock, dtype), directory / UNET_CHANGES)

@@ -15,7 +15,7 @@ from torch import Tensor
 from lit_outpaint.data.features import PICTURES, TEXTS, Features, stacked, unconditional
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.attention import AttentionRule, FullAttention
-from lit_outpaint.models.context import Context
+from lit_outpaint.models.context import ChangingContext, Context
 from lit_outpaint.models.denoiser import Denoiser
 from lit_outpaint.models.encoders import FrozenEncoders
 from lit_outpaint.models.language import LanguageConfig
@@ -135,7 +135,7 @@ class ConditionedPipeline(DiffusionPipeline):
 
     def condition(
         self, features: Features, sampling: Sampling, negative_captions: Sequence[str] | None = None
-    ) -> Context:
+    ) -> Context | ChangingContext:
         """Build the context; under guidance the rows of the unconditional branch come first in the batch.
 
         Args:
@@ -152,8 +152,13 @@ class ConditionedPipeline(DiffusionPipeline):
                     empty[name] = encoded[0] if negative_captions is None else encoded
             without = unconditional(features, Features(**empty), sampling.uncond)
             features = stacked(without, features)
-        context = self.context(features.cast(self.context.dtype))
-        return context._replace(hidden_states=context.hidden_states.to(self.unet.dtype))
+        features = features.cast(self.context.dtype)
+
+        def made(*timestep: Tensor) -> Context:
+            context = self.context(features, *timestep)
+            return context._replace(hidden_states=context.hidden_states.to(self.unet.dtype))
+
+        return ChangingContext(made) if getattr(self.context, "reads_timestep", False) else made()
 
     def _encode_captions(self, name: str, captions: Sequence[str]) -> Tensor:
         """The feature ``name`` of captions.

@@ -10,7 +10,7 @@ Letters: B batch, L text rows of one caption, K visual tokens, D width of the te
 vision encoder. Source: Kwon et al. 2024, arXiv:2407.12642; what the paper leaves open is a field of `ContextConfig`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -36,6 +36,13 @@ class Context(NamedTuple):
     """Added to the attention logits of each row; None adds nothing."""
     spans: Mapping[str, slice] = MappingProxyType({})
     """Which rows hold what, by name: ``text``, ``visual``."""
+
+
+class ChangingContext(NamedTuple):
+    """What cross-attention reads where that differs from timestep to timestep."""
+
+    at: Callable[[Tensor], Context]
+    """The context of a timestep."""
 
 
 class ContextDims(NamedTuple):

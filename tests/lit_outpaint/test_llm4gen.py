@@ -10,7 +10,9 @@ from safetensors.torch import load_file
 from lit_outpaint.__main__ import main
 from lit_outpaint.assembly import load_module
 from lit_outpaint.data.features import Features
-from lit_outpaint.diffusion.sampling import Sampling
+from lit_outpaint.diffusion.settings import Sampling
+from lit_outpaint.models.context import LanguageDims
+from lit_outpaint.models.language_context import LanguageContextConfig
 from lit_outpaint.models.overlay import OVERLAY_NAME, UNET_CHANGES
 from lit_outpaint.text_to_image import load_text_to_image
 
@@ -111,6 +113,21 @@ def test_guidance_pushes_away_from_the_empty_prompt_of_both_encoders(overlay: Pa
     given = pipeline.condition(pipeline.encode(2, PROMPTS, PROMPTS, None), sampling).hidden_states
     empty = pipeline.condition(pipeline.encode(1, [""], [""], None), Sampling(guidance_scale=1)).hidden_states
     torch.testing.assert_close(given[:2], empty.expand(2, -1, -1), atol=1e-4, rtol=1e-4)
+
+
+def test_a_resampler_is_asked_anew_at_every_step(overlay: Path) -> None:
+    pipeline = load_text_to_image(overlay)
+    config = LanguageContextConfig(init="plain", adapter="resampler", heads=4)
+    sizes = LanguageDims(24, pipeline.context.config.language_dim)
+    torch.manual_seed(0)
+    pipeline.register_modules(context=config.build_for(pipeline.context.dims, sizes).eval())
+    asked: list[float] = []
+    pipeline.context.register_forward_pre_hook(lambda _, inputs: asked.append(float(inputs[1])))
+    sampling = Sampling(num_inference_steps=3)
+    windows = pipeline.draw(PROMPTS, sampling=sampling, generator=[torch.Generator().manual_seed(i) for i in (0, 1)])
+    assert torch.isfinite(windows).all()
+    assert asked == sorted(set(asked), reverse=True)
+    assert len(asked) == 3
 
 
 def test_generate_draws_a_picture_of_a_long_prompt(overlay: Path, tmp_path: Path) -> None:
