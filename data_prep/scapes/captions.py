@@ -47,12 +47,12 @@ def annotate(facts: Facts, seed: int) -> list[str]:
     rng = random.Random(f"annotate {seed}")
     things, wording = _phrases(facts.objects), rng.randrange(2)
     place, where = _place(facts, wording)
-    listed = _join(things) if things else "nothing else"
+    listed = joined(things) if things else "nothing else"
     captions = [
         f"{listed} {where}" if things else f"an empty view of {place}",
-        f"{place} with {_join(_positioned(facts.objects))}" if things else f"{place} with nothing in it",
+        f"{place} with {joined(_positioned(facts.objects))}" if things else f"{place} with nothing in it",
         f"{listed} {where} {_attributes(facts, wording)}" if things else f"{place} {_attributes(facts, wording)}",
-        f"a view of {place}: {_join(list(reversed(things)))}" if things else f"a quiet view of {place}",
+        f"a view of {place}: {joined(list(reversed(things)))}" if things else f"a quiet view of {place}",
         f"there is {rng.choice(things)} {where}" if things else f"just {place}",
     ]
     rng.shuffle(captions)
@@ -63,7 +63,7 @@ def local_caption(facts: Facts) -> str:
     """The one full local caption used as ground truth in evaluation: every object, every place, no global attribute."""
     things = _phrases(facts.objects)
     place, where = _place(facts, 0)
-    return f"{_join(things)} {where}" if things else f"an empty view of {place}"
+    return f"{joined(things)} {where}" if things else f"an empty view of {place}"
 
 
 def global_caption(stretch: Facts) -> str:
@@ -71,11 +71,11 @@ def global_caption(stretch: Facts) -> str:
     scenes = []
     for biome in list(dict.fromkeys(_named_biomes(stretch, share=0.05)))[:4]:
         things = _phrases([o for o in stretch.objects if o.kind in BIOME_KINDS[biome]])[:2]
-        scenes.append(PLACES[biome][0][0] + (f" with {_join(things)}" if things else ""))
+        scenes.append(PLACES[biome][0][0] + (f" with {joined(things)}" if things else ""))
     if not scenes:
         place, things = _place(stretch, 0)[0], _phrases(stretch.objects)[:3]
-        scenes = [place + (f" with {_join(things)}" if things else "")]
-    return f"a wide view {_attributes(stretch, 0)}: {_join(scenes)}".replace("view :", "view:")
+        scenes = [place + (f" with {joined(things)}" if things else "")]
+    return f"a wide view {_attributes(stretch, 0)}: {joined(scenes)}".replace("view :", "view:")
 
 
 def dense(facts: Facts, seed: int) -> str:
@@ -97,7 +97,7 @@ def dense(facts: Facts, seed: int) -> str:
             sentences.append(f"{PLACES[biome][0][0].capitalize()} covers {extent} the ground.")
     for thing in facts.objects[:4]:
         height = "in the upper part" if thing.y < WINDOW * 0.4 else "in the lower part"
-        sentences.append(f"{_noun_phrase(thing, 1).capitalize()} can be seen {_position(thing)}, {height} of the view.")
+        sentences.append(f"{noun_phrase(thing, 1).capitalize()} can be seen {_position(thing)}, {height} of the view.")
     if not facts.objects:
         sentences.append("No single thing draws the eye, and the view is empty from one side to the other.")
     closing = "Nothing else is in sight, every shape has a clean edge, and the light is even all over the view."
@@ -121,7 +121,7 @@ def _place(facts: Facts, wording: int) -> tuple[str, str]:
     nouns = [PLACES[biome][wording][0] for biome in biomes]
     if len(nouns) == 1:
         return PLACES[biomes[0]][wording]
-    noun = f"{nouns[0]} on the left and {nouns[1]} on the right" if len(nouns) == 2 else _join(nouns)
+    noun = f"{nouns[0]} on the left and {nouns[1]} on the right" if len(nouns) == 2 else joined(nouns)
     return noun, f"between {nouns[0]} on the left and {nouns[-1]} on the right"
 
 
@@ -130,11 +130,11 @@ def _phrases(objects: Sequence[SeenObject]) -> list[str]:
     counts: dict[tuple[str, str | None], int] = {}
     for thing in objects:
         counts[thing.kind, thing.colour] = counts.get((thing.kind, thing.colour), 0) + 1
-    return [_noun_phrase(SeenObject(kind, colour, 0, 0), n) for (kind, colour), n in counts.items()]
+    return [noun_phrase(SeenObject(kind, colour, 0, 0), n) for (kind, colour), n in counts.items()]
 
 
 def _positioned(objects: Sequence[SeenObject]) -> list[str]:
-    return [f"{_noun_phrase(thing, 1)} {_position(thing)}" for thing in objects[:3]]
+    return [f"{noun_phrase(thing, 1)} {_position(thing)}" for thing in objects[:3]]
 
 
 def _position(thing: SeenObject) -> str:
@@ -142,7 +142,8 @@ def _position(thing: SeenObject) -> str:
     return "on the left" if third < 0.36 else "on the right" if third > 0.64 else "in the middle"
 
 
-def _noun_phrase(thing: SeenObject, count: int) -> str:
+def noun_phrase(thing: SeenObject, count: int) -> str:
+    """One thing with its article, or so many of it: ``a red barn``, ``two red barns``."""
     singular, plural = NOUNS.get(thing.kind, (thing.kind, thing.kind + "s"))
     words = f"{thing.colour} " if thing.colour else ""
     if count > 1:
@@ -151,5 +152,6 @@ def _noun_phrase(thing: SeenObject, count: int) -> str:
     return f"{article} {words}{singular}"
 
 
-def _join(phrases: Sequence[str]) -> str:
+def joined(phrases: Sequence[str]) -> str:
+    """Phrases as a list in prose: ``a barn, a tent and a cactus``; empty for none."""
     return phrases[0] if len(phrases) == 1 else ", ".join(phrases[:-1]) + " and " + phrases[-1] if phrases else ""

@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_prep.scapes.captions import annotate, dense, global_caption
+from data_prep.scapes.captions import annotate, global_caption
 from data_prep.scapes.palette import COLOURS, KINDS
+from data_prep.scapes.paragraphs import paragraph
 from data_prep.scapes.windows import random_place
 
 PREFIX, SUFFIX = "pre ", "suffi "
@@ -59,7 +60,7 @@ class Pair(NamedTuple):
 def captions_of(index: int, seed: int) -> Captions:
     """Captions of training window ``index`` of a sample."""
     facts = random_place(index, seed=seed).facts()
-    return Captions((*annotate(facts, index), global_caption(facts)), dense(facts, index))
+    return Captions((*annotate(facts, index), global_caption(facts)), paragraph(facts, index))
 
 
 def document(captions: Captions, rng: random.Random) -> str:

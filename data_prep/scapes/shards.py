@@ -16,6 +16,7 @@ from data_prep.config import ScapesConfig, settings_of
 from data_prep.progress import progress
 from data_prep.raw import RawRecord
 from data_prep.scapes.captions import annotate, dense, global_caption, local_caption
+from data_prep.scapes.paragraphs import paragraph
 from data_prep.scapes.windows import SURFACE_SHARE, Place, random_place
 from data_prep.scapes.world import WINDOW, Facts, World
 from data_prep.tars import TarWriter
@@ -146,7 +147,7 @@ def _window(job: Job) -> tuple[str, bytes, RawRecord]:
     local_index = seed % len(captions)
     # Other digits of the number than those that choose among the annotated captions.
     if seed // len(captions) % 1000 < 1000 * job.dense_share:
-        captions, local_index = [*captions, dense(facts, seed)], len(captions)
+        captions, local_index = [*captions, paragraph(facts, seed)], len(captions)
     record = RawRecord(
         id=str(place),
         source="scapes",
