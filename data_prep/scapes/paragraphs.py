@@ -1,4 +1,4 @@
-"""Paragraphs of 40 to 140 words about a window, in many wordings and in any order: what dense prompts are learnt from.
+"""Paragraphs of 40 to 140 words about a window, in many wordings and any order: dense prompts are learnt from them.
 
 ``captions.dense`` says the same in one order and one wording; a model that learnt from it alone would read that order and
 not the words.
