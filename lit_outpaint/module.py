@@ -177,11 +177,8 @@ class OutpaintModule(LightningModule):
         """Error of the prediction of each sample, (B,), for given noise and timesteps."""
         noisy_latents = add_noise(latents, noise, timesteps, self.alphas_cumprod)
         context = self.conditioned(batch, timesteps)
-        maps = (
-            self.guidance.asked(list(self.unet.attn_processors))
-            if self.guidance is not None and self.training
-            else None
-        )
+        guided = self.guidance is not None and self.training
+        maps = self.guidance.asked(list(self.unet.attn_processors)) if guided else None
         model_pred = self.denoiser(noisy_latents, timesteps, context, self.known(batch), maps=maps)
         target = training_target(self.prediction_type, latents, noise, timesteps, self.alphas_cumprod)
         size = (latents.shape[2], latents.shape[3])

@@ -1,7 +1,6 @@
 """Paragraphs of 40 to 140 words about a window, in many wordings and any order: dense prompts are learnt from them.
 
-``captions.dense`` says the same in one order and one wording; a model that learnt from it alone would read that order and
-not the words.
+``captions.dense`` says the same in one order and one wording. Who learnt from it alone would know its order alone.
 """
 
 import random

@@ -63,7 +63,7 @@ class Denoiser:
         context: Context,
         known: Known | None = None,
         *,
-        maps: dict[str, Tensor] | None = None,
+        maps: dict[str, Any] | None = None,
     ) -> Float[Tensor, "b c h w"]:
         """Predict the target of each sample.
 
