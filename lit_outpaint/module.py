@@ -177,8 +177,8 @@ class OutpaintModule(LightningModule):
         """Error of the prediction of each sample, (B,), for given noise and timesteps."""
         noisy_latents = add_noise(latents, noise, timesteps, self.alphas_cumprod)
         context = self.conditioned(batch, timesteps)
-        guided = self.guidance is not None and self.training
-        maps = self.guidance.asked(list(self.unet.attn_processors)) if guided else None
+        guidance = self.guidance if self.training else None
+        maps = None if guidance is None else guidance.asked(list(self.unet.attn_processors))
         model_pred = self.denoiser(noisy_latents, timesteps, context, self.known(batch), maps=maps)
         target = training_target(self.prediction_type, latents, noise, timesteps, self.alphas_cumprod)
         size = (latents.shape[2], latents.shape[3])
@@ -186,10 +186,10 @@ class OutpaintModule(LightningModule):
         mask = batch.mask if self.config.task == "outpaint" else torch.ones_like(batch.mask)
         cells = region_weights(mask, self.objective.loss_region, self.objective.known_weight, size)
         losses = weighted_mse(model_pred, target, cells, self.timestep_weights[timesteps])
-        if self.guidance is None or maps is None:
+        if guidance is None or maps is None:
             return losses
         assert batch.captions is not None
-        penalties = self.guidance([local for local, _ in batch.captions], maps, context.spans)
+        penalties = guidance([local for local, _ in batch.captions], maps, context.spans)
         return losses + self.entity_loss.weight * penalties
 
     def forward(self, batch: OutpaintBatch, noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
