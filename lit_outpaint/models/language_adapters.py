@@ -27,7 +27,7 @@ class Adapter(Protocol):
         clip: Float[Tensor, "b l d"],
         language: Float[Tensor, "b m e"],
         language_mask: Bool[Tensor, "b m"] | None = None,
-        timesteps: Int[Tensor, " b"] | None = None,
+        timesteps: Int[Tensor, "*b"] | None = None,
     ) -> Float[Tensor, "b r d"]:
         """Make the rows."""
         ...

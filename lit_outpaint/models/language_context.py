@@ -138,12 +138,12 @@ class LanguageContext(ModelMixin, ConfigMixin):
             return self.canvas_context.rows + 2 * made
         return made + (config.text_length if config.keep_clip else 0)
 
-    def forward(self, features: Features, timesteps: Int[Tensor, " b"] | None = None) -> Context:
+    def forward(self, features: Features, timesteps: Int[Tensor, "*b"] | None = None) -> Context:
         """Build the rows.
 
         Args:
             features: those that `needs` names.
-            timesteps: only read by adapters that `reads_timestep` says it of.
+            timesteps: one per sample, or one for all; only read by adapters that `reads_timestep` says it of.
 
         Raises:
             ValueError: language features are missing.

@@ -103,15 +103,15 @@ def test_an_export_holds_what_changed_and_draws_like_the_system(runs: Path, over
     assert module.language is not None
     features = Features(text_local=module.encoders.encode_text(PROMPTS), language_local=module.language.encode(PROMPTS))
     expected = module.context(features).hidden_states
-    found = pipeline.condition(pipeline.encode(2, PROMPTS, PROMPTS, None), Sampling(guidance_scale=1)).hidden_states
+    found = pipeline.condition(pipeline.encode(2, PROMPTS, PROMPTS, None), Sampling(guidance_scale=1.0)).hidden_states
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_guidance_pushes_away_from_the_empty_prompt_of_both_encoders(overlay: Path) -> None:
     pipeline = load_text_to_image(overlay)
-    sampling = Sampling(guidance_scale=3)
+    sampling = Sampling(guidance_scale=3.0)
     given = pipeline.condition(pipeline.encode(2, PROMPTS, PROMPTS, None), sampling).hidden_states
-    empty = pipeline.condition(pipeline.encode(1, [""], [""], None), Sampling(guidance_scale=1)).hidden_states
+    empty = pipeline.condition(pipeline.encode(1, [""], [""], None), Sampling(guidance_scale=1.0)).hidden_states
     torch.testing.assert_close(given[:2], empty.expand(2, -1, -1), atol=1e-4, rtol=1e-4)
 
 
