@@ -1,4 +1,4 @@
-"""Dense prompts: a language model makes descriptions of 40 to 140 words of short captions, as in LLM4GEN's DensePrompts.
+"""Dense prompts: a language model makes 40 to 140 words of a short caption, as in LLM4GEN's DensePrompts.
 
 An answer that cannot be used, or that is too short or too long, is sent back once with its fault.
 
