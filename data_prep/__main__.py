@@ -13,6 +13,7 @@ from data_prep.coco.config import CocoConfig
 from data_prep.config import CallConfig, CaptionConfig, EncodeConfig, MachineConfig, ScapesConfig
 from data_prep.scapes.compbench.command import CompbenchConfig, write_compbench
 from lit_outpaint.data.prompts import true_pictures_dir
+from lit_outpaint.models.language import LanguageConfig
 from lit_outpaint.system.one_line import one_line
 from lit_outpaint.system.ranks import ALONE, RankConfig, Share, find_share
 
@@ -44,7 +45,7 @@ def build_parser(source: str = "scapes") -> ArgumentParser:
     Args:
         source: whose flags the command ``all`` takes, and no other's.
     """
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    set_parsing_settings(docstring_parse_attribute_docstrings=True, subclasses_enabled=[LanguageConfig])
     parser = ArgumentParser(prog="python -m data_prep", description=__doc__, exit_on_error=False)
     commands = parser.add_subcommands(dest="command", required=True)
     for name, (configs, needs_out, help_text) in _PARSERS.items():

@@ -8,6 +8,7 @@ from data_prep.engines import Engine, EngineName, make_engine
 from lit_outpaint.canvas.geometry import DIRECTIONS, GROWTHS
 from lit_outpaint.chat.ledger import Prices
 from lit_outpaint.data.schema import view_name
+from lit_outpaint.models.language import LanguageConfig
 from lit_outpaint.protocols import Captioner
 
 _PLACES: Final = ("models", "vision", "root", "sums")
@@ -33,6 +34,8 @@ class ScapesConfig:
     surface_share: float = 0.7
     """Share of training windows that sit exactly on the surface; the rest lie above or below it, and teach to grow up
     and down."""
+    dense_share: float = 0.0
+    """Share of windows whose local caption is a paragraph of 40 to 140 words instead of an annotated one."""
     seed: int = 0
     """Decides which windows; the same seed gives the same bytes."""
     samples_per_shard: int = 500
@@ -45,8 +48,9 @@ class ScapesConfig:
             raise ValueError(
                 f"panorama_directions must be of {', '.join(DIRECTIONS)}, got {list(self.panorama_directions)}"
             )
-        if not 0 <= self.surface_share <= 1:
-            raise ValueError(f"surface_share must lie in [0, 1], got {self.surface_share}")
+        for name in ("surface_share", "dense_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
 
     def count(self, split: str) -> int:
         """Windows of a split."""
@@ -89,6 +93,11 @@ class EncodeConfig:
     rectangle) beside the view of their first side."""
     masked_latents: bool = True
     """Store the latents of the masked window for every view; without them, training encodes them in every step."""
+    language: LanguageConfig | None = None
+    """A language model whose features of the captions are stored, too, by class_path, such as
+    ``lit_outpaint.models.language.T5Language``; when absent, none are."""
+    language_global: bool = True
+    """Store them of the global caption, too; text-to-image reads the local one alone."""
     bf16: bool = False
     """Encode under bfloat16 autocast: faster on recent hardware, about three digits of precision."""
 
@@ -141,6 +150,13 @@ def settings_of(*configs: Any) -> dict[str, Any]:
         merged |= {field.name: getattr(config, field.name) for field in fields(config)}
     if "captioner" in merged:
         merged["captioner"] = merged["captioner"].name if merged["captioner"] else "rules"
+    if merged.get("language") is not None:
+        merged["language"] = " ".join(f"{name}={value}" for name, value in merged["language"].card().items())
+    else:
+        # Sets that were made before there were language models stay the same sets.
+        merged.pop("language_global", None)
+    if not merged.get("dense_share"):
+        merged.pop("dense_share", None)
     return {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in merged.items()

@@ -34,6 +34,9 @@ from lit_outpaint.canvas.geometry import Growth, outpaint_mask
 from lit_outpaint.data.schema import (
     EMPTY_NAME,
     IMAGE_SUFFIX,
+    LANGUAGE_EMPTY,
+    LANGUAGE_GLOBAL,
+    LANGUAGE_LOCAL,
     MAX_IMAGE_PX,
     MOMENTS,
     RECORD_SUFFIX,
@@ -49,6 +52,8 @@ from lit_outpaint.data.schema import (
 from lit_outpaint.data.tensors import pack_tensors
 from lit_outpaint.data.views import blank_masked, visible_crop
 from lit_outpaint.models.encoders import FrozenEncoders
+from lit_outpaint.models.language import LanguageConfig
+from lit_outpaint.models.language_encoders import LanguageEncoder
 from lit_outpaint.system.ranks import ALONE, Share, local_rank
 
 
@@ -77,7 +82,8 @@ def write_features(
     engine.map(encode, work.missing("features", share.of(stems)), "encode")
     if work.missing("features", stems):
         return False
-    _write_constants(directory, load_encoders(config.models, config.vision, machine.device), work)
+    encoders = load_encoders(config.models, config.vision, machine.device)
+    _write_constants(directory, encoders, work, config, machine.device)
     return True
 
 
@@ -89,7 +95,8 @@ def encode_shard(directory: Path, work: Work, config: EncodeConfig, machine: Mac
     # The counts go first: the tar is what says that a shard is done.
     write_atomic(directory / f"{stem}.{TEXT_SUFFIX}", counts.model_dump_json().encode())
     samples = read_windows(work.stage("raw") / f"{stem}.tar")
-    rows = encode_samples(encoders, samples, captions, config, machine.batch_size)
+    language = load_language(config.language, machine.device)
+    rows = encode_samples(encoders, samples, captions, config, machine.batch_size, language)
     with TarWriter(directory / f"{stem}.tar") as tar, behind(partial(_write_row, tar), machine.batch_size) as write:
         for key, tensors in progress(rows, len(captions), f"encode {stem}"):
             write(key, tensors)
@@ -101,6 +108,7 @@ def encode_samples(
     captions: dict[str, SampleRecord],
     config: EncodeConfig,
     batch_size: int,
+    language: LanguageEncoder | None = None,
 ) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Features of every sample, batch by batch; a thread decodes the next windows meanwhile.
 
@@ -111,7 +119,10 @@ def encode_samples(
         The key and its tensors, named and shaped as ``lit_outpaint.data.schema`` says.
     """
     for keys, windows in prefetched(decode_windows(samples, batch_size)):
-        features = encode_batch(encoders, to_pixel_values(windows), [captions[key] for key in keys], config)
+        records = [captions[key] for key in keys]
+        features = encode_batch(encoders, to_pixel_values(windows), records, config)
+        if language is not None:
+            features |= encode_language(language, records, config.language_global)
         _require_finite(keys, features)
         for row, key in enumerate(keys):
             yield key, {name: tensor[row] for name, tensor in features.items()}
@@ -159,11 +170,29 @@ def encode_batch(
         return {name: tensor.to(torch.float16).cpu() for name, tensor in features.items()}
 
 
-def _write_constants(directory: Path, encoders: FrozenEncoders, work: Work) -> None:
+def encode_language(language: LanguageEncoder, records: Sequence[SampleRecord], everywhere: bool) -> dict[str, Tensor]:
+    """Language features of captions, stacked, as float16 in main memory.
+
+    Args:
+        language: on the device that does the work.
+        records: give the captions.
+        everywhere: of the global captions, too.
+    """
+    features = {LANGUAGE_LOCAL: language.encode([record.local_caption for record in records])}
+    if everywhere:
+        features[LANGUAGE_GLOBAL] = language.encode([record.global_caption for record in records])
+    return {name: tensor.to(torch.float16).cpu() for name, tensor in features.items()}
+
+
+def _write_constants(directory: Path, encoders: FrozenEncoders, work: Work, config: EncodeConfig, device: str) -> None:
     """What holds for the whole set: the empty caption's features and the shapes."""
+    language = load_language(config.language, device)
     with torch.inference_mode():
         empty = encoders.encode_text([""])[0]
-    write_atomic(directory / EMPTY_NAME, pack_tensors({TEXT_EMPTY: empty}))
+        constants = {TEXT_EMPTY: empty}
+        if language is not None:
+            constants[LANGUAGE_EMPTY] = language.encode([""])[0]
+    write_atomic(directory / EMPTY_NAME, pack_tensors(constants))
     windows = (window for stem in work.shards("raw") for window in read_windows(work.stage("raw") / f"{stem}.tar"))
     _, image = next(windows)
     pixel_values = to_pixel_values(_decode([image])).to(encoders.device)
@@ -177,6 +206,10 @@ def _write_constants(directory: Path, encoders: FrozenEncoders, work: Work) -> N
         "text_shape": list(empty.shape),
         "visual_shape": list(visual.shape[1:]),
     }
+    if config.language is not None and language is not None:
+        names = [LANGUAGE_LOCAL, *([LANGUAGE_GLOBAL] if config.language_global else [])]
+        shapes["language"] = config.language.card()
+        shapes["language_shapes"] = {name: list(constants[LANGUAGE_EMPTY].shape) for name in names}
     write_atomic(directory / SHAPES_NAME, json.dumps(shapes).encode())
 
 
@@ -227,6 +260,12 @@ def load_encoders(models: str, vision: str | None, device: str) -> FrozenEncoder
     encoders = FrozenEncoders.from_pretrained(models, vision)
     encoders.vae.to(memory_format=torch.channels_last)
     return encoders.to(_torch_device(device))
+
+
+@lru_cache(maxsize=1)
+def load_language(config: LanguageConfig | None, device: str) -> LanguageEncoder | None:
+    """The language model on its device, loaded once in a process; None where none is asked for."""
+    return None if config is None else config.build().to(_torch_device(device))
 
 
 def _torch_device(device: str) -> torch.device:

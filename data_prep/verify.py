@@ -30,7 +30,6 @@ from lit_outpaint.data.schema import (
     RECORD_SUFFIX,
     SUFFIXES,
     TENSOR_SUFFIX,
-    TEXT_EMPTY,
     TEXT_GLOBAL,
     TEXT_LOCAL,
     Card,
@@ -78,7 +77,7 @@ def verify(directory: Path, models: str | Path | None = None, vision: str | Path
         texts += [text_card(tokenizer, records)] if tokenizer is not None else []
     _check_counts(directory, card, len(entries), writers, sum_text_cards(texts) if texts else None)
     empty = bytearray((directory / EMPTY_NAME).read_bytes())
-    _check_tensors(directory / EMPTY_NAME, "the empty caption", empty, {TEXT_EMPTY: card.text_shape})
+    _check_tensors(directory / EMPTY_NAME, "the empty caption", empty, card.empty)
     _check_evalset(directory, card)
     return card
 
@@ -134,6 +133,7 @@ def expected_shapes(card: Card) -> dict[str, tuple[int, ...]]:
         MOMENTS: (2 * card.latent_channels, side, side),
         TEXT_LOCAL: card.text_shape,
         TEXT_GLOBAL: card.text_shape,
+        **card.language_shapes,
     }
     for view in card.views:
         if card.masked_latents:

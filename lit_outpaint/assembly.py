@@ -24,6 +24,7 @@ def to_pipeline(module: OutpaintModule) -> OutpaintPipeline | TextToImagePipelin
     kind = OutpaintPipeline if module.config.task == "outpaint" else TextToImagePipeline
     pipeline = kind.assemble(module.encoders, unet=module.unet, context=module.context, scheduler=module.scheduler)
     pipeline.set_attention_rule(module.denoiser.rule)
+    pipeline.set_language(module.language_config)
     return pipeline
 
 

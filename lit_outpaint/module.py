@@ -18,9 +18,9 @@ from torch.serialization import add_safe_globals
 from torchmetrics import MeanMetric
 
 from lit_outpaint.data.batch import OutpaintBatch
-from lit_outpaint.data.fingerprint import require_same_encoders_at_hand
+from lit_outpaint.data.fingerprint import require_same_encoders_at_hand, require_same_language
 from lit_outpaint.data.plain import PlainBatch
-from lit_outpaint.data.reader import MASKED_IMAGE_LATENTS
+from lit_outpaint.data.reader import CAPTIONS, MASKED_IMAGE_LATENTS
 from lit_outpaint.data.schema import Card
 from lit_outpaint.diffusion.dropout import DropoutConfig
 from lit_outpaint.diffusion.loss import region_weights, weighted_mse
@@ -31,23 +31,30 @@ from lit_outpaint.diffusion.snr import min_snr_weights
 from lit_outpaint.diffusion.targets import add_noise, training_target
 from lit_outpaint.drawing.batches import draw_batch
 from lit_outpaint.models.attention import AttentionRule, FullAttention
-from lit_outpaint.models.conditions import drop_conditions, encode_plain, encode_views
-from lit_outpaint.models.context import ConditioningConfig, ContextConfig
+from lit_outpaint.models.conditions import drop_conditions, encode_language, encode_plain, encode_views
+from lit_outpaint.models.context import ConditioningConfig, Context, ContextConfig, LanguageDims
 from lit_outpaint.models.denoiser import Denoiser, Known
 from lit_outpaint.models.encoders import FrozenEncoders, check_parts, family_dims, family_scaling_factor, sample_latents
+from lit_outpaint.models.language import LanguageConfig
+from lit_outpaint.models.language_encoders import LanguageEncoder, block_tokenizer
 from lit_outpaint.models.unet import ModelConfig, load_unet
+from lit_outpaint.protocols import EntityParser
 from lit_outpaint.training.averaged_weights import AveragedWeights
 from lit_outpaint.training.checkpoint import check_shapes
 from lit_outpaint.training.draws import BatchDraws, SampleDraws
 from lit_outpaint.training.ema import Ema, EmaConfig
+from lit_outpaint.training.entity_guidance import EntityGuidance, EntityLossConfig
 from lit_outpaint.training.hyperparameters import plain_hyperparameters
 from lit_outpaint.training.optim import OptimConfig, build_lr_schedule, build_optimizer
 from lit_outpaint.training.over_ranks import mean_over_ranks
 from lit_outpaint.training.random_states import RandomStates
 from lit_outpaint.training.sharding import clip_gradients, gathered, is_sharded, shard_module
 
+LANGUAGE = "language_"
+"""How the names of language features begin."""
+
 # Conditioning parts are chosen by class_path, on the command line and in checkpoints alike.
-set_parsing_settings(subclasses_enabled=[ConditioningConfig])
+set_parsing_settings(subclasses_enabled=[ConditioningConfig, LanguageConfig])
 # Checkpoints of earlier versions hold hyperparameters as objects, by the names of the modules that these lived in then.
 _FORMER_HOMES: dict[Any, str] = {EmaConfig: "models.ema", OptimConfig: "optim", FullAttention: "models.attention"}
 _FORMER_HOMES |= {ContextConfig: "models.context", ModelConfig: "models.unet"}
@@ -66,7 +73,11 @@ class OutpaintModule(LightningModule):
         base: ModelConfig = ModelConfig(),
         context: ConditioningConfig = ContextConfig(),
         attention: AttentionRule | None = None,
+        language: LanguageConfig | None = None,
+        language_online: bool = False,
         objective: ObjectiveConfig = ObjectiveConfig(),
+        entity_loss: EntityLossConfig = EntityLossConfig(),
+        entity_parser: EntityParser | None = None,
         optim: OptimConfig = OptimConfig(),
         dropout: DropoutConfig = DropoutConfig(),
         ema: EmaConfig = EmaConfig(),
@@ -78,7 +89,11 @@ class OutpaintModule(LightningModule):
             base: the weights to start from.
             context: the conditioning part, captions and visual features to context rows.
             attention: how attention layers read those rows; None reads all of them everywhere.
+            language: whose features of the captions the conditioning reads; None for conditionings that read none.
+            language_online: compute them in every step, where the shards do not hold them.
             objective: what is regressed.
+            entity_loss: a penalty on attributes that look elsewhere than their entities.
+            entity_parser: finds both in captions; None is by rules.
             optim: optimiser and learning rate.
             dropout: how often conditions are dropped.
             ema: moving average of the trained weights.
@@ -91,14 +106,19 @@ class OutpaintModule(LightningModule):
         self.scheduler = load_scheduler(base.pretrained, objective.prediction_type)
         self.prediction_type = self.scheduler.config.prediction_type
         self.scaling_factor = family_scaling_factor(base.pretrained)
-        self.context = context.build(family_dims(base.pretrained, base.vision))
+        self.language_config, self.language_online, self.entity_loss = language, language_online, entity_loss
+        spoken = None if language is None else LanguageDims(language.length, language.dim)
+        self.context = context.build_for(family_dims(base.pretrained, base.vision), spoken)
+        entity_loss.check_possible(compiled=base.compile, checkpointed=base.gradient_checkpointing)
         self.unet = load_unet(base)
         self.denoiser = Denoiser(self.unet, attention, channels_last=base.channels_last)
         if base.compile:
             self.unet.compile()  # In place: names in checkpoints stay what they are.
         self.ema = Ema(ema, self.trained()) if ema.decay is not None else None
         self.held_out = MeanMetric(nan_strategy="disable")  # Keeps NaN visible.
+        self.guidance = self._guidance(entity_parser) if entity_loss.weight > 0 else None
         self._encoders: list[FrozenEncoders] = []  # in a list, so that they are neither saved nor trained
+        self._language: list[LanguageEncoder] = []
 
         alphas_cumprod = self.scheduler.alphas_cumprod
         weights = min_snr_weights(alphas_cumprod, objective.snr_gamma, self.prediction_type)
@@ -125,10 +145,12 @@ class OutpaintModule(LightningModule):
     def check_features(self, card: Card) -> None:
         """Refuse a shard set that other encoders made, where the encoders are at hand to compare."""
         require_same_encoders_at_hand(card, self.config.pretrained, self.config.vision)
+        if self.language_config is not None and not self.language_online:
+            require_same_language(card, self.language_config.card())
 
     def on_after_batch_transfer(self, batch: OutpaintBatch | PlainBatch, dataloader_idx: int) -> OutpaintBatch:
         """Encode what plain shards do not hold, on the device that trains."""
-        return encode_plain(batch, self.encoders) if isinstance(batch, PlainBatch) else batch
+        return encode_plain(batch, self.encoders, self.language) if isinstance(batch, PlainBatch) else batch
 
     def training_step(self, batch: OutpaintBatch, batch_idx: int) -> Tensor:
         """Regress the target of one random timestep per sample."""
@@ -154,17 +176,31 @@ class OutpaintModule(LightningModule):
     def denoising_losses(self, batch: OutpaintBatch, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """Error of the prediction of each sample, (B,), for given noise and timesteps."""
         noisy_latents = add_noise(latents, noise, timesteps, self.alphas_cumprod)
-        model_pred = self(batch, noisy_latents, timesteps)
+        context = self.conditioned(batch, timesteps)
+        guidance = self.guidance if self.training else None
+        maps = None if guidance is None else guidance.asked(list(self.unet.attn_processors))
+        model_pred = self.denoiser(noisy_latents, timesteps, context, self.known(batch), maps=maps)
         target = training_target(self.prediction_type, latents, noise, timesteps, self.alphas_cumprod)
         size = (latents.shape[2], latents.shape[3])
         # All of a window is generated where nothing of it is known.
         mask = batch.mask if self.config.task == "outpaint" else torch.ones_like(batch.mask)
         cells = region_weights(mask, self.objective.loss_region, self.objective.known_weight, size)
-        return weighted_mse(model_pred, target, cells, self.timestep_weights[timesteps])
+        losses = weighted_mse(model_pred, target, cells, self.timestep_weights[timesteps])
+        if guidance is None or maps is None:
+            return losses
+        assert batch.captions is not None
+        penalties = guidance([local for local, _ in batch.captions], maps, context.spans)
+        return losses + self.entity_loss.weight * penalties
 
     def forward(self, batch: OutpaintBatch, noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
         """Predict the target from noisy latents, what is known of the windows, and the context."""
-        return self.denoiser(noisy_latents, timesteps, self.context(batch.features), self.known(batch))
+        return self.denoiser(noisy_latents, timesteps, self.conditioned(batch, timesteps), self.known(batch))
+
+    def conditioned(self, batch: OutpaintBatch, timesteps: Tensor) -> Context:
+        """The context of a batch; some conditionings read the timestep."""
+        if getattr(self.context, "reads_timestep", False):
+            return self.context(batch.features, timesteps)
+        return self.context(batch.features)
 
     def known(self, batch: OutpaintBatch) -> Known | None:
         """Mask and masked image of the windows; None in text-to-image."""
@@ -175,6 +211,8 @@ class OutpaintModule(LightningModule):
 
     def complete(self, batch: OutpaintBatch) -> OutpaintBatch:
         """Encode what the shards do not hold (online views)."""
+        if self.language_online and batch.features.language_local is None and self.language is not None:
+            batch = encode_language(batch, self.language, self.context.needs)
         there = {"visual": batch.features.visual, MASKED_IMAGE_LATENTS: batch.masked_image_latents}
         whole = all(there[name] is not None for name in self.needs if name in there)
         return batch if whole else encode_views(batch, self.encoders)
@@ -230,11 +268,28 @@ class OutpaintModule(LightningModule):
     @property
     def needs(self) -> tuple[str, ...]:
         """What batches must hold: the features that the conditioning reads, and the masked image."""
-        return (*self.context.needs, *(() if self.config.task == "text_to_image" else (MASKED_IMAGE_LATENTS,)))
+        features = [name for name in self.context.needs if not (self.language_online and name.startswith(LANGUAGE))]
+        pictures = [] if self.config.task == "text_to_image" else [MASKED_IMAGE_LATENTS]
+        words = [CAPTIONS] if self.language_online or self.guidance is not None else []
+        return (*features, *pictures, *words)
 
     def trained(self) -> dict[str, Parameter]:
         """The parameters that training changes, by name."""
         return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+    def _guidance(self, parser: EntityParser | None) -> EntityGuidance:
+        """What finds attributes and entities in the rows of the context."""
+        found = block_tokenizer(self.entity_loss.block, self.config.pretrained, self.language_config)
+        return EntityGuidance(self.entity_loss, parser, *found)
+
+    @property
+    def language(self) -> LanguageEncoder | None:
+        """The language encoder, loaded when first needed; None where the conditioning reads none."""
+        if self.language_config is None:
+            return None
+        if not self._language:
+            self._language.append(self.language_config.build())
+        return self._language[0].to(self.device)
 
     @property
     def encoders(self) -> FrozenEncoders:

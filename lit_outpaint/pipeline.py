@@ -40,7 +40,8 @@ class OutpaintPipeline(ConditionedPipeline):
     """Fills the masked side of windows, guided by two captions and by what is visible.
 
     Args of the constructor are the parts, as ``save_pretrained`` writes them. ``unet`` has nine input channels;
-    ``attention`` describes the attention rule (`lit_outpaint.system.named`), every row everywhere when absent.
+    ``attention`` describes the attention rule (`lit_outpaint.system.named`), every row everywhere when absent;
+    ``language`` the language encoder, where the conditioning reads one.
     """
 
     model_cpu_offload_seq = "text_encoder->image_encoder->context->unet->vae"
@@ -56,11 +57,13 @@ class OutpaintPipeline(ConditionedPipeline):
         context: Any,
         scheduler: Any,
         attention: dict[str, Any] | None = None,
+        language: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         _check_parts_fit(unet, context, text_encoder, image_encoder)
         self.take_parts(
             attention,
+            language,
             vae=vae,
             text_encoder=text_encoder,
             tokenizer=tokenizer,
@@ -80,6 +83,7 @@ class OutpaintPipeline(ConditionedPipeline):
         context: Any,
         scheduler: Any,
         attention: dict[str, Any] | None = None,
+        language: dict[str, Any] | None = None,
     ) -> OutpaintPipeline:
         """Put the frozen parts of a family and the trained ones together."""
         return cls(
@@ -92,6 +96,7 @@ class OutpaintPipeline(ConditionedPipeline):
             context=context,
             scheduler=scheduler,
             attention=attention,
+            language=language,
         )
 
     @torch.no_grad()

@@ -223,3 +223,23 @@ class ImageMetric(Protocol):
     def reset(self) -> Any:
         """Forget everything taken in."""
         ...
+
+
+Span = tuple[int, int]
+"""Characters of a caption, from the first to behind the last."""
+
+
+class EntityPair(NamedTuple):
+    """An attribute and the thing that has it."""
+
+    attribute: Span
+    entity: Span
+
+
+@runtime_checkable
+class EntityParser(Protocol):
+    """Finds the attribute-entity pairs of a caption."""
+
+    def pairs(self, caption: str) -> list[EntityPair]:
+        """The pairs, in the order of their attributes."""
+        ...

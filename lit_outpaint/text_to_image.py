@@ -37,7 +37,8 @@ class TextToImagePipeline(ConditionedPipeline):
     """Draws pictures of prompts.
 
     Args of the constructor are the parts, as ``save_pretrained`` writes them. ``unet`` has four input channels;
-    ``attention`` describes the attention rule (`lit_outpaint.system.named`), every row everywhere when absent.
+    ``attention`` describes the attention rule (`lit_outpaint.system.named`), every row everywhere when absent;
+    ``language`` the language encoder, where the conditioning reads one.
     """
 
     model_cpu_offload_seq = "text_encoder->context->unet->vae"
@@ -51,6 +52,7 @@ class TextToImagePipeline(ConditionedPipeline):
         context: Any,
         scheduler: Any,
         attention: dict[str, Any] | None = None,
+        language: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if unet.config.in_channels != LATENT_CHANNELS:
@@ -60,6 +62,7 @@ class TextToImagePipeline(ConditionedPipeline):
             )
         self.take_parts(
             attention,
+            language,
             vae=vae,
             text_encoder=text_encoder,
             tokenizer=tokenizer,
@@ -77,6 +80,7 @@ class TextToImagePipeline(ConditionedPipeline):
         context: Any,
         scheduler: Any,
         attention: dict[str, Any] | None = None,
+        language: dict[str, Any] | None = None,
     ) -> TextToImagePipeline:
         """Put the frozen parts of a family and the trained ones together."""
         return cls(
@@ -87,6 +91,7 @@ class TextToImagePipeline(ConditionedPipeline):
             context=context,
             scheduler=scheduler,
             attention=attention,
+            language=language,
         )
 
     @torch.no_grad()

@@ -49,6 +49,17 @@ def shards(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
     return build_toy_shards(tmp_path_factory.mktemp("prepared") / "set", models)
 
 
+@pytest.fixture(scope="session")
+def spoken_shards(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
+    """The same with features of ScapesLM, half of the local captions being paragraphs; read only."""
+    from data_prep.testing import build_toy_shards
+    from lit_outpaint.models.language import CausalLanguage
+
+    language = CausalLanguage(path="models/scapes/lm", length=24, prefix="pre ")
+    out = tmp_path_factory.mktemp("spoken") / "set"
+    return build_toy_shards(out, models, language=language, directions=("right",), dense_share=0.5)
+
+
 @pytest.fixture
 def browse(tmp_path: Path) -> Callable[..., bytes]:
     """Opens a page from the file system in a headless browser and returns what it printed; for slow tests."""

@@ -16,6 +16,7 @@ from data_prep.config import ScapesConfig, settings_of
 from data_prep.progress import progress
 from data_prep.raw import RawRecord
 from data_prep.scapes.captions import annotate, dense, global_caption, local_caption
+from data_prep.scapes.paragraphs import paragraph
 from data_prep.scapes.windows import SURFACE_SHARE, Place, random_place
 from data_prep.scapes.world import WINDOW, Facts, World
 from data_prep.tars import TarWriter
@@ -55,6 +56,8 @@ class Job:
     direction: Direction = "right"
     """The side that a panorama grows to."""
     surface_share: float = SURFACE_SHARE
+    dense_share: float = 0.0
+    """Share of windows whose local caption is a paragraph."""
 
 
 class ScapesSource:
@@ -82,7 +85,8 @@ class ScapesSource:
         split = stem.split("-")[0]
         # The validation loss stays comparable: its windows lie where they lie by default.
         share = self.config.surface_share if split == "train" else SURFACE_SHARE
-        jobs = [Job(split, number, self.config.seed, surface_share=share) for number in self._plan()[stem]]  # type: ignore[arg-type]
+        shares = {"surface_share": share, "dense_share": self.config.dense_share}
+        jobs = [Job(split, number, self.config.seed, **shares) for number in self._plan()[stem]]  # type: ignore[arg-type]
         with TarWriter(directory / f"{stem}.tar") as tar:
             for key, image, record in progress(map(_window, jobs), len(jobs), f"render {stem}"):
                 tar.add(key, {IMAGE_SUFFIX: image, RECORD_SUFFIX: record.model_dump_json().encode()})
@@ -138,13 +142,18 @@ def _key(job: Job) -> str:
 
 def _window(job: Job) -> tuple[str, bytes, RawRecord]:
     place = place_of(job)
-    captions = annotate(place.facts(), _text_seed(place))
+    facts, seed = place.facts(), _text_seed(place)
+    captions = annotate(facts, seed)
+    local_index = seed % len(captions)
+    # Other digits of the number than those that choose among the annotated captions.
+    if seed // len(captions) % 1000 < 1000 * job.dense_share:
+        captions, local_index = [*captions, paragraph(facts, seed)], len(captions)
     record = RawRecord(
         id=str(place),
         source="scapes",
         licence=LICENCE,
         local_captions=captions,
-        local_index=_text_seed(place) % len(captions),
+        local_index=local_index,
         annotator="scapes annotator",
     )
     return _key(job), _webp(place.render()), record

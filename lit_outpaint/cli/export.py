@@ -14,12 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from diffusers import UNet2DConditionModel
+from safetensors.torch import save_file
 
 from lit_outpaint.assembly import attention_of, load_module, to_pipeline
 from lit_outpaint.models.context import ContextEncoder
-from lit_outpaint.models.overlay import write_overlay
+from lit_outpaint.models.loading import OPTIONS, changes_of
+from lit_outpaint.models.overlay import UNET_CHANGES, write_overlay
 from lit_outpaint.module import OutpaintModule
-from lit_outpaint.system.named import class_path
+from lit_outpaint.system.named import class_path, described
 
 
 def export(checkpoint: str | Path, out: str | Path, *, half: bool = False, full: bool = False) -> Path:
@@ -77,12 +80,22 @@ def _write_overlay(module: OutpaintModule, directory: Path, out: Path, dtype: to
             f"the frozen parts must lie in one local directory for an export without them, but they come from {family}"
             f" and {module.config.vision or 'no other place'}; add --full"
         )
-    module.unet.to(dtype).save_pretrained(directory / "unet")
+    if module.config.train != "all" and module.config.task == "text_to_image" and module.config.unet is None:
+        # Most weights are the family's: only the others are written.
+        stock = UNet2DConditionModel.from_pretrained(family, subfolder="unet", **OPTIONS)
+        save_file(changes_of(module.unet, stock, dtype), directory / UNET_CHANGES)
+    else:
+        module.unet.to(dtype).save_pretrained(directory / "unet")
     module.context.to(dtype).save_pretrained(directory / "context")
     if module.objective.prediction_type is not None:
         module.scheduler.save_pretrained(directory / "scheduler")
     part = None if type(module.context) is ContextEncoder else class_path(type(module.context))
-    write_overlay(directory, os.path.relpath(Path(family).resolve(), out.resolve()), part, attention_of(module))
+    language = described(module.language_config)
+    if language is not None and Path(language["init_args"]["path"]).is_dir():
+        place = os.path.relpath(Path(language["init_args"]["path"]).resolve(), out.resolve())
+        language = {**language, "init_args": {**language["init_args"], "path": place}}
+    base = os.path.relpath(Path(family).resolve(), out.resolve())
+    write_overlay(directory, base, part, attention_of(module), language)
 
 
 @contextmanager

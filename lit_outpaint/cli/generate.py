@@ -34,10 +34,10 @@ class GenerateConfig:
     """A file of prompts instead: a line each, or .jsonl with prompt and, if the pictures are to have names, id."""
     out: str
     """Directory of the run: a PNG per picture, pictures.jsonl with a line each, run.yaml with the settings."""
-    model: str = "models/scapes"
-    """Stable Diffusion directory, or an export of a text-to-image model."""
-    method: Literal["base"] = "base"
-    """base: each prompt is drawn in one go."""
+    model: str | None = None
+    """Stable Diffusion directory, or an export of a text-to-image model; the shipped one of the method when absent."""
+    method: Literal["base", "llm4gen"] = "base"
+    """base: each prompt is drawn in one go; llm4gen: so, too, with features of a language model beside CLIP's."""
     seed: int = 0
     """Same seed, same pictures, whatever the batch size."""
     num_images: int = 1
@@ -60,6 +60,9 @@ class GenerateConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
+
+MODELS = {"base": "models/scapes", "llm4gen": "models/scapes/llm4gen"}
+"""Shipped models by method."""
 
 ANYWHERE = ("out", "prompts", "device", "batch_size")
 """Settings that do not change the pictures, or stand in their records."""
@@ -149,7 +152,9 @@ def _method(config: GenerateConfig, sampling: Sampling) -> Any:
     from lit_outpaint.text_to_image import load_text_to_image
 
     quiet_loading()
-    pipeline = load_text_to_image(config.model).to(device_named(config.device))
+    pipeline = load_text_to_image(config.model or MODELS[config.method]).to(device_named(config.device))
+    if config.method == "llm4gen" and not any(name.startswith("language") for name in pipeline.context.needs):
+        raise ValueError(f"--method llm4gen needs a model that reads a language model, {config.model} does not")
     if sampling.scheduler is not None:
         pipeline.scheduler = scheduler_class(sampling.scheduler).from_config(pipeline.scheduler.config)
     side = pipeline.window_px

@@ -37,6 +37,8 @@ class OutpaintBatch(NamedTuple):
     """(B, 4, h, w): scaled latents of the window with the 1s blanked."""
     pixel_values: Tensor | None = None
     """(B, 3, H, W) in [-1, 1]: the windows; only where something is to be encoded from them."""
+    captions: tuple[tuple[str, str], ...] | None = None
+    """Local and global caption of each sample; only where something reads the words themselves."""
     counts: Tensor | None = None
     """(B,): False for padding, samples that are repeated to keep ranks in step; None where all count."""
 

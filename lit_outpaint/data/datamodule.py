@@ -14,9 +14,9 @@ from lit_outpaint.data.integrity import check_shard_set
 from lit_outpaint.data.loading import EpochSampler, ShardLoader
 from lit_outpaint.data.plain import PlainDataset, plain_shards
 from lit_outpaint.data.plain_index import PlainIndex
-from lit_outpaint.data.reader import DEFAULT_NEEDS, MASKED_IMAGE_LATENTS, ShardDataset, ViewChoice
+from lit_outpaint.data.reader import CAPTIONS, DEFAULT_NEEDS, MASKED_IMAGE_LATENTS, ShardDataset, ViewChoice
 from lit_outpaint.data.remote import is_url
-from lit_outpaint.data.schema import EMPTY_NAME, SPLITS, TEXT_EMPTY, Card, ShardError, Split
+from lit_outpaint.data.schema import EMPTY_NAME, LANGUAGE_EMPTY, SPLITS, TEXT_EMPTY, Card, ShardError, Split
 from lit_outpaint.data.shard_cache import ShardCache, cache_home
 from lit_outpaint.data.shard_set import LocalSet, RemoteSet
 from lit_outpaint.data.tensors import unpack_tensors
@@ -154,8 +154,9 @@ class OutpaintDataModule(LightningDataModule):
             precomputed=tuple(card.views) if self.views == "precomputed" else None,
             masked_latents=card.masked_latents,
         )
-        text_empty = unpack_tensors(bytearray(held.path(EMPTY_NAME).read_bytes()), [TEXT_EMPTY])[TEXT_EMPTY]
-        empty = Features(text_local=text_empty, text_global=text_empty)
+        stored = unpack_tensors(bytearray(held.path(EMPTY_NAME).read_bytes()), card.empty)
+        text, language = stored[TEXT_EMPTY], stored.get(LANGUAGE_EMPTY)
+        empty = Features(text_local=text, text_global=text, language_local=language, language_global=language)
         self._datasets = {
             split: ShardDataset(
                 held,
@@ -211,7 +212,7 @@ class OutpaintDataModule(LightningDataModule):
         needs: tuple[str, ...] = getattr(module, "needs", DEFAULT_NEEDS)
         assert self._card is not None
         for name in needs:
-            if name != MASKED_IMAGE_LATENTS and name not in self._card.features:
+            if name not in (MASKED_IMAGE_LATENTS, CAPTIONS) and name not in self._card.features:
                 raise ShardError(
                     f"the model reads {name}, which {self.place} does not hold (it has"
                     f" {', '.join(self._card.features)}); encode the set again with what makes it"

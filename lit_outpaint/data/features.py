@@ -45,6 +45,9 @@ class Features(NamedTuple):
         return Features(*(None if value is None else value.to(dtype) for value in self))
 
 
+TEXTS: Final = frozenset({"text_local", "text_global"})
+"""Features that the text encoder of the model family makes of captions."""
+
 PICTURES: Final = frozenset({"visual"})
 """Features of pictures; all others are features of captions. A picture that is left out is zeros."""
 

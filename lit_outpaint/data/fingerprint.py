@@ -94,6 +94,31 @@ def require_same_encoders_at_hand(card: Card, models: str | Path, vision: str | 
         log.warning("the encoders that made the features cannot be compared with the model's: %s", error)
 
 
+def require_same_language(card: Card, here: dict[str, str]) -> None:
+    """Refuse language features that another model made, or the same one read in another way.
+
+    Args:
+        card: of the shards.
+        here: what the encoder that training and drawing will use says of itself (``LanguageConfig.card``).
+
+    Raises:
+        ShardError: they are so, or the set holds none.
+    """
+    stored = card.language
+    different = [
+        f"{name} {stored.get(name)!r}, not {said!r}" for name, said in here.items() if stored.get(name) != said
+    ]
+    if not card.language:
+        raise ShardError(
+            "the shards hold no language features; encode them with `python -m data_prep all --language ...`, or set"
+            " model.language_online"
+        )
+    if different:
+        raise ShardError(
+            f"the language features of the shards have {different[0]}; encode them again, or change language"
+        )
+
+
 def family_window_px(models: str | Path) -> int | None:
     """Side of the windows that a family was trained on; None where its configuration does not say."""
     directory = _directory(models, _HUB_PATTERNS)

@@ -28,7 +28,9 @@ from lit_outpaint.data.schema import (
     IMAGE_SUFFIX,
     MAX_IMAGE_PX,
     MOMENTS,
+    RECORD_SUFFIX,
     TENSOR_SUFFIX,
+    SampleRecord,
     ShardError,
     masked_latents_key,
     parse_view,
@@ -40,6 +42,8 @@ from lit_outpaint.data.shard_set import LocalSet, RemoteSet
 from lit_outpaint.data.slots import Slots
 
 MASKED_IMAGE_LATENTS: Final = "masked_image_latents"
+CAPTIONS: Final = "captions"
+"""Local and global caption as text."""
 DEFAULT_NEEDS: Final = ("text_local", "text_global", "visual", MASKED_IMAGE_LATENTS)
 """What batches hold unless a model asks for something else."""
 
@@ -112,6 +116,8 @@ class PackedBatch(NamedTuple):
     rows: PackedRows
     windows: Tensor | None
     """(B, 3, H, W), where something is to be encoded from them."""
+    captions: tuple[tuple[str, str], ...] | None = None
+    """See ``OutpaintBatch``."""
     slot: tuple[int, int] | None = None
     """Worker and turn, where the rows lie in a slot."""
     counts: Tensor | None = None
@@ -165,7 +171,9 @@ class ShardDataset(Dataset[PackedBatch]):
         needed = {name for name in self.needs if name in (*PICTURES, MASKED_IMAGE_LATENTS)}
         stored = needed <= rows.places.keys()
         windows = None if stored else torch.stack([self._window(entry) for entry in entries])
-        return PackedBatch(tuple(entry.key for entry in entries), tuple(drawn), rows, windows, slot, counted(refs))
+        captions = tuple(self._captions(entry) for entry in entries) if CAPTIONS in self.needs else None
+        keys = tuple(entry.key for entry in entries)
+        return PackedBatch(keys, tuple(drawn), rows, windows, captions, slot, counted(refs))
 
     def batch_bytes(self, batch_size: int) -> int:
         """Bytes of the stored tensors of a batch."""
@@ -216,6 +224,7 @@ class ShardDataset(Dataset[PackedBatch]):
             empty=self.empty,
             masked_image_latents=fields.get(MASKED_IMAGE_LATENTS),
             pixel_values=packed.windows,
+            captions=packed.captions,
             counts=packed.counts,
         )
 
@@ -241,6 +250,10 @@ class ShardDataset(Dataset[PackedBatch]):
         if (direction, ratio) not in self._masks:
             self._masks[direction, ratio] = outpaint_mask(direction, ratio, self.window_px, self.window_px)
         return self._masks[direction, ratio]
+
+    def _captions(self, entry: IndexEntry) -> tuple[str, str]:
+        record = SampleRecord.model_validate_json(bytes(self.files.read(entry, RECORD_SUFFIX)))
+        return record.local_caption, record.global_caption
 
     def _window(self, entry: IndexEntry) -> Tensor:
         return decode_window(self.files.read(entry, IMAGE_SUFFIX), self.window_px)

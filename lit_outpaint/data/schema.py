@@ -42,6 +42,12 @@ TEXT_GLOBAL: Final = "text_global"
 """(L, D): text features of the global caption."""
 TEXT_EMPTY: Final = "text_empty"
 """(L, D) in ``empty.safetensors``: text features of the empty caption."""
+LANGUAGE_LOCAL: Final = "language_local"
+"""(M, E): features that a language model gives of the local caption."""
+LANGUAGE_GLOBAL: Final = "language_global"
+"""(M, E): the same of the global caption."""
+LANGUAGE_EMPTY: Final = "language_empty"
+"""(M, E) in ``empty.safetensors``: the same of the empty caption, which guidance needs."""
 
 MAX_IMAGE_PX: Final = 4096
 """Longest image side that a reader decodes; guards against decompression bombs."""
@@ -223,6 +229,10 @@ class Card(Strict):
     """Samples by text and by who really wrote it."""
     counts: dict[str, int] = Field(default_factory=dict)
     """Images that were used, left out or mended, by cause."""
+    language: dict[str, str] = Field(default_factory=dict)
+    """Which language model gave features of the captions: encoder, revision, layers, length, prefix; empty for none."""
+    language_shapes: dict[str, tuple[int, int]] = Field(default_factory=dict)
+    """(M, E) of the language features by name."""
     text: TextCard
     shards: dict[Split, list[ShardCard]]
     files: list[FileCard]
@@ -233,7 +243,14 @@ class Card(Strict):
     @property
     def features(self) -> dict[str, tuple[int, int]]:
         """Features that samples hold, by name (`lit_outpaint.data.features`), with their shapes."""
-        return {TEXT_LOCAL: self.text_shape, TEXT_GLOBAL: self.text_shape, "visual": self.visual_shape}
+        shapes = {TEXT_LOCAL: self.text_shape, TEXT_GLOBAL: self.text_shape, "visual": self.visual_shape}
+        return shapes | self.language_shapes
+
+    @property
+    def empty(self) -> dict[str, tuple[int, int]]:
+        """What ``empty.safetensors`` holds, with shapes."""
+        language = next(iter(self.language_shapes.values()), None)
+        return {TEXT_EMPTY: self.text_shape} | ({LANGUAGE_EMPTY: language} if language is not None else {})
 
     def samples(self, split: Split) -> int:
         """Number of samples of a split."""
@@ -243,5 +260,6 @@ class Card(Strict):
         """Checksum that ``sha256`` must equal: of the canonical JSON of every other field."""
         # A set that was written before a field was added stays whole: what its card does not say does not count.
         unsaid = {"masked_latents", "writers", "counts"} - self.model_fields_set
+        unsaid |= {"language", "language_shapes"} if not self.language else set()
         content = self.model_dump(mode="json", exclude={"sha256"} | unsaid)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

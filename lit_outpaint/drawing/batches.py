@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -15,6 +16,7 @@ from lit_outpaint.data.features import stacked, unconditional
 from lit_outpaint.diffusion.sampling import denoise
 from lit_outpaint.diffusion.schedule import scheduler_class
 from lit_outpaint.diffusion.settings import Sampling
+from lit_outpaint.models.context import ChangingContext
 from lit_outpaint.models.denoiser import Denoiser, Known
 
 
@@ -57,7 +59,8 @@ def draw_batch(
     features = batch.features
     if sampling.guided:
         features = stacked(unconditional(features, batch.empty, sampling.uncond), features)
-    context = system.context(features)
+    changing = getattr(system.context, "reads_timestep", False)
+    context = ChangingContext(partial(system.context, features)) if changing else system.context(features)
     predict = system.denoiser.guided(context, system.known(batch), (like.shape[2], like.shape[3]), sampling)
     scheduler = deepcopy(system.scheduler)
     if sampling.scheduler is not None:

@@ -12,12 +12,14 @@ from diffusers.utils.torch_utils import randn_tensor
 from jaxtyping import Float
 from torch import Tensor
 
-from lit_outpaint.data.features import Features, stacked, unconditional
+from lit_outpaint.data.features import PICTURES, TEXTS, Features, stacked, unconditional
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.attention import AttentionRule, FullAttention
-from lit_outpaint.models.context import Context
+from lit_outpaint.models.context import ChangingContext, Context
 from lit_outpaint.models.denoiser import Denoiser
 from lit_outpaint.models.encoders import FrozenEncoders
+from lit_outpaint.models.language import LanguageConfig
+from lit_outpaint.models.language_encoders import LanguageEncoder
 from lit_outpaint.system.named import build, described
 
 StepEnd = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any] | None]
@@ -29,13 +31,17 @@ class ConditionedPipeline(DiffusionPipeline):
 
     _callback_tensor_inputs = ("latents",)
 
-    def take_parts(self, attention: dict[str, Any] | None, **parts: Any) -> None:
+    def take_parts(
+        self, attention: dict[str, Any] | None, language: dict[str, Any] | None = None, **parts: Any
+    ) -> None:
         """Register the parts, freeze the trained ones and install the attention rule.
 
         Args:
             attention: describes the rule (`lit_outpaint.system.named`); every row everywhere when absent.
+            language: describes the language encoder (`lit_outpaint.models.language`), where the conditioning reads one.
             parts: by the names of the constructor's arguments.
         """
+        self.set_language(None if language is None else build(language, LanguageConfig))
         self.register_modules(**parts)
         self.set_attention_rule(FullAttention() if attention is None else build(attention, AttentionRule))
         # A window is encoded and decoded alone, so what comes out does not depend on its batch.
@@ -64,6 +70,18 @@ class ConditionedPipeline(DiffusionPipeline):
         """Let attention layers read the context by ``rule``."""
         self.denoiser = Denoiser(self.unet, rule)
         self.register_to_config(attention=None if rule == FullAttention() else described(rule))
+
+    def set_language(self, config: LanguageConfig | None) -> None:
+        """Take language features from the encoder that ``config`` names; it is loaded when first needed."""
+        self._language_config, self._language = config, None
+        self.register_to_config(language=described(config))
+
+    @property
+    def language(self) -> LanguageEncoder | None:
+        """The language encoder, None where there is none."""
+        if self._language is None and self._language_config is not None:
+            self._language = self._language_config.build()
+        return None if self._language is None else self._language.to(self._execution_device)
 
     @property
     def interrupt(self) -> bool:
@@ -94,6 +112,8 @@ class ConditionedPipeline(DiffusionPipeline):
         sources = {
             "text_local": ("local_captions", local_captions),
             "text_global": ("global_captions", global_captions),
+            "language_local": ("local_captions", local_captions),
+            "language_global": ("global_captions", global_captions),
         }
         for name in self.context.needs:
             value = getattr(given, name)
@@ -101,7 +121,7 @@ class ConditionedPipeline(DiffusionPipeline):
                 argument, captions = sources[name]
                 if captions is None:
                     raise ValueError(f"{argument} or features.{name} must be given, got neither")
-                value = encoders.encode_text(list(captions))
+                value = self._encode_captions(name, captions)
             elif value is None and name == "visual":
                 dims = self.context.dims
                 unseen = (count, dims.visual_length, dims.visual_dim)
@@ -115,7 +135,7 @@ class ConditionedPipeline(DiffusionPipeline):
 
     def condition(
         self, features: Features, sampling: Sampling, negative_captions: Sequence[str] | None = None
-    ) -> Context:
+    ) -> Context | ChangingContext:
         """Build the context; under guidance the rows of the unconditional branch come first in the batch.
 
         Args:
@@ -124,13 +144,33 @@ class ConditionedPipeline(DiffusionPipeline):
             negative_captions: one per window, in place of the empty caption.
         """
         if sampling.guided:
-            empty = self.encoders.encode_text([""])[0] if negative_captions is None else None
-            if empty is None:
-                empty = self.encoders.encode_text(list(negative_captions or ()))
-            without = unconditional(features, Features(text_local=empty, text_global=empty), sampling.uncond)
+            words = [""] if negative_captions is None else list(negative_captions)
+            empty = {}
+            for name, value in features._asdict().items():
+                if value is not None and name not in PICTURES:
+                    encoded = self._encode_captions(name, words)
+                    empty[name] = encoded[0] if negative_captions is None else encoded
+            without = unconditional(features, Features(**empty), sampling.uncond)
             features = stacked(without, features)
-        context = self.context(features.cast(self.context.dtype))
-        return context._replace(hidden_states=context.hidden_states.to(self.unet.dtype))
+        features = features.cast(self.context.dtype)
+
+        def made(*timestep: Tensor) -> Context:
+            context = self.context(features, *timestep)
+            return context._replace(hidden_states=context.hidden_states.to(self.unet.dtype))
+
+        return ChangingContext(made) if getattr(self.context, "reads_timestep", False) else made()
+
+    def _encode_captions(self, name: str, captions: Sequence[str]) -> Tensor:
+        """The feature ``name`` of captions.
+
+        Raises:
+            ValueError: it is a language feature, and there is no language encoder.
+        """
+        if name in TEXTS:
+            return self.encoders.encode_text(list(captions))
+        if self.language is None:
+            raise ValueError(f"the conditioning reads {name}, which this pipeline has no encoder for; give it")
+        return self.language.encode(list(captions))
 
     def prepare_latents(
         self,

@@ -1,5 +1,7 @@
 """What the U-Net is told about a batch: completed from pixels, and dropped in training."""
 
+from collections.abc import Sequence
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -9,6 +11,7 @@ from lit_outpaint.data.plain import PlainBatch
 from lit_outpaint.data.views import blank_masked, visible_crop
 from lit_outpaint.diffusion.dropout import DropoutConfig, drop_masks
 from lit_outpaint.models.encoders import FrozenEncoders
+from lit_outpaint.models.language_encoders import LanguageEncoder
 
 
 def encode_views(batch: OutpaintBatch, encoders: FrozenEncoders) -> OutpaintBatch:
@@ -29,10 +32,34 @@ def encode_views(batch: OutpaintBatch, encoders: FrozenEncoders) -> OutpaintBatc
     return batch._replace(masked_image_latents=masked_image_latents, features=features)
 
 
-def encode_plain(batch: PlainBatch, encoders: FrozenEncoders) -> OutpaintBatch:
+def encode_language(batch: OutpaintBatch, language: LanguageEncoder, needs: Sequence[str]) -> OutpaintBatch:
+    """Encode the captions of a batch by a language model, and the empty one.
+
+    Args:
+        batch: with captions.
+        language: encodes them.
+        needs: names of the features that are read.
+
+    Raises:
+        ValueError: the batch holds no captions.
+    """
+    if batch.captions is None:
+        raise ValueError("a batch must hold captions or language features, got neither")
+    features, empty = batch.features, batch.empty
+    without = language.encode([""])[0]
+    for column, name in enumerate(("language_local", "language_global")):
+        if name in needs:
+            features = features._replace(**{name: language.encode([pair[column] for pair in batch.captions])})
+            empty = empty._replace(**{name: without})
+    return batch._replace(features=features, empty=empty)
+
+
+def encode_plain(
+    batch: PlainBatch, encoders: FrozenEncoders, language: LanguageEncoder | None = None
+) -> OutpaintBatch:
     """Encode everything about windows that came without features."""
     empty = encoders.encode_text([""])[0].float()
-    return encode_views(
+    encoded = encode_views(
         OutpaintBatch(
             keys=batch.keys,
             directions=batch.directions,
@@ -44,10 +71,12 @@ def encode_plain(batch: PlainBatch, encoders: FrozenEncoders) -> OutpaintBatch:
             ),
             empty=Features(text_local=empty, text_global=empty),
             pixel_values=batch.pixel_values,
+            captions=tuple(zip(batch.local_captions, batch.global_captions, strict=True)),
             counts=batch.counts,
         ),
         encoders,
     )
+    return encoded if language is None else encode_language(encoded, language, Features._fields)
 
 
 def drop_conditions(batch: OutpaintBatch, config: DropoutConfig, uniform: Float[Tensor, " b"]) -> OutpaintBatch:

@@ -10,7 +10,7 @@ Letters: B batch, L text rows of one caption, K visual tokens, D width of the te
 vision encoder. Source: Kwon et al. 2024, arXiv:2407.12642; what the paper leaves open is a field of `ContextConfig`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -38,6 +38,13 @@ class Context(NamedTuple):
     """Which rows hold what, by name: ``text``, ``visual``."""
 
 
+class ChangingContext(NamedTuple):
+    """What cross-attention reads where that differs from timestep to timestep."""
+
+    at: Callable[[Tensor], Context]
+    """The context of a timestep."""
+
+
 class ContextDims(NamedTuple):
     """Sizes that the encoders of a model family fix."""
 
@@ -45,6 +52,15 @@ class ContextDims(NamedTuple):
     text_dim: int = 768
     visual_length: int = 49
     visual_dim: int = 768
+
+
+class LanguageDims(NamedTuple):
+    """Sizes of the features that a language encoder gives of a caption."""
+
+    length: int
+    """Tokens."""
+    dim: int
+    """Width."""
 
 
 @runtime_checkable
@@ -81,6 +97,10 @@ class ConditioningConfig:
     def build(self, dims: ContextDims) -> Any:
         """Make the `ConditioningPart` for encoders of these sizes."""
         raise NotImplementedError(f"{type(self).__name__} must say how its part is built")
+
+    def build_for(self, dims: ContextDims, language: LanguageDims | None) -> Any:
+        """The same beside a language encoder, of which parts that read no features of it need not know."""
+        return self.build(dims)
 
 
 @dataclass(frozen=True, kw_only=True)

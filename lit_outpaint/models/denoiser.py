@@ -18,7 +18,7 @@ from lit_outpaint.diffusion.guidance import guide
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.attention import AttentionRule, FullAttention
 from lit_outpaint.models.compiled import compile_for_drawing
-from lit_outpaint.models.context import Context
+from lit_outpaint.models.context import ChangingContext, Context
 from lit_outpaint.models.reproducible import copies_of_rows
 from lit_outpaint.models.unet import unet_input
 
@@ -63,7 +63,7 @@ class Denoiser:
         context: Context,
         known: Known | None = None,
         *,
-        maps: dict[str, Tensor] | None = None,
+        maps: dict[str, Any] | None = None,
     ) -> Float[Tensor, "b c h w"]:
         """Predict the target of each sample.
 
@@ -82,7 +82,7 @@ class Denoiser:
 
     def guided(
         self,
-        context: Context,
+        context: Context | ChangingContext,
         known: Known | None,
         size: tuple[int, int],
         sampling: Sampling,
@@ -101,6 +101,13 @@ class Denoiser:
             project_once: keep the keys and values of the context in all layers: less work, more memory.
             compiled: use the compiled U-Net.
         """
+        if isinstance(context, ChangingContext):
+            changing = context.at
+
+            def predict_by_step(latents: Tensor, timestep: Tensor) -> Tensor:
+                return self.guided(changing(timestep), known, size, sampling, compiled=compiled)(latents, timestep)
+
+            return predict_by_step
         guided = sampling.guided
         count = len(context.hidden_states) // (2 if guided else 1)
         copies = copies_of_rows(count, guided)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,11 +10,13 @@ import diffusers
 import torch
 import transformers
 from diffusers import DiffusionPipeline, ModelMixin, UNet2DConditionModel
+from safetensors.torch import load_file
+from torch import Tensor
 
 from lit_outpaint.diffusion.schedule import load_stored_scheduler
 from lit_outpaint.models.context import ContextEncoder
 from lit_outpaint.models.encoders import FrozenEncoders
-from lit_outpaint.models.overlay import OVERLAY_NAME, read_overlay
+from lit_outpaint.models.overlay import OVERLAY_NAME, UNET_CHANGES, read_overlay
 from lit_outpaint.system.named import class_named
 
 OPTIONS: dict[str, Any] = {"use_safetensors": True, "low_cpu_mem_usage": False, "local_files_only": True}
@@ -41,12 +44,40 @@ def is_model(directory: str | Path) -> Path:
 def load_overlay(directory: Path, dtype: torch.dtype) -> tuple[FrozenEncoders, dict[str, Any]]:
     """The frozen parts beneath an overlay, and its own by the names of a pipeline's arguments."""
     overlay = read_overlay(directory)
+    place = directory if (directory / "unet").is_dir() else overlay.base
+    unet = UNet2DConditionModel.from_pretrained(place, subfolder="unet", **OPTIONS)
+    if (directory / UNET_CHANGES).is_file():
+        lay_over(unet, load_file(directory / UNET_CHANGES))
     part: Any = ContextEncoder if overlay.context is None else class_named(overlay.context, ModelMixin)
     return FrozenEncoders.from_pretrained(overlay.base, dtype=dtype), {
-        "unet": cast(UNet2DConditionModel.from_pretrained(directory, subfolder="unet", **OPTIONS), dtype),
+        "unet": cast(unet, dtype),
         "context": cast(part.from_pretrained(directory, subfolder="context", **OPTIONS), dtype),
         "scheduler": load_stored_scheduler(directory if (directory / "scheduler").is_dir() else overlay.base),
         "attention": overlay.attention,
+        "language": overlay.language,
+    }
+
+
+def lay_over(unet: UNet2DConditionModel, changes: Mapping[str, Tensor]) -> None:
+    """Put the weights that training changed in the place of those that a U-Net has.
+
+    Raises:
+        ValueError: the U-Net has no such weights, so that the changes are those of another one.
+    """
+    own = unet.state_dict()
+    odd = [name for name, weight in changes.items() if name not in own or own[name].shape != weight.shape]
+    if odd:
+        raise ValueError(f"{UNET_CHANGES} must fit the U-Net of the model family, but {odd[0]} does not")
+    unet.load_state_dict(dict(changes), strict=False)
+
+
+def changes_of(unet: UNet2DConditionModel, base: UNet2DConditionModel, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The weights, as ``dtype``, in which a U-Net differs from its base."""
+    own, before = unet.state_dict(), base.state_dict()
+    return {
+        name: weight.to(dtype).contiguous().clone()
+        for name, weight in own.items()
+        if not torch.equal(weight.to(dtype), before[name].to(dtype))
     }
 
 

@@ -2,7 +2,9 @@
 
 An overlay holds ``unet/``, ``context/``, perhaps ``scheduler/``, and ``outpaint.json``: ``base``, the model family that
 the rest is taken from, relative to the overlay; ``context``, the class of the conditioning part, and ``attention``, the
-attention rule with its arguments, where these are not the usual ones.
+attention rule with its arguments, where these are not the usual ones; ``language``, the language model that its features
+come from. In place of ``unet/`` there may be ``unet_changes.safetensors``, the weights in which its U-Net differs from the
+family's.
 """
 
 import json
@@ -11,6 +13,9 @@ from typing import Any, NamedTuple
 
 OVERLAY_NAME = "outpaint.json"
 """File that marks a directory as an overlay."""
+
+UNET_CHANGES = "unet_changes.safetensors"
+"""File of an overlay with the U-Net's weights that differ from the family's."""
 
 
 class Overlay(NamedTuple):
@@ -22,6 +27,8 @@ class Overlay(NamedTuple):
     """Import path of the conditioning part's class; None is ``ContextEncoder``."""
     attention: dict[str, Any] | None = None
     """Description of the attention rule (`lit_outpaint.system.named`); None is every row everywhere."""
+    language: dict[str, Any] | None = None
+    """Description of the language encoder; None is none. A path in it that is relative is so to the overlay's file."""
 
 
 def read_overlay(directory: Path) -> Overlay:
@@ -36,14 +43,29 @@ def read_overlay(directory: Path) -> Overlay:
     said = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(said, dict) or not isinstance(said.get("base"), str):
         raise ValueError(f'{path} must name the model family, as in {{"base": ".."}}')
-    if not isinstance(said.get("context"), str | None) or not isinstance(said.get("attention"), dict | None):
-        raise ValueError(f"{path}: context must be the path of a class, and attention a class_path with init_args")
-    return Overlay((directory / said["base"]).resolve(), said.get("context"), said.get("attention"))
+    chosen = (said.get("attention"), said.get("language"))
+    if not isinstance(said.get("context"), str | None) or not all(isinstance(part, dict | None) for part in chosen):
+        raise ValueError(
+            f"{path}: context must be the path of a class, attention and language a class_path with init_args"
+        )
+    language = said.get("language")
+    if language is not None:
+        place = (directory / str(language.get("init_args", {}).get("path"))).resolve()
+        # A name on the hub stays what it is.
+        if place.is_dir():
+            language = {**language, "init_args": {**language["init_args"], "path": str(place)}}
+    return Overlay((directory / said["base"]).resolve(), said.get("context"), said.get("attention"), language)
 
 
-def write_overlay(directory: Path, base: str, context: str | None, attention: dict[str, Any] | None) -> None:
+def write_overlay(
+    directory: Path,
+    base: str,
+    context: str | None,
+    attention: dict[str, Any] | None,
+    language: dict[str, Any] | None = None,
+) -> None:
     """Write ``outpaint.json``; what is None is left out. See `Overlay`; ``base`` is relative to the directory."""
-    said = {"base": base, "context": context, "attention": attention}
+    said = {"base": base, "context": context, "attention": attention, "language": language}
     kept = {name: value for name, value in said.items() if value is not None}
     (directory / OVERLAY_NAME).write_text(json.dumps(kept) + "\n", encoding="utf-8")
 

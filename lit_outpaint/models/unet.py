@@ -33,9 +33,9 @@ class ModelConfig:
     """Directory or hub name whose unet/ is trained instead of the family's (4 or 9 input channels)."""
     vision: str | None = None
     """Directory or hub name of the CLIP whose vision encoder is used, for families that have none."""
-    train: Literal["all", "attention"] = "all"
-    """all: every weight of the U-Net; attention: its attention layers and the first convolution (the conditioning
-    is always trained)."""
+    train: Literal["all", "attention", "none"] = "all"
+    """all: every weight of the U-Net; attention: its attention layers and the first convolution; none: nothing of it
+    (the conditioning is always trained)."""
     channels_last: bool = False
     """Memory layout of the U-Net's convolutions; faster on GPUs and with bfloat16 on CPUs."""
     gradient_checkpointing: bool = False
@@ -64,7 +64,7 @@ def load_unet(config: ModelConfig) -> UNet2DConditionModel:
     unet = extend_conv_in(unet.float(), channels)
     unet.requires_grad_(config.train == "all")
     for parameter in _attention_parameters(unet):
-        parameter.requires_grad_(True)
+        parameter.requires_grad_(config.train != "none")
     if config.channels_last:
         unet.to(memory_format=torch.channels_last)
     if config.gradient_checkpointing:

@@ -10,7 +10,7 @@ from lit_outpaint.system.named import described
 
 INSTANTIATOR: Final = "lightning.pytorch.cli.instantiate_module"
 """What makes a system of a configuration when a checkpoint is loaded; it checks every value by its type."""
-CHOSEN: Final = ("context", "attention")
+CHOSEN: Final = ("context", "attention", "language", "entity_parser")
 """Parts that are chosen by ``class_path``; of all others the type is fixed."""
 
 

@@ -88,7 +88,7 @@ def orthogonalise(matrix: Float[Tensor, "m n"], steps: int = 5) -> Float[Tensor,
 
 def is_hidden(name: str, weight: Tensor) -> bool:
     """Whether Muon serves a weight: matrices and kernels with at least 8 rows and columns that are no embedding."""
-    embeds = name.endswith(("embedding.weight", "embed_tokens.weight"))
+    embeds = name.endswith(("embedding.weight", "embed_tokens.weight", "shared.weight"))
     return weight.ndim >= 2 and min(weight.flatten(1).shape) >= 8 and not embeds
 
 

@@ -11,6 +11,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from lit_outpaint.training.muon import MuonAdamW, is_hidden
 
+ADAPTER = "context.language_adapter."
+"""What names of an adapter's weights hold (`lit_outpaint.models.language_context`)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
@@ -34,11 +37,14 @@ class OptimConfig:
     gate_lr: float = 1e-2
     """Learning rate of the gate of the visual rows, a single factor between 0 and about 1. At a tenth of it the gate
     hovers around 0, too nearly closed for what lies behind it to learn."""
+    adapter_lr_factor: float = 1.0
+    """Factor on the learning rate of an adapter of language features, which starts from nothing while the U-Net was
+    trained before."""
     fused: bool = True
     """One kernel for all parameters."""
 
     def __post_init__(self) -> None:
-        for name in ("lr", "gate_lr"):
+        for name in ("lr", "gate_lr", "adapter_lr_factor"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"optim.{name} must be positive, got {getattr(self, name)}")
         if self.warmup_steps < 0:
@@ -51,9 +57,12 @@ def build_optimizer(config: OptimConfig, parameters: Mapping[str, Parameter]) ->
     unet: list[Parameter] = []
     context: list[Parameter] = []
     gate: list[Parameter] = []
+    adapter: list[Parameter] = []
     for name, parameter in parameters.items():
         if name.endswith(".gate"):
             gate.append(parameter)
+        elif ADAPTER in name and config.adapter_lr_factor != 1:
+            adapter.append(parameter)
         elif not name.startswith("unet."):
             context.append(parameter)
         else:
@@ -62,6 +71,7 @@ def build_optimizer(config: OptimConfig, parameters: Mapping[str, Parameter]) ->
         {"name": "hidden", "params": hidden, "weight_decay": config.weight_decay, "muon": True},
         {"name": "unet", "params": unet, "weight_decay": config.weight_decay},
         {"name": "context", "params": context, "weight_decay": 0.0},
+        {"name": "adapter", "params": adapter, "weight_decay": 0.0, "lr": config.adapter_lr_factor * config.lr},
         {"name": "gate", "params": gate, "weight_decay": 0.0, "lr": config.gate_lr},
     ]
     groups = [group for group in groups if group["params"]]

@@ -1,0 +1,214 @@
+"""Which language model gives features of captions: configurations that YAML names by ``class_path``.
+
+A directory holds tokenizer and weights (safetensors) in the layout of transformers; a name on the hub works where there
+is a network. Nothing of a directory is run as code. What the models compute is fetched when it is needed: this module
+itself loads without torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from lit_outpaint.system.files import file_sha256
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from lit_outpaint.models.language_encoders import LanguageEncoder
+
+LayerRule = Literal["last", "one", "mean", "norm_mean", "weighted"]
+
+WEIGHTS = "*.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageConfig:
+    """A language encoder; the base of all that ``language`` may name by ``class_path``."""
+
+    path: str
+    """Directory with tokenizer and weights in the layout of transformers, or its name on the hub."""
+    length: int = 256
+    """Tokens per caption: shorter ones are padded, longer ones lose their end."""
+    prefix: str = ""
+    """Text put before every caption, the empty one included."""
+    padding: Literal["kept", "zero"] = "kept"
+    """kept: padded positions hold what the model makes of them; zero: zeros."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """In which the model computes; features come out as float32."""
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise ValueError(f"language length must be at least 1, got {self.length}")
+
+    @property
+    def dim(self) -> int:
+        """Width of the features, read from the model's configuration alone."""
+        return int(self.settings.hidden_size)
+
+    @property
+    def settings(self) -> Any:
+        """The model's own configuration."""
+        from transformers import AutoConfig
+
+        from lit_outpaint.models.encoders import check_parts
+
+        check_parts(self.path, [])
+        return AutoConfig.from_pretrained(self.path)
+
+    @property
+    def rule(self) -> str:
+        """Which hidden states are taken, in one word."""
+        return "last"
+
+    @property
+    def capacity(self) -> int:
+        """Tokens of a caption that are read, marks included."""
+        return self.length
+
+    def build(self) -> LanguageEncoder:
+        """Load tokenizer and weights."""
+        from transformers import AutoTokenizer
+
+        from lit_outpaint.models.language_encoders import LanguageEncoder
+
+        return LanguageEncoder(self, AutoTokenizer.from_pretrained(self.path), self.load())
+
+    def load(self) -> nn.Module:
+        """The model alone."""
+        raise NotImplementedError(f"{type(self).__name__} must say how its model is loaded")
+
+    def hidden(self, model: nn.Module, tokenizer: Any, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Features (B, M, E) of captions that carry the prefix, and a mask (B, M) that is 0 where padded."""
+        raise NotImplementedError(f"{type(self).__name__} must say how captions are read")
+
+    def card(self) -> dict[str, str]:
+        """What the features depend on, for the card of a shard set: no place on a machine is in it."""
+        return {
+            "encoder": f"{type(self).__name__}:{Path(self.path).name}",
+            "revision": self.revision(),
+            "layers": self.rule,
+            "length": str(self.length),
+            "prefix": self.prefix,
+            "padding": self.padding,
+            "dtype": self.dtype,
+        }
+
+    def revision(self) -> str:
+        """Checksum over the weights and the tokenizer of a local directory; a hub model says its commit."""
+        directory = Path(self.path)
+        if not directory.is_dir():
+            return str(getattr(self.settings, "_commit_hash", None) or "unknown")
+        files = sorted([*directory.rglob(WEIGHTS), *directory.rglob("tokenizer.json")])
+        digest = hashlib.sha256()
+        for file in files:
+            digest.update(f"{file.name}:{file_sha256(file)}\n".encode())
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class T5Language(LanguageConfig):
+    """The encoder of a T5 model: its last hidden states. RankGen's want ``prefix: "pre "``."""
+
+    def load(self) -> nn.Module:
+        """The encoder alone; a decoder in the checkpoint is left out."""
+        import torch
+        from transformers import T5EncoderModel
+
+        return T5EncoderModel.from_pretrained(self.path, dtype=getattr(torch, self.dtype))
+
+    def hidden(self, model: nn.Module, tokenizer: Any, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Last hidden states; padding is hidden inside the encoder, as T5 has it."""
+        from lit_outpaint.models.language_encoders import padded_tokens
+
+        ids, mask = padded_tokens(tokenizer, captions, self.length, model)
+        return model(input_ids=ids, attention_mask=mask).last_hidden_state, mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class CausalLanguage(LanguageConfig):
+    """A decoder-only language model: what its layers hold of every token."""
+
+    layers: LayerRule = "norm_mean"
+    """last; one (``layer``); mean of all; norm_mean, the mean of layer-normalised ones; weighted (``layer_weights``)."""
+    layer: int = -1
+    """State that the rule one takes: 0 is the embeddings, negative counts from the end."""
+    layer_weights: tuple[float, ...] = ()
+    """One per state for the rule weighted, such as `learn_layer_weights` finds; frozen from then on."""
+
+    @property
+    def rule(self) -> str:
+        """The rule, with the layer or the weights where it has some."""
+        weights = ",".join(f"{weight:.4f}" for weight in self.layer_weights)
+        return {"one": f"one:{self.layer}", "weighted": f"weighted:{weights}"}.get(self.layers, self.layers)
+
+    def load(self) -> nn.Module:
+        """The model without its head."""
+        import torch
+        from transformers import AutoModel
+
+        return AutoModel.from_pretrained(self.path, dtype=getattr(torch, self.dtype))
+
+    def hidden(self, model: nn.Module, tokenizer: Any, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Combined hidden states; a begin mark is put first and dropped, for its norm would swamp every mean."""
+        from lit_outpaint.models.language_encoders import causal_states
+        from lit_outpaint.models.language_layers import pick_layers
+
+        states, mask = causal_states(model, tokenizer, captions, self.length)
+        return pick_layers(states, self.layers, self.layer, self.layer_weights), mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipChunks(LanguageConfig):
+    """No language model at all: a CLIP text encoder over the whole caption, chunk by chunk.
+
+    What a longer text alone is worth. ``path`` is a model family with tokenizer/ and text_encoder/; ``length`` is a
+    multiple of the encoder's own (77).
+    """
+
+    length: int = 231
+    """Rows per caption, a multiple of the text encoder's length."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.length % 77:
+            raise ValueError(f"language length must be a multiple of 77 for ClipChunks, got {self.length}")
+
+    @property
+    def capacity(self) -> int:
+        """Two tokens of every chunk are marks; a caption is counted with its own two."""
+        return self.length // 77 * 75 + 2
+
+    @property
+    def settings(self) -> Any:
+        """Of the text encoder."""
+        from transformers import AutoConfig
+
+        from lit_outpaint.models.encoders import check_parts
+
+        check_parts(self.path, ["tokenizer", "text_encoder"])
+        return AutoConfig.from_pretrained(self.path, subfolder="text_encoder")
+
+    def build(self) -> LanguageEncoder:
+        """Load tokenizer and weights of the family's text encoder."""
+        from transformers import CLIPTokenizer
+
+        from lit_outpaint.models.language_encoders import LanguageEncoder
+
+        return LanguageEncoder(self, CLIPTokenizer.from_pretrained(self.path, subfolder="tokenizer"), self.load())
+
+    def load(self) -> nn.Module:
+        """The text encoder."""
+        import torch
+        from transformers import CLIPTextModel
+
+        return CLIPTextModel.from_pretrained(self.path, subfolder="text_encoder", dtype=getattr(torch, self.dtype))
+
+    def hidden(self, model: nn.Module, tokenizer: Any, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Last hidden states of the chunks, one after the other, begin and end marks included."""
+        from lit_outpaint.models.language_encoders import chunked_states
+
+        return chunked_states(model, tokenizer, captions, self.length // tokenizer.model_max_length)
