@@ -12,7 +12,7 @@ import numpy as np
 from eval.files import PICTURES_NAME, read_picture, write_text
 from lit_outpaint.captions.length import cut_off
 from lit_outpaint.cli.generate import GenerateConfig, generate
-from lit_outpaint.diffusion.sampling import Sampling
+from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.heldout.rollout import Pixels
 from lit_outpaint.models.loading import is_model
 from lit_outpaint.text_to_image import load_text_to_image

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from eval.compbench.drawing import DrawingConfig, draw, load_pictures, num_cut
-from lit_outpaint.diffusion.sampling import Sampling
+from lit_outpaint.diffusion.settings import Sampling
 
 TEXTS = {"a": "a red barn", "b": "a cactus", "c": "a meadow"}
 TWO_STEPS = Sampling(num_inference_steps=2)
