@@ -36,6 +36,8 @@ class ChainLayout:
     """The first image, px."""
     window_px: int
     """Side of a window."""
+    image_caption: str = ""
+    """What the first image shows; absent, the first place with its things."""
     stride_px: int | None = None
     """New pixels of a step, half a window when absent; things keep to the steps."""
 
@@ -99,11 +101,12 @@ def _piece(layout: ChainLayout, arm: Arm, number: int) -> tuple[Region, ...]:
     scenery, image, slot = read_scenery(layout.caption), layout.image_box, layout.slot_px
     suffix = f"@{arm}{number}" if arm != "image" else ""
     if arm == "image":
-        count = max(round(image.width / slot), len(scenery.surface[0].things), 1)
+        shown = read_scenery(layout.image_caption).surface[0] if layout.image_caption else scenery.surface[0]
+        count = max(round(image.width / slot), len(shown.things), 1)
         edges = [image.x0 + image.width * edge / count for edge in range(count + 1)]
-        return named(row_regions([Stretch(place=scenery.surface[0])], edges, image.y0, image.y1), suffix=suffix)
+        return named(row_regions([Stretch(place=shown)], edges, image.y0, image.y1), suffix=suffix)
     if arm in ("right", "left"):
-        first, *others = scenery.surface
+        first, *others = _from_image(layout)
         order = [*others, first] if arm == "right" else [first, *others]
         length = _along_px(layout)
         start = image.x1 + number * length if arm == "right" else image.x0 - (number + 1) * length
@@ -115,6 +118,14 @@ def _piece(layout: ChainLayout, arm: Arm, number: int) -> tuple[Region, ...]:
     columns = [image.x0, image.x0 + image.width / 2, image.x1]
     place = scenery.sky if arm == "up" else scenery.ground
     return named(_climbing(place, columns, rows, arm), suffix=suffix)
+
+
+def _from_image(layout: ChainLayout) -> list[Place]:
+    """The places in the order in which they follow the one that the image shows."""
+    places = list(read_scenery(layout.caption).surface)
+    shown = read_scenery(layout.image_caption).surface[0].name if layout.image_caption else places[0].name
+    start = next((number for number, place in enumerate(places) if place.name == shown), 0)
+    return places[start:] + places[:start]
 
 
 def _climbing(place: Place, columns: list[float], rows: list[float], arm: Arm) -> list[Region]:

@@ -60,6 +60,9 @@ class RunConfig:
     """Lay out the whole canvas before drawing, so that each thing stands in one place: auto does it by rules from
     --caption, a file is taken as it is. It lies in layout.json of the run and writes the local captions; with --resume,
     an edited one, for example that of the run, is drawn again where it changes captions."""
+    image_caption: str | None = None
+    """With --layout auto: what the picture itself shows, so that it is not planned again; absent, its first place with
+    as many of its things as there is room for."""
     captioner: Captioner | None = None
     """Who writes local captions, by class_path; rules when absent."""
     scorer: CandidateScorer | None = None

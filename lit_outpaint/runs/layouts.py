@@ -55,6 +55,7 @@ def new_layout(record: RunRecord, graph: Graph, image_box: Box, outpainter: Outp
         graph.box,
         outpainter.window_px,
         image_box=image_box,
+        image_caption=record.config.get("image_caption") or "",
         stride_px=outpainter.stride_px,
         circumference_px=graph.circumference_px,
     )
@@ -142,6 +143,7 @@ def _chain(record: RunRecord, image_box: Box, outpainter: Outpainter) -> ChainLa
     return ChainLayout(
         caption=record.config["caption"],
         image_box=RegionBox.of(image_box),
+        image_caption=record.config.get("image_caption") or "",
         window_px=outpainter.window_px,
         stride_px=outpainter.stride_px,
     )

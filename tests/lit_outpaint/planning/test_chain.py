@@ -1,5 +1,6 @@
 import random
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 
@@ -67,6 +68,15 @@ def test_a_chain_keeps_few_pieces_at_hand() -> None:
     walk(40)
     assert 0 < _piece.cache_info().currsize <= 4
     assert _piece.cache_info().maxsize == MAX_PIECES
+
+
+def test_the_image_shows_what_its_caption_says() -> None:
+    told = replace(CHAIN, image_caption="a lake")
+    assert local_caption(told, Box(0, 0, 128, 128)) == "an empty view of a lake"
+    assert local_caption(told, Box(128, 0, 256, 128)) == local_caption(CHAIN, Box(128, 0, 256, 128))
+    in_the_desert = replace(CHAIN, image_caption="a desert with a cactus")
+    assert local_caption(in_the_desert, Box(0, 0, 128, 128)).startswith("a desert with a cactus")
+    assert "snowfield" in local_caption(in_the_desert, Box(128, 0, 256, 128))
 
 
 @pytest.mark.slow
