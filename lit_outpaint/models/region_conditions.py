@@ -69,7 +69,7 @@ class GuidedRegions(NamedTuple):
     regions: RegionFeatures
     """What the boxes show."""
     negative: RegionFeatures | None
-    """What they should not show: those with a negative prompt; elsewhere the unconditional branch reads its base rows."""
+    """What they should not show, where they say so; elsewhere the unconditional branch reads its base rows."""
     guided: bool
     """Whether there is an unconditional branch; it comes first in the batch."""
 
