@@ -40,9 +40,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def taken(settings: Namespace) -> RpgSettings:
     """The method's part of the settings."""
-    return RpgSettings(
-        **{name: kind(**{field.name: settings[field.name] for field in fields(kind)}) for name, kind in _KINDS}
-    )
+
+    def of(kind: type[Any]) -> Any:
+        return kind(**{field.name: settings[field.name] for field in fields(kind)})
+
+    return RpgSettings(of(PlanOptions), of(RegionalConfig), of(LoopConfig), of(LoopParts))
 
 
 def described(settings: RpgSettings) -> dict[str, Any]:

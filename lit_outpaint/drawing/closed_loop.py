@@ -114,8 +114,9 @@ class ClosedLoopMethod:
             editable = [picture for picture in open_ones if self._repair_of(picture) is not None]
             self._edit(editable, number)
             self._draw_again([picture for picture in open_ones if picture not in editable], number)
+        who = getattr(self.steering, "name", type(self.steering).__name__)
         notes = [
-            notes_of(each) | {"rounds": [_told(one) for one in picture.rounds]}
+            notes_of(each) | {"judge": who, "rounds": [_told(one) for one in picture.rounds]}
             for each, picture in zip(planned, pictures, strict=True)
         ]
         others: list[dict[str, UInt8[ndarray, "h w 3"]]] = [
@@ -220,11 +221,11 @@ def _repair(plan: RegionPlan, edits: Sequence[Edit], mask: Bool[ndarray, "h w"],
 
 def _told(one: Round) -> dict[str, Any]:
     """What the record says of a round."""
-    wrong = [
-        {"verdict": verdict, "thing": wanted.id if wanted is not None else f"{seen.colour or ''} {seen.kind}".strip()}
-        for verdict, wanted, seen in one.judgement.findings
-        if verdict != "right" and (wanted is not None or seen is not None)
-    ]
+    wrong = []
+    for verdict, wanted, seen in one.judgement.findings:
+        if verdict != "right":
+            extra = "" if seen is None else f"{seen.colour or ''} {seen.kind}".strip()
+            wrong.append({"verdict": verdict, "thing": extra if wanted is None else wanted.id})
     return {
         "action": one.action,
         "edits": [edit._asdict() for edit in one.edits],

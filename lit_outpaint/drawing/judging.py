@@ -36,10 +36,7 @@ class Look(NamedTuple):
 
 @runtime_checkable
 class PictureJudge(Protocol):
-    """Compares pictures with plans."""
-
-    name: str
-    """Who judges, as records say it."""
+    """Compares pictures with plans; its ``name``, if it has one, stands in records."""
 
     def wish(self, plan: RegionPlan, placed: bool) -> Wish:
         """What of a plan can be checked.

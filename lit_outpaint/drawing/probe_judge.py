@@ -50,8 +50,8 @@ class ProbeJudge:
         for region in plan.regions:
             phrase = region.thing or region.prompt
             words = [singular_word(word) for word in re.findall(r"[\w'-]+", phrase.lower())]
-            kind = singular_word(head(phrase))
-            kind = kind if kind in self.probe.config.kinds[1:] else _first(words, self.probe.config.kinds[1:])
+            kinds = self.probe.config.kinds[1:]
+            kind = _first([singular_word(head(phrase)), *words], kinds)
             if kind is not None:
                 colour = _first(words, self.probe.config.colours[1:])
                 box = region.box.as_tuple()
