@@ -20,6 +20,10 @@ from lit_outpaint.planning.phrases import head, singular_word
 from lit_outpaint.planning.regions import RegionPlan
 
 
+_NEGATED = re.compile(r"\b(?:no|without|not a|free of) (?:any )?\w+")
+"""What a prompt says is not there."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProbeJudge:
     """Reads pictures with a segmentation probe; knows things, colours and scenery by the names of its classes."""
@@ -56,7 +60,8 @@ class ProbeJudge:
                 colour = _first(words, self.probe.config.colours[1:])
                 box = region.box.as_tuple()
                 things.append(Wanted(id=region.id, kind=kind, colour=colour, box=box, placed=placed))
-        words = [singular_word(word) for word in re.findall(r"[a-z]+", plan.base_prompt.lower())]
+        said = _NEGATED.sub("", plan.base_prompt.lower())
+        words = [singular_word(word) for word in re.findall(r"[a-z]+", said)]
         words = ["cloud" if word == "cloudy" else word for word in words]
         names = [*self.probe.config.skies[1:], *self.probe.config.biomes[1:]]
         return Wish(tuple(things), frozenset(names) & frozenset(words))

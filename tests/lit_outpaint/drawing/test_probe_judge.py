@@ -47,6 +47,7 @@ def test_it_checks_what_it_knows_of_a_plan(probe: Path) -> None:
         ("tent", "blue"),
     ]
     assert wish.scenery == {"meadow", "cloud", "night"}
+    assert steering.wish(RulePlanner().plan("a barn by day without clouds").plan, placed=False).scenery == set()
     assert all(thing.placed for thing in wish.things)
     unknown = RegionPlan.from_grid("a cow", "1", ["a cow"])
     assert steering.wish(unknown, placed=False) == Wish()
