@@ -19,7 +19,6 @@ from lit_outpaint.models.probe import ScapesProbe
 from lit_outpaint.planning.phrases import head, singular_word
 from lit_outpaint.planning.regions import RegionPlan
 
-
 _NEGATED = re.compile(r"\b(?:no|without|not a|free of) (?:any )?\w+")
 """What a prompt says is not there."""
 
