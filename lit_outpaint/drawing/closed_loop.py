@@ -22,7 +22,8 @@ import torch
 from jaxtyping import Bool, UInt8
 from numpy import ndarray
 
-from lit_outpaint.drawing.edit_operations import Edit, edit_mask, edits_of
+from lit_outpaint.drawing.edit_masks import edit_mask
+from lit_outpaint.drawing.edit_operations import Edit, edits_of
 from lit_outpaint.drawing.inpainting import Repair, Repairer
 from lit_outpaint.drawing.judging import Judgement, PictureJudge, Wish, judge
 from lit_outpaint.drawing.loop_config import LoopConfig

@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final, Literal, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 Box = tuple[float, float, float, float]
 Verdict = Literal["right", "missing", "wrong colour", "misplaced", "extra"]
 Operation = Literal["add", "modify", "move", "remove"]
@@ -130,33 +127,11 @@ def edits_of(findings: Sequence[Finding]) -> list[Edit]:
     return edits
 
 
-def edit_mask(
-    edits: Sequence[Edit], findings: Sequence[Finding], height: int, width: int, rules: EditRules = EditRules()
-) -> NDArray[np.bool_]:
-    """What is drawn again, ``(height, width)``: the boxes of the edits with a margin, without what is right.
-
-    Args:
-        edits: of `edits_of`.
-        findings: tell which things are right.
-        height: of the picture or of its map of latent cells.
-        width: likewise.
-        rules: say how wide the margin is.
-    """
-    mask = np.zeros((height, width), dtype=bool)
-    for edit in edits:
-        for box in edit.boxes:
-            mask[_slices(_grown(box, rules.margin), height, width)] = True
-    for finding in findings:
-        if finding.verdict == "right" and finding.seen is not None:
-            mask[_slices(finding.seen.box, height, width)] = False
-    return mask
-
-
 def _verdict(want: Wanted, thing: Seen, rules: EditRules) -> Verdict | None:
     """What a thing is as an answer to a wanted one; None when it is none."""
     if want.kind != thing.kind:
         return None
-    in_place = not want.placed or _inside(thing.centre, _grown(want.box, rules.slack))
+    in_place = not want.placed or _inside(thing.centre, grown(want.box, rules.slack))
     in_colour = want.colour in (None, thing.colour)
     if in_place:
         return "right" if in_colour else "wrong colour"
@@ -183,19 +158,11 @@ def _distance(want: Wanted, thing: Seen) -> float:
     return abs(x - (left + right) / 2) + abs(y - (top + bottom) / 2)
 
 
-def _grown(box: Box, by: float) -> Box:
+def grown(box: Box, by: float) -> Box:
+    """The box, wider by a share of the picture on each side, cut at the picture's edges."""
     left, top, right, bottom = box
     return max(left - by, 0.0), max(top - by, 0.0), min(right + by, 1.0), min(bottom + by, 1.0)
 
 
 def _inside(point: tuple[float, float], box: Box) -> bool:
     return box[0] <= point[0] <= box[2] and box[1] <= point[1] <= box[3]
-
-
-def _slices(box: Box, height: int, width: int) -> tuple[slice, slice]:
-    """All positions that a box touches."""
-    left, top, right, bottom = box
-    return (
-        slice(int(top * height), int(np.ceil(bottom * height))),
-        slice(int(left * width), int(np.ceil(right * width))),
-    )

@@ -5,16 +5,13 @@ The judge that steers is never the one that scores.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, runtime_checkable
-
-from jaxtyping import UInt8
-from numpy import ndarray
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from lit_outpaint.drawing.edit_operations import EditRules, Finding, Seen, Wanted, compare
 from lit_outpaint.planning.regions import RegionPlan
 
-Pictures = UInt8[ndarray, "n h w 3"]
-"""A judge's ``look`` takes this very type: command lines compare it."""
+Pictures = Any
+"""uint8 array ``(n, h, w, 3)``; named without numpy, so that a command line that asks for help is fast."""
 
 
 class Wish(NamedTuple):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from lit_outpaint.drawing.edit_operations import Edit, EditRules, Seen, Wanted, compare, edit_mask, edits_of
+from lit_outpaint.drawing.edit_masks import edit_mask
+from lit_outpaint.drawing.edit_operations import Edit, EditRules, Seen, Wanted, compare, edits_of
 
 LEFT, RIGHT = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
 
