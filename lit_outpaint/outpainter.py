@@ -35,7 +35,11 @@ from lit_outpaint.diffusion.schedule import scheduler_class
 from lit_outpaint.drawing.candidates import SeamScorer, Version, choose, record_of
 from lit_outpaint.drawing.caption_queue import CaptionQueue
 from lit_outpaint.drawing.config import OutpainterConfig
+from lit_outpaint.drawing.from_layout import regions_of
 from lit_outpaint.drawing.joint import JointDrawing, Stopped, check_joint
+from lit_outpaint.drawing.rpg import read_regions
+from lit_outpaint.models.region_conditions import RegionPrompt
+from lit_outpaint.models.regional_config import RegionalConfig
 from lit_outpaint.pipeline import OutpaintPipeline
 from lit_outpaint.planning.captioner import LayoutCaptioner
 from lit_outpaint.planning.local import Layout
@@ -62,6 +66,7 @@ class Outpainter:
         global_view: gives the picture for ``visual_source: image_from_global_caption``; see
             `lit_outpaint.runs.global_view`.
         scorer: chooses among ``config.candidates`` versions of a window; the seam when absent.
+        regional: how the regions of a layout act on windows, where a run has one.
 
     Raises:
         ValueError: window and overlap do not fit, or ``global_view`` is missing.
@@ -74,8 +79,9 @@ class Outpainter:
         config: OutpainterConfig = OutpainterConfig(),
         global_view: Callable[[], Pixels] | None = None,
         scorer: CandidateScorer | None = None,
+        regional: RegionalConfig = RegionalConfig(),
     ) -> None:
-        self.pipeline = pipeline
+        self.pipeline, self.regional = pipeline, regional
         captioner = captioner or RuleCaptioner()
         self.captioner = captioner if isinstance(captioner, WithFallback) else WithFallback(captioner)
         self.config = config
@@ -129,7 +135,7 @@ class Outpainter:
             plan: all steps, finished ones included.
             global_caption: the whole scene.
             callbacks: called with the record of each finished step.
-            layout: what stands where on the canvas; it writes the local captions in place of the captioner.
+            layout: what stands where on the canvas: it writes the local captions, and its regions act in engine steps.
             edits: steps that are drawn in another way, with all that builds on them; see `lit_outpaint.canvas.edits`.
             should_stop: asked before each batch; when it says so the run ends there, to be gone on with later.
             on_timestep: called by engine joint, which finishes no step before the end, with timesteps done and in all.
@@ -138,6 +144,8 @@ class Outpainter:
             ValueError: the caption is empty, the plan cannot be drawn, or the canvas was grown by another plan.
         """
         global_caption = clean(global_caption)
+        if layout is not None and self.config.engine == "steps":
+            read_regions(self.pipeline, self.regional)
         graph = self.lay_out(plan, canvas.image_box)
         check_same_plan(canvas, graph)
         revisions = Revisions(graph, edits)
@@ -174,7 +182,7 @@ class Outpainter:
                 missing = [step for step in missing if kept[step] is None]
                 if missing:
                     done += self._draw_steps(
-                        canvas, graph, missing, captions.take(missing), global_caption, revisions, joint
+                        canvas, graph, missing, captions.take(missing), global_caption, revisions, joint, layout
                     )
                 done.sort(key=lambda step: step[0].step)
                 canvas.commit(done)
@@ -244,6 +252,7 @@ class Outpainter:
         global_caption: str,
         revisions: Revisions,
         joint: JointDrawing | None = None,
+        layout: Layout | None = None,
     ) -> list[tuple[StepRecord, Pixels]]:
         """Draw steps that do not need each other and choose their versions; the canvas itself is not changed."""
         started = time.perf_counter()
@@ -268,6 +277,7 @@ class Outpainter:
                     [global_caption] * len(some),
                     [self._visual(canvas, graph, version.step) for version in some],
                     [version.generator() for version in some],
+                    [regions_of(layout, version.step.window, self.regional) for version in some],
                 )
             pasted = self._paste(decoded, windows, new)
             for version, window, raw in zip(some, pasted, decoded, strict=True):
@@ -342,6 +352,7 @@ class Outpainter:
         global_captions: Sequence[str],
         views: Sequence[UInt8[ndarray, "_ _ 3"]],
         generators: Sequence[torch.Generator],
+        regions: Sequence[Sequence[RegionPrompt]] = (),
     ) -> UInt8[ndarray, "b h w 3"]:
         """Whole windows as the model draws them; see `draw`."""
         config = self.config
@@ -357,6 +368,8 @@ class Outpainter:
                 generator=generators,
                 features=self._global_features(global_captions),
                 compiled=config.compile,
+                regions=regions or None,
+                end_fraction=self.regional.end_fraction,
             )
         )
 

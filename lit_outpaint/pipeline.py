@@ -31,6 +31,7 @@ from lit_outpaint.models.denoiser import Known
 from lit_outpaint.models.encoders import FrozenEncoders
 from lit_outpaint.models.loading import is_model, load_overlay, with_dtype
 from lit_outpaint.models.overlay import OVERLAY_NAME
+from lit_outpaint.models.region_conditions import RegionPrompt
 from lit_outpaint.models.reproducible import one_timestep, windows_at_once
 from lit_outpaint.models.unet import INPAINT_CHANNELS
 from lit_outpaint.system.one_line import one_line
@@ -115,6 +116,8 @@ class OutpaintPipeline(ConditionedPipeline):
         compiled: bool = False,
         negative_captions: Sequence[str] | None = None,
         after_step: Callable[[int, Any, Tensor], Tensor] | None = None,
+        regions: Sequence[Sequence[RegionPrompt]] | None = None,
+        end_fraction: float = 1.0,
     ) -> Float[Tensor, "b 3 h w"]:
         """Fill the 1s of ``mask``.
 
@@ -135,6 +138,8 @@ class OutpaintPipeline(ConditionedPipeline):
                 its batch.
             negative_captions: one per window, what guidance pushes away from; the empty caption when absent.
             after_step: see `lit_outpaint.diffusion.sampling.denoise`.
+            regions: of each window, with prompts of their own; takes an attention rule that reads them.
+            end_fraction: share of the steps after which regions act no more.
 
         Returns:
             Whole windows in [-1, 1]. Known pixels have gone through the VAE: paste only the new ones.
@@ -162,6 +167,8 @@ class OutpaintPipeline(ConditionedPipeline):
                         compiled=compiled,
                         negative_captions=None if negative_captions is None else negative_captions[part],
                         after_step=after_step,
+                        regions=None if regions is None else regions[part],
+                        end_fraction=end_fraction,
                     )
                     for part in parts
                 ]
@@ -171,19 +178,19 @@ class OutpaintPipeline(ConditionedPipeline):
         image, mask = image.to(device), mask.to(device)
         seen = visual_image if visual_image is not None else _visible(image, mask)
         features = self.encode(len(image), local_captions, global_captions, seen, features)
-        context = self.condition(features, sampling, negative_captions)
+        context = self.condition(features, sampling, negative_captions, regions)
 
         masked_image_latents = encoders.encode_mode(blank_masked(image, mask)).to(dtype)
         height, width = masked_image_latents.shape[2:]
         noise = self.prepare_latents(len(image), (height, width), generators)
         held = _known_side(encoders, image, mask, feather_cells)
-        predict = self.denoiser.guided(
+        predict = self.predictor(
             context,
             Known(mask, masked_image_latents),
             (height, width),
             sampling,
-            project_once=True,
             compiled=compiled,
+            end_fraction=end_fraction,
         )
         hold = None if held is None else partial(blend_known, known=held, noise=noise, scheduler=self.scheduler)
         with one_timestep(self.unet):

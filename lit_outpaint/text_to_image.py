@@ -28,6 +28,7 @@ from lit_outpaint.models.context import PromptEncoder
 from lit_outpaint.models.encoders import FrozenEncoders
 from lit_outpaint.models.loading import OPTIONS, is_model, load_overlay, with_dtype
 from lit_outpaint.models.overlay import OVERLAY_NAME
+from lit_outpaint.models.region_conditions import RegionPrompt
 from lit_outpaint.models.reproducible import one_timestep, windows_at_once
 from lit_outpaint.models.unet import LATENT_CHANNELS
 from lit_outpaint.system.one_line import one_line
@@ -107,6 +108,8 @@ class TextToImagePipeline(ConditionedPipeline):
         noise: Float[Tensor, "b c h w"] | None = None,
         compiled: bool = False,
         after_step: Callable[[int, Any, Tensor], Tensor] | None = None,
+        regions: Sequence[Sequence[RegionPrompt]] | None = None,
+        end_fraction: float = 1.0,
     ) -> Float[Tensor, "b 3 hh ww"]:
         """Draw one picture per prompt.
 
@@ -120,6 +123,8 @@ class TextToImagePipeline(ConditionedPipeline):
             noise: unit Gaussian noise in place of the generators'.
             compiled: use the compiled U-Net.
             after_step: see `lit_outpaint.diffusion.sampling.denoise`.
+            regions: of each picture, with prompts of their own; takes an attention rule that reads them.
+            end_fraction: share of the steps after which regions act no more.
 
         Returns:
             Pictures in [-1, 1].
@@ -142,8 +147,13 @@ class TextToImagePipeline(ConditionedPipeline):
             part = slice(begin, begin + at_once)
             texts = prompts[part]
             encoded = self.encode(len(texts), texts, texts, None, features.cut(part))
-            context = self.condition(encoded, sampling, None if negative_prompts is None else negative_prompts[part])
-            predict = self.denoiser.guided(context, None, cells, sampling, project_once=True, compiled=compiled)
+            context = self.condition(
+                encoded,
+                sampling,
+                None if negative_prompts is None else negative_prompts[part],
+                None if regions is None else regions[part],
+            )
+            predict = self.predictor(context, None, cells, sampling, compiled=compiled, end_fraction=end_fraction)
             with one_timestep(self.unet):
                 latents = denoise(
                     predict,

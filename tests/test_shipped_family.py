@@ -48,13 +48,21 @@ def test_all_weights_are_half_precision_safetensors_within_the_limit() -> None:
     assert not [path for path in FAMILY.rglob("*") if path.suffix in (".bin", ".pt", ".ckpt", ".pkl")]
 
 
-def test_the_probe_names_the_classes_of_the_world() -> None:
-    config = ScapesProbe.from_pretrained(FAMILY / "probe").config
+@pytest.mark.parametrize("probe", ["probe", "steering_probe"])
+def test_the_probes_name_the_classes_of_the_world(probe: str) -> None:
+    config = ScapesProbe.from_pretrained(FAMILY / probe).config
     named = [list(config[key]) for key in ("kinds", "colours", "biomes", "skies")]
     assert named == [list(names) for names in (LABEL_KINDS, LABEL_COLOURS, LABEL_BIOMES, LABEL_SKIES)]
 
 
-@pytest.mark.parametrize("part", ["vae", "clip", "eval_clip", "probe", "base", "outpaint"])
+def test_the_probe_that_steers_is_not_the_one_that_scores() -> None:
+    scoring, steering = (ScapesProbe.from_pretrained(FAMILY / name).config for name in ("probe", "steering_probe"))
+    notes = json.loads((FAMILY / "training.json").read_text())
+    assert list(scoring["widths"]) != list(steering["widths"])
+    assert notes["probe"]["seed"] != notes["steering_probe"]["seed"]
+
+
+@pytest.mark.parametrize("part", ["vae", "clip", "eval_clip", "probe", "steering_probe", "base", "outpaint"])
 def test_the_record_says_how_each_part_was_trained(part: str) -> None:
     note = json.loads((FAMILY / "training.json").read_text())[part]
     assert note["steps"] > 0

@@ -11,6 +11,7 @@ PARTS = {
     "vae": "autoencoder, stock AutoencoderKL (f 8, 4 channels)",
     "clip": "conditioning CLIP: text encoder (77 tokens) and vision encoder (7 x 7 patches of 112 px)",
     "probe": "segmentation probe (the judge) and scene classifier (features of IS)",
+    "steering_probe": "a second, smaller probe: steers the closed loop of generate --rounds, scores nothing",
     "eval_clip": "evaluation CLIP, open_clip format",
     "base": "text-to-image U-Net, stock UNet2DConditionModel",
     "lm": "ScapesLM, chat model in the stock Llama layout, trained on captions alone (docs/scapes_lm.md)",
@@ -22,6 +23,8 @@ COMMANDS = """\
 python -m data_prep.scapes.train_vae       --work runs/family --out models/scapes --minutes 23
 python -m data_prep.scapes.train_clip      --work runs/family --out models/scapes --minutes 6
 python -m data_prep.scapes.train_probe     --work runs/family --out models/scapes --minutes 6 --seed 2
+python -m data_prep.scapes.train_probe     --work runs/family --out models/scapes --minutes 34 --seed 5 \\
+  --windows 12000 --part steering_probe --widths 16 32 64 96
 python -m data_prep.scapes.train_eval_clip --work runs/family --out models/scapes --minutes 9 --seed 1
 python -m data_prep.scapes.train_base      --work runs/family --out models/scapes --minutes 41
 python -m data_prep.scapes.train_lm        --work runs/family --out models/scapes --minutes 60
@@ -66,10 +69,10 @@ captions. All of it is float16 safetensors, {size:.1f} MiB.
 {training_table(notes)}
 
 Minutes are wall time on a machine that was shared with other work, so steps count for more. Every part is trained by
-one command; each goes on from its last checkpoint when it is started again, also with more `--minutes`. So it was with
-two: `base` was trained with `--minutes 26` and then 41, `eval_clip` with 5 and then 9, and their learning rate fell
-twice. The rendered windows of all parts but `outpaint` are older than two corrections of the drawing, of a pixel or so
-(rounding at a view's edge, the igloo's door).
+one command; each continues from its last checkpoint when it is started again, also with more `--minutes`. So it was
+with three: `base` was trained with `--minutes 26` and then 41, `eval_clip` with 5 and then 9, `steering_probe` with 12
+and then 34, and their learning rate fell twice. The rendered windows of all parts but `outpaint` and `steering_probe`
+are older than two corrections of the drawing, of a pixel or so (rounding at a view's edge, the igloo's door).
 
 ```
 {COMMANDS}

@@ -4,14 +4,22 @@ import argparse
 import json
 import logging
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 
-def arguments(description: str | None, *, minutes: float, lr: float, windows: int = 30_000) -> argparse.Namespace:
-    """Parse ``--work --out --minutes --lr --windows --seed`` and set up logging and seeds."""
+def arguments(
+    description: str | None,
+    *,
+    minutes: float,
+    lr: float,
+    windows: int = 30_000,
+    more: Callable[[argparse.ArgumentParser], object] | None = None,
+) -> argparse.Namespace:
+    """Parse ``--work --out --minutes --lr --windows --seed``, and what ``more`` adds, and set up logging and seeds."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="cache of rendered windows, checkpoints and logs")
     parser.add_argument("--out", type=Path, required=True, help="family folder that receives the part")
@@ -19,6 +27,8 @@ def arguments(description: str | None, *, minutes: float, lr: float, windows: in
     parser.add_argument("--lr", type=float, default=lr, help="peak learning rate")
     parser.add_argument("--windows", type=int, default=windows, help="training windows to render and reuse")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, windows and batches")
+    if more is not None:
+        more(parser)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.manual_seed(args.seed)

@@ -1,7 +1,15 @@
-"""Train the segmentation probe, the judge of what a picture shows, with its scene classifier (the features of IS).
+r"""Train the segmentation probe, the judge of what a picture shows, with its scene classifier (the features of IS).
 
 python -m data_prep.scapes.train_probe --work runs/family --out models/scapes --seed 2
+
+A second one, of another seed and other widths, steers the closed loop of `generate --rounds`: what steers a picture
+must not score it.
+
+python -m data_prep.scapes.train_probe --work runs/family --out models/scapes --seed 5 --windows 12000 \
+    --minutes 34 --part steering_probe --widths 16 32 64 96
 """
+
+import argparse
 
 import numpy as np
 import torch
@@ -44,12 +52,17 @@ def degrade(pixel_values: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.cat([blurred, pixel_values[half:]])
 
 
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--part", default="probe", help="folder of the family that receives the probe")
+    parser.add_argument("--widths", type=int, nargs=4, default=[24, 48, 96, 128], help="channels at each of its sizes")
+
+
 def main() -> None:
     """Command line."""
-    args = arguments(__doc__, minutes=6, lr=3e-3)
+    args = arguments(__doc__, minutes=6, lr=3e-3, more=_options)
     corpus = Corpus(args.work, args.windows)
     names = [list(labels) for labels in (LABEL_KINDS, LABEL_COLOURS, LABEL_BIOMES, LABEL_SKIES)]
-    probe = ScapesProbe(*names, SCENES).to(memory_format=torch.channels_last)
+    probe = ScapesProbe(*names, SCENES, widths=args.widths).to(memory_format=torch.channels_last)
 
     def loss(step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((args.seed, 3, step))
@@ -63,9 +76,9 @@ def main() -> None:
         total = losses["kind"] + losses["colour"] + losses["biome"] + losses["sky"] + 0.1 * losses["scene"]
         return {"loss": total, **losses}
 
-    spent = train(probe, loss, Budget(minutes=args.minutes, lr=args.lr), args.work / "probe")
-    probe.half().save_pretrained(args.out / "probe")
-    record(args, "probe", spent, sum(p.numel() for p in probe.parameters()))
+    spent = train(probe, loss, Budget(minutes=args.minutes, lr=args.lr), args.work / args.part)
+    probe.half().save_pretrained(args.out / args.part)
+    record(args, args.part, spent, sum(p.numel() for p in probe.parameters()))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,11 @@ from typing import Any, Literal
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
+from lit_outpaint.cli.generate_rpg import RpgSettings, described, loop_summary, rpg_method
+from lit_outpaint.cli.generate_rpg import add_arguments as add_rpg_arguments
+from lit_outpaint.cli.generate_rpg import taken as rpg_settings
 from lit_outpaint.diffusion.settings import Sampling
+from lit_outpaint.planning.options import with_repeated_prompts
 from lit_outpaint.runs.pictures import PictureRun, Prompt, picture_seed, read_prompts, repeated
 from lit_outpaint.system.one_line import one_line
 from lit_outpaint.system.text import clean
@@ -36,8 +40,10 @@ class GenerateConfig:
     """Directory of the run: a PNG per picture, pictures.jsonl with a line each, run.yaml with the settings."""
     model: str | None = None
     """Stable Diffusion directory, or an export of a text-to-image model; the shipped one of the method when absent."""
-    method: Literal["base", "llm4gen"] = "base"
-    """base: each prompt is drawn in one go; llm4gen: so, too, with features of a language model beside CLIP's."""
+    method: Literal["base", "rpg", "llm4gen"] = "base"
+    """base: each prompt is drawn in one go; rpg: planned first, each region with its own prompt, and with --rounds
+    edited until a judge agrees; llm4gen: in one go, with features of a language model beside CLIP's. rpg takes a model of
+    llm4gen by --model."""
     seed: int = 0
     """Same seed, same pictures, whatever the batch size."""
     num_images: int = 1
@@ -61,7 +67,7 @@ class GenerateConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
-MODELS = {"base": "models/scapes", "llm4gen": "models/scapes/llm4gen"}
+MODELS = {"base": "models/scapes", "rpg": "models/scapes", "llm4gen": "models/scapes/llm4gen"}
 """Shipped models by method."""
 
 ANYWHERE = ("out", "prompts", "device", "batch_size")
@@ -77,6 +83,7 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("-c", "--config", action="config", help="YAML file with any of the settings below.")
     parser.add_class_arguments(GenerateConfig)
     parser.add_class_arguments(Sampling)
+    add_rpg_arguments(parser)
     return parser
 
 
@@ -85,9 +92,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
-        settings = build_parser().parse_args(arguments)
+        parser = build_parser()
+        settings = parser.instantiate(parser.parse_args(with_repeated_prompts(arguments)))
         config, sampling = (_taken(kind, settings) for kind in (GenerateConfig, Sampling))
-        generate(config, sampling)
+        generate(config, sampling, rpg_settings(settings))
         return 0
     except (*INPUT_ERRORS, ArgumentError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
@@ -99,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def generate(config: GenerateConfig, sampling: Sampling) -> Path:
+def generate(config: GenerateConfig, sampling: Sampling, rpg: RpgSettings = RpgSettings()) -> Path:
     """Draw what is missing of a run and return its directory.
 
     Raises:
@@ -108,11 +116,15 @@ def generate(config: GenerateConfig, sampling: Sampling) -> Path:
     single = [Prompt("0000", clean(config.prompt))] if config.prompt is not None else None
     prompts = repeated(single or read_prompts(Path(str(config.prompts))), config.num_images)
     settings = {name: value for name, value in (vars(config) | vars(sampling)).items() if name not in ANYWHERE}
+    planned = described(rpg)
+    if config.method != "rpg" and planned:
+        raise ValueError(f"--{next(iter(planned))} needs --method rpg, got --method {config.method}")
+    settings |= planned
     # Nothing is written before the model is known to load.
     method: Any = None
     directory = Path(config.out)
     if not (directory / "run.yaml").is_file():
-        method = _method(config, sampling)
+        method = _method(config, sampling, rpg)
     run = PictureRun(directory, settings)
     done = run.done()
     for prompt in prompts:
@@ -120,10 +132,11 @@ def generate(config: GenerateConfig, sampling: Sampling) -> Path:
             raise ValueError(f"--out {directory} holds {prompt.id} of another prompt, {done[prompt.id].prompt!r}")
     missing = [prompt for prompt in prompts if prompt.id not in done]
     for begin in range(0, len(missing), config.batch_size):
-        method = method or _method(config, sampling)
+        method = method or _method(config, sampling, rpg)
         _draw(run, method, missing[begin : begin + config.batch_size], config.seed)
         print(f"{len(prompts) - len(missing) + min(begin + config.batch_size, len(missing))} of {len(prompts)} drawn")
-    print(directory)
+    summary = loop_summary(list(run.done().values()))
+    print(f"{summary}\n{directory}" if summary else directory)
     return directory
 
 
@@ -135,11 +148,12 @@ def _draw(run: PictureRun, method: Any, batch: Sequence[Prompt], seed: int) -> N
     started = time.perf_counter()
     drawn = method.draw([prompt.text for prompt in batch], [torch.Generator().manual_seed(one) for one in seeds])
     share = (time.perf_counter() - started) / len(batch)
-    for prompt, pixels, own, notes in zip(batch, drawn.pixels, seeds, drawn.notes, strict=True):
-        run.add(prompt, pixels, own, share, notes)
+    others = drawn.others or [{} for _ in batch]
+    for prompt, pixels, own, notes, on_the_way in zip(batch, drawn.pixels, seeds, drawn.notes, others, strict=True):
+        run.add(prompt, pixels, own, share, notes, on_the_way)
 
 
-def _method(config: GenerateConfig, sampling: Sampling) -> Any:
+def _method(config: GenerateConfig, sampling: Sampling, rpg: RpgSettings) -> Any:
     """What draws; loads the model.
 
     Raises:
@@ -152,13 +166,16 @@ def _method(config: GenerateConfig, sampling: Sampling) -> Any:
     from lit_outpaint.text_to_image import load_text_to_image
 
     quiet_loading()
-    pipeline = load_text_to_image(config.model or MODELS[config.method]).to(device_named(config.device))
+    model = config.model or MODELS[config.method]
+    pipeline = load_text_to_image(model).to(device_named(config.device))
     if config.method == "llm4gen" and not any(name.startswith("language") for name in pipeline.context.needs):
         raise ValueError(f"--method llm4gen needs a model that reads a language model, {config.model} does not")
     if sampling.scheduler is not None:
         pipeline.scheduler = scheduler_class(sampling.scheduler).from_config(pipeline.scheduler.config)
-    side = pipeline.window_px
-    return BaseMethod(pipeline, sampling, (config.height or side, config.width or side), config.negative_prompt)
+    size = (config.height or pipeline.window_px, config.width or pipeline.window_px)
+    if config.method == "rpg":
+        return rpg_method(pipeline, sampling, rpg, model, size, config.negative_prompt)
+    return BaseMethod(pipeline, sampling, size, config.negative_prompt)
 
 
 def _taken(kind: Any, settings: Namespace) -> Any:

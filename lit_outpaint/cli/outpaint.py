@@ -32,6 +32,7 @@ from lit_outpaint.chat.ledger import Prices
 from lit_outpaint.models.devices import computing_in, device_named
 from lit_outpaint.models.loading import quiet_loading
 from lit_outpaint.models.overlay import part_directories, window_px_of
+from lit_outpaint.models.regional_config import RegionalConfig
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import load_pipeline
 from lit_outpaint.runs.config import RunConfig, plan_given
@@ -69,6 +70,7 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--undo", action="store_true", help="With --resume: take the latest edit back.")
     parser.add_class_arguments(RunConfig)
     parser.add_class_arguments(OutpainterConfig)
+    parser.add_class_arguments(RegionalConfig)
     parser.add_class_arguments(Prices)
     parser.add_class_arguments(RankConfig)
     return parser
@@ -114,7 +116,8 @@ class _Parts:
             sampling = {name: settings[name] for name in ("seed", "num_inference_steps", "guidance_scale")}
             return global_view(Path(settings.model), clean(settings.caption), directory, **sampling)
 
-        return Outpainter(self._pipeline, self.captioner, config, view, self._scorer)
+        regional = RegionalConfig(**{field.name: settings[field.name] for field in fields(RegionalConfig)})
+        return Outpainter(self._pipeline, self.captioner, config, view, self._scorer, regional)
 
     def say_cost(self, settings: Namespace) -> None:
         """Print what the captioner has counted."""
@@ -218,10 +221,11 @@ def _relay(directory: Path, record: RunRecord, layout_file: str, outpainter: Out
     canvas = Canvas.open(directory)
     graph = lay_out_run(outpainter, record, canvas.image_box)
     layout = read_layout(Path(layout_file))
-    changed = relaid(record, canvas, graph, layout, outpainter.config.seed)
+    before = layout_of_run(directory, record, graph, canvas.image_box, outpainter)
+    changed = relaid(record, canvas, graph, before, layout, outpainter.config.seed)
     store_layout(directory, layout)
     num_steps = len(changed.edits) - len(record.edits)
-    print(f"the layout changes the captions of {num_steps} steps; these and what builds on them are drawn again")
+    print(f"the layout changes what {num_steps} steps are asked for; these and what builds on them are drawn again")
     return changed
 
 

@@ -20,6 +20,8 @@ class Drawn(NamedTuple):
     pixels: UInt8[ndarray, "b h w 3"]
     notes: list[dict[str, Any]]
     """What there is to say of each, as JSON values."""
+    others: Sequence[dict[str, UInt8[ndarray, "h w 3"]]] = ()
+    """Pictures on the way to each, by name; none when the method makes none."""
 
 
 @runtime_checkable

@@ -56,7 +56,13 @@ class FullAttention:
         unet.set_attn_processor({name + _PROCESSOR: BiasedAttentionProcessor(name) for name in names})
 
     def cross_attention_kwargs(self, context: Context, size: Size) -> dict[str, Any]:
-        """Hand the bias of the rows to the processors; no bias leaves stock attention."""
+        """Hand the bias of the rows to the processors; no bias leaves stock attention.
+
+        Raises:
+            ValueError: the context has regions, which this rule would pass over.
+        """
+        if context.regions is not None:
+            raise ValueError("regions need an attention rule that reads them, got FullAttention: set RegionalAttention")
         return {} if context.key_bias is None else {"key_bias": context.key_bias}
 
     def loop_kwargs(self, unet: UNet2DConditionModel, context: Context, size: Size) -> dict[str, Any]:
@@ -108,7 +114,7 @@ class BiasedAttentionProcessor:
         """
         if attention_mask is not None:
             raise ValueError("attention_mask must be None: context rows are weighted by key_bias instead")
-        query = _split_heads(attn.to_q(hidden_states), attn.heads)
+        query = split_heads(attn.to_q(hidden_states), attn.heads)
         if encoder_hidden_states is None:
             attended = attend(query, *project(attn, hidden_states))
         else:
@@ -122,9 +128,9 @@ class BiasedAttentionProcessor:
 
 def project(attn: Attention, source: Tensor) -> tuple[Tensor, Tensor]:
     """Keys and values of ``source`` (B, L, D) in a layer, each (B, heads, L, C)."""
-    return _split_heads(attn.to_k(source), attn.heads), _split_heads(attn.to_v(source), attn.heads)
+    return split_heads(attn.to_k(source), attn.heads), split_heads(attn.to_v(source), attn.heads)
 
 
-def _split_heads(projected: Tensor, heads: int) -> Tensor:
+def split_heads(projected: Tensor, heads: int) -> Tensor:
     """(B, N, heads * C) to (B, heads, N, C)."""
     return projected.unflatten(-1, (heads, -1)).transpose(1, 2)

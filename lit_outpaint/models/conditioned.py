@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,10 +17,17 @@ from lit_outpaint.data.features import PICTURES, TEXTS, Features, stacked, uncon
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.attention import AttentionRule, FullAttention
 from lit_outpaint.models.context import ChangingContext, Context
-from lit_outpaint.models.denoiser import Denoiser
+from lit_outpaint.models.denoiser import Denoiser, Known, Predict
 from lit_outpaint.models.encoders import FrozenEncoders
 from lit_outpaint.models.language import LanguageConfig
 from lit_outpaint.models.language_encoders import LanguageEncoder
+from lit_outpaint.models.region_conditions import (
+    RegionPrompt,
+    encode_guided_regions,
+    last_region_timestep,
+    until,
+    without_regions,
+)
 from lit_outpaint.system.named import build, described
 
 StepEnd = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any] | None]
@@ -135,7 +143,11 @@ class ConditionedPipeline(DiffusionPipeline):
         return Features(**made)
 
     def condition(
-        self, features: Features, sampling: Sampling, negative_captions: Sequence[str] | None = None
+        self,
+        features: Features,
+        sampling: Sampling,
+        negative_captions: Sequence[str] | None = None,
+        regions: Sequence[Sequence[RegionPrompt]] | None = None,
     ) -> Context | ChangingContext:
         """Build the context; under guidance the rows of the unconditional branch come first in the batch.
 
@@ -143,7 +155,9 @@ class ConditionedPipeline(DiffusionPipeline):
             features: of `encode`.
             sampling: says whether there is guidance, and what it drops.
             negative_captions: one per window, in place of the empty caption.
+            regions: of each window; the attention rule must read them (`rule_of`).
         """
+        of_windows, without = features, None
         if sampling.guided:
             words = [""] if negative_captions is None else list(negative_captions)
             empty = {}
@@ -154,9 +168,16 @@ class ConditionedPipeline(DiffusionPipeline):
             without = unconditional(features, Features(**empty), sampling.uncond)
             features = stacked(without, features)
         features = features.cast(self.context.dtype)
+        regional = None if not regions else encode_guided_regions(regions, of_windows, without, self._captioned)
 
         def made(*timestep: Tensor) -> Context:
-            context = self.context(features, *timestep)
+            def part(of: Features) -> Context:
+                return self.context(of, *timestep)
+
+            context = part(features)
+            read = None if regional is None else regional.rows(part)
+            if read is not None:
+                context = context._replace(regions=read.to(context.hidden_states.device, self.unet.dtype))
             return context._replace(hidden_states=context.hidden_states.to(self.unet.dtype))
 
         return ChangingContext(made) if getattr(self.context, "reads_timestep", False) else made()
@@ -172,6 +193,38 @@ class ConditionedPipeline(DiffusionPipeline):
         if self.language is None:
             raise ValueError(f"the conditioning reads {name}, which this pipeline has no encoder for; give it")
         return self.language.encode(list(captions))
+
+    def predictor(
+        self,
+        context: Context | ChangingContext,
+        known: Known | None,
+        size: tuple[int, int],
+        sampling: Sampling,
+        *,
+        compiled: bool = False,
+        end_fraction: float = 1.0,
+    ) -> Predict:
+        """What a denoising loop predicts with; see `Denoiser.guided`.
+
+        Args:
+            context: of `condition`.
+            known: mask and masked image; None for text-to-image.
+            size: height and width of the latents.
+            sampling: how latents are drawn.
+            compiled: use the compiled U-Net.
+            end_fraction: share of the steps after which regions act no more; less than 1 waits for the device at
+                every step.
+        """
+        guided = partial(self.denoiser.guided, project_once=True, compiled=compiled)
+        predict = guided(context, known, size, sampling)
+        if end_fraction == 1 or (isinstance(context, Context) and context.regions is None):
+            return predict
+        last = last_region_timestep(self.scheduler, sampling.num_inference_steps, end_fraction)
+        return until(last, predict, guided(without_regions(context), known, size, sampling))
+
+    def _captioned(self, captions: Sequence[str], given: Features) -> Features:
+        """Features of windows that differ in their local captions alone."""
+        return self.encode(len(captions), captions, captions, None, given).cast(self.context.dtype)
 
     def prepare_latents(
         self,

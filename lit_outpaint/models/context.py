@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lit_outpaint.data.features import Features
+from lit_outpaint.models.regions import RegionContext
 
 Fusion = Literal["tokens", "channels", "mean", "none"]
 VisualInit = Literal["gated", "plain"]
@@ -36,6 +37,8 @@ class Context(NamedTuple):
     """Added to the attention logits of each row; None adds nothing."""
     spans: Mapping[str, slice] = MappingProxyType({})
     """Which rows hold what, by name: ``text``, ``visual``."""
+    regions: RegionContext | None = None
+    """What parts of the windows read beside it; None is no regions."""
 
 
 class ChangingContext(NamedTuple):

@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 
 import torch
 from diffusers import UNet2DConditionModel
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lit_outpaint.diffusion.guidance import guide
 from lit_outpaint.diffusion.settings import Sampling
-from lit_outpaint.models.attention import AttentionRule, FullAttention
+from lit_outpaint.models.attention import AttentionRule, FullAttention, Size
 from lit_outpaint.models.compiled import compile_for_drawing
 from lit_outpaint.models.context import ChangingContext, Context
+from lit_outpaint.models.latent_concat import LatentConcat, latent_concat, region_calls
 from lit_outpaint.models.reproducible import copies_of_rows
 from lit_outpaint.models.unet import unet_input
 
@@ -37,6 +38,10 @@ class Known(NamedTuple):
     def repeat(self, copies: int) -> Known:
         """The same batch several times over."""
         return Known(self.mask.repeat(copies, 1, 1, 1), self.masked_image_latents.repeat(copies, 1, 1, 1))
+
+    def of(self, samples: Int[Tensor, " k"]) -> Known:
+        """The windows of some samples."""
+        return Known(self.mask[samples], self.masked_image_latents[samples])
 
 
 class Denoiser:
@@ -75,6 +80,8 @@ class Denoiser:
             maps: where given, the attention weights (B, heads, positions, rows) of each cross-attention layer that it
                 names as a key, are put into it; see `BiasedAttentionProcessor`.
         """
+        if context.regions is not None and isinstance(self.rule, LatentConcat):
+            return self._merging(self.unet, context, known, _size(noisy_latents))(noisy_latents, timesteps)
         kwargs = self.rule.cross_attention_kwargs(context, _size(noisy_latents))
         if maps is not None:
             kwargs = {**kwargs, "maps": maps}
@@ -112,17 +119,17 @@ class Denoiser:
         count = len(context.hidden_states) // (2 if guided else 1)
         copies = copies_of_rows(count, guided)
         if copies > 1 and not guided:
-            context = context._replace(hidden_states=context.hidden_states.repeat(copies, 1, 1))
-        rule = self.rule
-        kwargs = (
-            rule.loop_kwargs(self.unet, context, size) if project_once else rule.cross_attention_kwargs(context, size)
-        )
+            regions = None if context.regions is None else context.regions.repeat(copies)
+            context = context._replace(hidden_states=context.hidden_states.repeat(copies, 1, 1), regions=regions)
         unet = self.compiled() if compiled else self.unet
         known = known.repeat(copies) if known is not None else None
+        if context.regions is not None and isinstance(self.rule, LatentConcat):
+            predict_rows = self._merging(unet, context, known, size)
+        else:
+            predict_rows = self._reading(unet, context, known, size, project_once)
 
         def predict(latents: Tensor, timestep: Tensor) -> Tensor:
-            rows = latents.repeat(copies, 1, 1, 1)
-            model_pred = self._predict(unet, rows, timestep, context, known, kwargs)
+            model_pred = predict_rows(latents.repeat(copies, 1, 1, 1), timestep)
             if not guided:
                 return model_pred[: len(latents)]
             without, conditional = model_pred.chunk(2)
@@ -139,6 +146,33 @@ class Denoiser:
         if self._compiled is None:
             self._compiled = compile_for_drawing(self.unet)
         return self._compiled
+
+    def _reading(
+        self, unet: Callable[..., Any], context: Context, known: Known | None, size: Size, project_once: bool
+    ) -> Predict:
+        """Predictions by one call of the U-Net; the rule sees to regions."""
+        rule = self.rule
+        kwargs = (
+            rule.loop_kwargs(self.unet, context, size) if project_once else rule.cross_attention_kwargs(context, size)
+        )
+        return lambda rows, timestep: self._predict(unet, rows, timestep, context, known, kwargs)
+
+    def _merging(self, unet: Callable[..., Any], context: Context, known: Known | None, size: Size) -> Predict:
+        """Predictions by one call of the U-Net per region, and one for the base."""
+        calls = region_calls(context, size)
+
+        def predict(noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
+            def of(samples: Tensor | None, rows: Context) -> Tensor:
+                kwargs = self.rule.cross_attention_kwargs(rows, size)
+                if samples is None:
+                    return self._predict(unet, noisy_latents, timesteps, rows, known, kwargs)
+                part = known.of(samples) if known is not None else None
+                times = timesteps[samples] if timesteps.ndim and len(timesteps) > 1 else timesteps
+                return self._predict(unet, noisy_latents[samples], times, rows, part, kwargs)
+
+            return latent_concat(of, calls, noisy_latents)
+
+        return predict
 
     def _predict(
         self,

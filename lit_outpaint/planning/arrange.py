@@ -98,8 +98,8 @@ def _lanes(lanes: Sequence[Lane | None]) -> dict[int, tuple[float, float]]:
     used = {_RANKS[lane] for lane in lanes}
     if not used:
         return {}
-    if set(lanes) == {None}:
-        return {1: (0.0, 1.0)}
+    if None in lanes and used == {1}:
+        return {1: (0.0, 1.0)}  # "In the middle" of things that have no side is in their middle.
     if 1 not in used:
         return {rank: (rank / 4, rank / 4 + 0.5) for rank in used}
     wide = "middle" not in lanes

@@ -105,6 +105,8 @@ class _Reader:
         self.relations: list[Relation] = []
         self.sentence_from = 0
         self.setting: tuple[str, str] = ("", "")
+        self.unplaced: list[int] = []
+        self.of_scenery = False
         self.begin_clause()
 
     def begin_clause(self) -> None:
@@ -187,6 +189,8 @@ class _Reader:
             self.put_scenery(number)
         else:
             mention.place, mention.ground = self.setting
+            if not self.of_scenery:
+                self.unplaced.append(number)
             self.put(number)
 
     def refer(self, pronoun: str) -> None:
@@ -251,6 +255,12 @@ class _Reader:
             return
         self.relation = None
         if is_sky(mention.phrase):
+            if preposition.endswith("in") and head(mention.phrase) in ("sky", "air"):
+                # A balloon in the open sky; what comes before and after it is elsewhere.
+                for thing in self.group or ([] if self.last is None else [self.last]):
+                    self.mentions[thing].place = f"{preposition.lower()} {mention.phrase}"
+                    self.mentions[thing].ground = mention.phrase
+                self.unplaced = []
             return  # Under a cloudy sky, at dusk: said of the whole picture.
         if relation is not None and relation[1] and self.mentions[relation[1][0]].scenery:
             mention.placed = True
@@ -264,16 +274,20 @@ class _Reader:
         lane, band = self.position
         self.position = (None, None)
         mention.lane, mention.band = lane, band
-        self.setting = (whereabouts(mention.phrase), mention.phrase)
+        self.setting, self.unplaced = (whereabouts(mention.phrase), mention.phrase), []
+        self.of_scenery = True  # "A lake with a boat": the boat stays there.
         self.last, self.group = number, [number]
         self.subject = number if self.subject is None else self.subject
 
     def place_things(self, preposition: str, ground: str) -> None:
-        """Say of the things of this sentence that have no place yet where they are."""
+        """Say where things are: those since the last place, and those of this sentence that have none."""
         self.setting = (f"{preposition.lower()} {ground}".strip(), ground)
-        for mention in self.mentions[self.sentence_from :]:
-            if not mention.scenery and not mention.place:
+        self.of_scenery = False
+        for number, mention in enumerate(self.mentions):
+            open_still = number >= self.sentence_from and not mention.place
+            if not mention.scenery and (open_still or number in self.unplaced):
                 mention.place, mention.ground = self.setting
+        self.unplaced = []
 
     def complete(self, number: int) -> None:
         """Give the relation that is open its object."""

@@ -62,6 +62,8 @@ _SAME_IN_PLURAL: Final = re.compile(r".*(?:sheep|fish|deer|aircraft|glass|grass|
 _COLOURS: Final = (
     "red|green|blue|yellow|orange|purple|pink|brown|black|white|grey|gray|golden|gold|silver|beige|turquoise|violet"
 )
+COLOUR: Final = re.compile(rf"\b(?:{_COLOURS})\b")
+"""A word for a colour, in lower case."""
 ADJECTIVE: Final = re.compile(
     rf"(?:{_COLOURS}|big|small|large|little|tiny|huge|tall|short|long|old|new|young|round|square|wooden|metal|plastic|"
     r"glass|bright|dark|light|soft|fluffy|shiny|rusty|beautiful|wide|narrow|empty|quiet)",

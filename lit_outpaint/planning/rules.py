@@ -17,11 +17,12 @@ from lit_outpaint.planning.mentions import Mention, Mentions, Relation, read_men
 from lit_outpaint.planning.overlaps import largest_free, resolved
 from lit_outpaint.planning.phrases import head, one_of, singular_word, whereabouts
 from lit_outpaint.planning.regions import Region, RegionPlan, region_ids
+from lit_outpaint.planning.scene import scene_of
 from lit_outpaint.protocols import Planned
 
 MAX_REGIONS: Final = 16
 """A prompt that would give more regions has its counted things left together."""
-_SOURCES: Final = ("connectors.py", "rules.py", "mentions.py", "phrases.py", "arrange.py", "overlaps.py")
+_SOURCES: Final = ("connectors.py", "rules.py", "mentions.py", "phrases.py", "arrange.py", "overlaps.py", "scene.py")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class RulePlanner:
 
     with_place: bool = True
     """Say in the prompt of a region where the thing is, as far as the prompt says it: "a red barn in a meadow"."""
+    with_scene: bool = True
+    """Say in the prompt of a region what the prompt says of the whole scene: "a red barn at dusk"."""
     max_split: int = 6
     """Counted things up to this number get a region each; more of them stay together in one."""
     name: str = "rules"
@@ -55,7 +58,12 @@ class RulePlanner:
 
     def identity(self) -> dict[str, Any]:
         """Checksum of the rules, and their settings."""
-        return {"rules_sha256": _rules_sha256(), "with_place": self.with_place, "max_split": self.max_split}
+        return {
+            "rules_sha256": _rules_sha256(),
+            "with_place": self.with_place,
+            "with_scene": self.with_scene,
+            "max_split": self.max_split,
+        }
 
     def plan(self, prompt: str, locked: Sequence[Region] = ()) -> Planned:
         """See ``Planner``; things that a locked region names already are not planned again."""
@@ -69,7 +77,8 @@ class RulePlanner:
             boxes = [RegionBox(0.25, 0, 0.75, 1)]
         if locked:
             boxes = _around(boxes, [region.box for region in locked])
-        regions = self._regions(read.all, things, boxes, sides, locked)
+        scene = scene_of(prompt) if self.with_scene else ""
+        regions = self._regions(read.all, things, boxes, sides, locked, scene)
         lost = [thing.phrase for thing, box in zip(things, boxes, strict=True) if box is None]
         reasoning = f"no room is left for {', '.join(lost)}" if lost else ""
         return Planned(RegionPlan(base_prompt=prompt, regions=(*locked, *regions)), self.name, reasoning=reasoning)
@@ -98,6 +107,7 @@ class RulePlanner:
         boxes: Sequence[RegionBox | None],
         sides: dict[Lane, tuple[Mention, RegionBox]],
         locked: Sequence[Region],
+        scene: str,
     ) -> list[Region]:
         """The things that have found a place, then the sides of the picture that are left."""
         found: list[tuple[str, str, str, RegionBox]] = []
@@ -118,7 +128,7 @@ class RulePlanner:
                 found.append((side.phrase, "", side.phrase, box))
         names = region_ids([thing or prompt for prompt, thing, *_ in found], [region.id for region in locked])
         return [
-            Region(id=name, prompt=prompt, box=box, thing=thing, place=ground)
+            Region(id=name, prompt=f"{prompt} {scene}".strip(), box=box, thing=thing, place=ground)
             for name, (prompt, thing, ground, box) in zip(names, found, strict=True)
         ]
 

@@ -12,6 +12,8 @@ from lit_outpaint.canvas.export.png import MAX_PNG_SIDE, write_png
 from lit_outpaint.canvas.export.provenance import xmp_packet
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.outpainter import OutpainterConfig
+from lit_outpaint.planning.boxes import RegionBox
+from lit_outpaint.runs.layouts import LAYOUT_NAME, read_layout
 from lit_outpaint.runs.record import RunRecord
 
 PANORAMA_NAME = "panorama.png"
@@ -35,6 +37,20 @@ def run_facts(record: RunRecord) -> dict[str, Any]:
     }
 
 
+def layout_facts(canvas: Canvas, record: RunRecord, directory: Path) -> dict[str, Any]:
+    """The layout of a run for its page: boxes in pixels of the picture, with what each shows."""
+    if record.config.get("layout") is None:
+        return {}
+    around = RegionBox.of(canvas.box)
+    entries = []
+    for region in read_layout(directory / LAYOUT_NAME).regions:
+        box = region.box.intersection(around)
+        if box is not None:
+            edges = [round(edge) for edge in box.shift(-around.x0, -around.y0).as_tuple()]
+            entries.append({"box": edges, "text": region.thing or region.prompt, "is_thing": bool(region.thing)})
+    return {"layout": entries}
+
+
 def write_pictures(canvas: Canvas, directory: Path, record: RunRecord, formats: Collection[Format]) -> list[str]:
     """Write the panorama and the asked formats after a run; formats that lie there from before are renewed.
 
@@ -47,7 +63,7 @@ def write_pictures(canvas: Canvas, directory: Path, record: RunRecord, formats: 
     else:
         panorama.unlink(missing_ok=True)  # An earlier, shorter one.
         line = f"{directory}/canvas.zarr: {box.width} x {box.height} px; a PNG has at most {MAX_PNG_SIDE} px a side"
-    written = write_exports(canvas, {*formats, *present_formats(directory)}, directory, facts)
+    written = write_exports(canvas, {*formats, *present_formats(directory)}, directory, facts | layout_facts(canvas, record, directory))
     return [line, *map(str, written)]
 
 
@@ -57,4 +73,6 @@ def write_exports_only(directory: Path, record: RunRecord, formats: Collection[F
     Returns:
         Lines that say what was written.
     """
-    return [str(path) for path in write_exports(Canvas.open(directory), formats, directory, run_facts(record))]
+    canvas = Canvas.open(directory)
+    facts = run_facts(record) | layout_facts(canvas, record, directory)
+    return [str(path) for path in write_exports(canvas, formats, directory, facts)]

@@ -17,7 +17,7 @@ from lit_outpaint.planning.captioner import LayoutCaptioner
 from lit_outpaint.planning.chain import ChainLayout
 from lit_outpaint.planning.files import plan_text, read_plan_file
 from lit_outpaint.planning.layout import plan_layout
-from lit_outpaint.planning.local import local_caption
+from lit_outpaint.planning.local import VISIBLE_SHARE, local_caption
 from lit_outpaint.planning.regions import RegionPlan
 from lit_outpaint.planning.shown import MAX_DRAWN, draw_plan
 from lit_outpaint.runs.record import RunRecord
@@ -111,20 +111,24 @@ def extended(layout: RegionPlan, more: RegionPlan) -> RegionPlan:
     return replace(layout, regions=(*layout.regions, *new))
 
 
-def relaid(record: RunRecord, canvas: Canvas, graph: Graph, layout: RegionPlan, run_seed: int) -> RunRecord:
-    """The record of a run in which every step whose caption follows from another layout is to be drawn again.
+def relaid(
+    record: RunRecord, canvas: Canvas, graph: Graph, before: RegionPlan | None, layout: RegionPlan, run_seed: int
+) -> RunRecord:
+    """The record of a run in which every step that another layout asks for something else is to be drawn again.
 
     Args:
         record: of the run.
         canvas: what is drawn.
         graph: the plan.
+        before: as the run was drawn; None compares captions alone.
         layout: as it is now.
         run_seed: the seed of the run.
     """
     edits = list(record.edits)
     for step in canvas.journal:
         caption = local_caption(layout, graph[step.step].window)
-        if step.caption_source == LayoutCaptioner.name and step.local_caption != caption:
+        regions = before is not None and _named(before, graph, step.step) != _named(layout, graph, step.step)
+        if step.caption_source == LayoutCaptioner.name and (step.local_caption != caption or regions):
             edits.append(
                 Edit(
                     number=len(edits) + 1,
@@ -137,6 +141,11 @@ def relaid(record: RunRecord, canvas: Canvas, graph: Graph, layout: RegionPlan, 
     if len(edits) == len(record.edits):
         return record
     return record.model_copy(update={"edits": edits, "finished": False})
+
+
+def _named(layout: RegionPlan, graph: Graph, step: int) -> RegionPlan:
+    """The regions that act on the window of a step."""
+    return layout.over(graph[step].window, min_share=VISIBLE_SHARE)
 
 
 def _chain(record: RunRecord, image_box: Box, outpainter: Outpainter) -> ChainLayout:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import yaml
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 RUN_NAME: Final = "run.yaml"
 LINES_NAME: Final = "pictures.jsonl"
+OTHERS_NAME: Final = "rounds"
+"""Folder of the pictures that a method made on the way."""
 MAX_PROMPTS: Final = 1_000_000
 
 
@@ -150,11 +153,22 @@ class PictureRun:
         return self.directory / f"{name}.png"
 
     def add(
-        self, prompt: Prompt, pixels: UInt8[ndarray, "h w 3"], seed: int, seconds: float, notes: dict[str, Any]
+        self,
+        prompt: Prompt,
+        pixels: UInt8[ndarray, "h w 3"],
+        seed: int,
+        seconds: float,
+        notes: dict[str, Any],
+        others: Mapping[str, UInt8[ndarray, "h w 3"]] = MappingProxyType({}),
     ) -> PictureRecord:
-        """Write a picture, then its line."""
+        """Write a picture, then its line; before them ``others``, pictures on the way to it, into a folder of theirs."""
         from PIL import Image
 
+        for name, other in others.items():
+            path = self.directory / OTHERS_NAME / f"{prompt.id}-{name}.png"
+            path.parent.mkdir(exist_ok=True)
+            with written_whole(path) as draft:
+                Image.fromarray(other).save(draft, format="PNG")
         with written_whole(self.file(prompt.id)) as draft:
             Image.fromarray(pixels).save(draft, format="PNG")
         record = PictureRecord(

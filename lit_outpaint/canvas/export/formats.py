@@ -82,7 +82,8 @@ def write_exports(canvas: Canvas, formats: Collection[Format], directory: Path, 
         canvas: what to write.
         formats: which; the page holds the deep zoom tiles too.
         directory: the run directory.
-        facts: what the run knows beside its journal; goes into every file, so it must hold nothing secret.
+        facts: what the run knows beside its journal; goes into every file, so it must hold nothing secret. Its
+            ``layout``, boxes with texts, is drawn over the page and goes nowhere else.
 
     Raises:
         ValueError: a format cannot hold the picture, or pyvips is missing.
@@ -93,6 +94,8 @@ def write_exports(canvas: Canvas, formats: Collection[Format], directory: Path, 
         wanted = [name for name in FORMATS if name in (*wanted, "page")]
     if "page" in wanted:
         wanted = [name for name in wanted if name != "dzi"]
+    on_page = facts
+    facts = {name: value for name, value in facts.items() if name != "layout"}
     for name in wanted:
         path = directory / _PLACES[name]
         if name == "jpeg":
@@ -106,5 +109,5 @@ def write_exports(canvas: Canvas, formats: Collection[Format], directory: Path, 
         elif name == "dzi":
             write_tiles(canvas, path.parent, facts)
         else:
-            write_page(canvas, path.parent, facts)
+            write_page(canvas, path.parent, on_page)
     return [directory / _PLACES[name] for name in wanted]

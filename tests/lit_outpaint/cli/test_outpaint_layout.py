@@ -67,12 +67,12 @@ def test_an_edited_layout_is_drawn_again_where_it_changes(
     after = records(run)
     changed = [step for step in before if "a blue tent" in before[step]["local_caption"]]
     assert changed
-    assert f"captions of {len(changed)} steps" in capsys.readouterr().out
+    assert f"what {len(changed)} steps are asked for" in capsys.readouterr().out
     assert all("a red car" in after[step]["local_caption"] for step in changed)
     assert {step: record["local_caption"] for step, record in after.items()} == said_by_layout(run)
     assert [step for step in after if after[step]["revision"] == 0] == list(range(min(changed)))
     assert main(["--resume", str(run), "--layout", str(run / "layout.json")]) == 0
-    assert "captions of 0 steps" in capsys.readouterr().out
+    assert "what 0 steps are asked for" in capsys.readouterr().out
 
 
 def test_a_layout_grows_with_its_strip_and_keeps_what_it_has(

@@ -161,7 +161,7 @@ def test_any_scapes_caption_is_laid_out_on_any_rectangle(seed: int, wide: int, u
     try:
         plan = plan_layout(caption, canvas, WINDOW, image_box=IMAGE)
     except ValueError:
-        assert wide < 12, "there is room"
+        assert wide < 16, "there is room"
         return
     scenery = read_scenery(caption)
     named = Counter(thing for place in scenery.surface for thing in place.things)

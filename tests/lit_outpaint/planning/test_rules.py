@@ -14,7 +14,7 @@ from lit_outpaint.protocols import Planner
 
 
 def plan(prompt: str) -> RegionPlan:
-    return RulePlanner(with_place=False).plan(prompt).plan
+    return RulePlanner(with_place=False, with_scene=False).plan(prompt).plan
 
 
 def columns(prompt: str) -> list[str]:
@@ -109,7 +109,7 @@ def test_a_region_says_where_its_thing_is() -> None:
         ("a lake", "", "a lake"),
     ]
     regions = RulePlanner().plan("a wide view at dusk: a lake with a red boat, and a desert with a cactus").plan.regions
-    assert [region.prompt for region in regions] == ["a red boat on a lake", "a cactus in a desert"]
+    assert [region.prompt for region in regions] == ["a red boat on a lake at dusk", "a cactus in a desert at dusk"]
 
 
 def test_many_things_stay_together() -> None:
@@ -185,3 +185,30 @@ def test_identity_depends_on_the_settings() -> None:
     assert RulePlanner().identity() != RulePlanner(max_split=2).identity()
     with pytest.raises(ValueError, match=r"max_split .*0"):
         RulePlanner(max_split=0)
+
+
+def test_each_thing_stands_in_its_own_place() -> None:
+    plan = RulePlanner().plan("a yellow tent in the desert and two red barns on the grass of a meadow").plan
+    assert [region.place for region in plan.regions] == ["the desert", "the grass of a meadow", "the grass of a meadow"]
+    plan = RulePlanner().plan("a yellow balloon in the open sky, a red flag in the snow and a boat on a lake").plan
+    assert [region.place for region in plan.regions] == ["the open sky", "the snow", "a lake"]
+
+
+def test_the_middle_of_things_without_a_side_is_between_them() -> None:
+    plan = RulePlanner().plan("a fossil in the middle, between a crystal and a boulder").plan
+    boxes = {region.thing: region.box for region in plan.regions}
+    assert boxes["a crystal"].x0 == 0
+    assert boxes["a crystal"].x1 == boxes["a fossil"].x0
+    assert boxes["a boulder"].x1 == 1
+
+
+def test_each_region_is_told_of_the_scene() -> None:
+    prompt = "a red barn left of a blue tent, at dusk under a cloudy sky with mountains behind"
+    regions = RulePlanner().plan(prompt).plan.regions
+    assert [region.prompt for region in regions] == [
+        "a red barn at dusk with mountains",
+        "a blue tent at dusk with mountains",
+    ]
+    assert [region.thing for region in regions] == ["a red barn", "a blue tent"]
+    regions = RulePlanner(with_scene=False).plan(prompt).plan.regions
+    assert [region.prompt for region in regions] == ["a red barn", "a blue tent"]

@@ -3,7 +3,8 @@
 (function () {
   const { head, source, steps } = JSON.parse(document.getElementById("data").textContent);
   const [width, height] = head.size_px;
-  const shown = { borders: true, captions: false, list: true };
+  const shown = { borders: true, captions: false, layout: false, list: true };
+  const layout = head.layout || [];
   let current = -1;
   let hovered = -1;
 
@@ -104,6 +105,12 @@
     if (shown.captions) {
       for (const [step, at] of seen) if (at[2] > 70 && at[3] > 40) write(pen, `${step.step}  ${step.local_caption}`, at);
     }
+    if (shown.layout) {
+      const regions = layout.map((region) => [region, place(region.box)]).filter(([, at]) => inSight(at));
+      frame(regions.filter(([region]) => !region.is_thing).map(([, at]) => at), "rgba(160, 230, 160, 0.6)", 1);
+      frame(regions.filter(([region]) => region.is_thing).map(([, at]) => at), "rgba(160, 255, 120, 0.95)", 2);
+      for (const [region, at] of regions) if (at[2] > 50 && at[3] > 30) write(pen, region.text, at);
+    }
     for (const index of new Set([hovered, current])) {
       if (index >= 0) frame([place(steps[index].strip)], "#f0b429", index === current ? 2.5 : 1.5);
     }
@@ -174,15 +181,17 @@
     zoomIn: () => view().zoomBy(1.5), zoomOut: () => view().zoomBy(1 / 1.5), whole: () => view().goHome(),
     first: () => view().fitBounds(box(head.first_image, 0.5)),
     borders: () => toggle("borders"), captions: () => toggle("captions"),
+    layout: () => { if (layout.length) toggle("layout"); },
     list: () => { toggle("list"); document.body.classList.toggle("no-list", !shown.list); },
     full: () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()),
     next: () => select(current + 1), previous: () => select(current < 0 ? 0 : current - 1),
     left: () => pan(-1, 0), right: () => pan(1, 0), up: () => pan(0, -1), down: () => pan(0, 1),
   };
   const keys = {
-    "+": "zoomIn", "=": "zoomIn", "-": "zoomOut", 0: "whole", 1: "first", b: "borders", c: "captions", l: "list", f: "full",
+    "+": "zoomIn", "=": "zoomIn", "-": "zoomOut", 0: "whole", 1: "first", b: "borders", c: "captions", y: "layout", l: "list", f: "full",
     n: "next", p: "previous", ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down",
   };
+  document.querySelector('[data-act="layout"]').hidden = !layout.length;
   for (const button of document.querySelectorAll("[data-act]")) {
     button.addEventListener("click", () => acts[button.dataset.act]());
   }

@@ -1,0 +1,115 @@
+"""``generate --method rpg``: its settings, and what it draws with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jsonargparse import ArgumentParser, Namespace
+
+from lit_outpaint.diffusion.settings import Sampling
+from lit_outpaint.drawing.loop_config import LoopConfig, LoopParts
+from lit_outpaint.models.regional_config import RegionalConfig
+from lit_outpaint.planning.options import PlanOptions
+from lit_outpaint.runs.pictures import PictureRecord
+
+
+class RpgSettings(NamedTuple):
+    """All settings of the method."""
+
+    plan: PlanOptions = PlanOptions()
+    """Where plans come from."""
+    regional: RegionalConfig = RegionalConfig()
+    """How regions act."""
+    loop: LoopConfig = LoopConfig()
+    """How the loop edits."""
+    parts: LoopParts = LoopParts()
+    """What it works with."""
+
+
+_KINDS = (("plan", PlanOptions), ("regional", RegionalConfig), ("loop", LoopConfig), ("parts", LoopParts))
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the settings of the method to the verb's."""
+    for _, kind in _KINDS:
+        parser.add_class_arguments(kind)
+
+
+def taken(settings: Namespace) -> RpgSettings:
+    """The method's part of the settings."""
+
+    def of(kind: type[Any]) -> Any:
+        return kind(**{field.name: settings[field.name] for field in fields(kind)})
+
+    return RpgSettings(of(PlanOptions), of(RegionalConfig), of(LoopConfig), of(LoopParts))
+
+
+def described(settings: RpgSettings) -> dict[str, Any]:
+    """The settings as plain values, as the record of a run holds them; empty where all are as usual."""
+    plain: dict[str, Any] = {}
+    for name, kind in _KINDS:
+        own, usual = getattr(settings, name), kind()
+        for field in fields(kind):
+            value = getattr(own, field.name)
+            if value != getattr(usual, field.name):
+                plain[field.name] = _plain(value)
+    return plain
+
+
+def rpg_method(
+    pipeline: Any,
+    sampling: Sampling,
+    settings: RpgSettings,
+    model: str,
+    size: tuple[int, int],
+    negative_prompt: str | None,
+) -> Any:
+    """What draws; with rounds, the closed loop around it. Imports what it takes, which a parser need not wait for.
+
+    Raises:
+        ValueError: a part of the loop is not there.
+    """
+    from lit_outpaint.drawing.closed_loop import ClosedLoopMethod
+    from lit_outpaint.drawing.inpainting import Inpainter
+    from lit_outpaint.drawing.probe_judge import ProbeJudge
+    from lit_outpaint.drawing.rpg import RpgMethod
+    from lit_outpaint.models.overlay import OVERLAY_NAME, family_of
+    from lit_outpaint.pipeline import load_pipeline
+
+    method = RpgMethod(pipeline, sampling, settings.plan, settings.regional, size, negative_prompt)
+    if settings.loop.rounds == 0:
+        return method
+    parts = settings.parts
+    family = family_of(Path(model)) if (Path(model) / OVERLAY_NAME).is_file() else Path(model)
+    steering = parts.judge or ProbeJudge(path=str(family / "steering_probe"))
+    usual_scorer = family / "probe"
+    scoring = parts.scorer or (ProbeJudge(path=str(usual_scorer)) if usual_scorer.is_dir() else None)
+    repairer = None
+    if parts.repair_model != "none":
+        outpaint = load_pipeline(parts.repair_model or family / "outpaint").to(pipeline.device)
+        repairer = Inpainter(outpaint, sampling, settings.regional)
+    return ClosedLoopMethod(method, repairer, steering, scoring, settings.loop)
+
+
+def loop_summary(records: Sequence[PictureRecord]) -> str:
+    """How often the loop's pictures agree with their prompts, by the judge that scores, beside their rivals; or ""."""
+    scored = [record.notes for record in records if "best_of_agrees" in record.notes]
+    if not scored:
+        return ""
+    first, last, rival = (
+        sum(bool(notes[name]) for notes in scored) for name in ("first_agrees", "agrees", "best_of_agrees")
+    )
+    mean = sum(len(notes["rounds"]) for notes in scored) / len(scored)
+    return (
+        f"pictures in which everything is right, of {len(scored)}: {first} as first drawn, {last} after the loop, "
+        f"{rival} of the best of as many drawings ({mean:.1f} a picture)"
+    )
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "__dataclass_fields__"):
+        return {"class": type(value).__name__, **{name: _plain(part) for name, part in asdict(value).items()}}
+    return list(value) if isinstance(value, tuple) else value

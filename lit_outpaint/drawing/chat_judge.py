@@ -1,0 +1,158 @@
+"""A judge that asks a vision-language model what a picture shows, on any OpenAI-compatible server."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Any, Final
+
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lit_outpaint.captions.prompts import load_prompt
+from lit_outpaint.captions.reading import AnswerFault, json_values, without_thoughts
+from lit_outpaint.chat.ledger import Ledger
+from lit_outpaint.chat.openai_chat import OpenAIChat
+from lit_outpaint.chat.requests import ChatError, ChatModel, ChatRequest, Message
+from lit_outpaint.drawing.edit_operations import Seen, Wanted
+from lit_outpaint.drawing.judging import Look, Pictures, Wish
+from lit_outpaint.drawing.prompts import FOLDER
+from lit_outpaint.planning.mentions import read_mentions
+from lit_outpaint.planning.phrases import COLOUR, head, singular_word
+from lit_outpaint.planning.regions import RegionPlan
+
+log = logging.getLogger(__name__)
+
+PROMPT: Final = "look.v1"
+REPAIR: Final = "That answer cannot be read: {fault}. Answer again in the form that was asked for."
+_MAX_THINGS: Final = 64
+
+
+class _Thing(BaseModel):
+    model_config = ConfigDict(extra="ignore", str_strip_whitespace=True)
+
+    kind: Annotated[str, Field(min_length=1, max_length=60)]
+    colour: Annotated[str, Field(max_length=30)] = ""
+    box: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=4, max_length=4)]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    things: Annotated[list[_Thing], Field(max_length=_MAX_THINGS)]
+    scenery: Annotated[list[Annotated[str, Field(max_length=30)]], Field(max_length=_MAX_THINGS)]
+
+
+class ModelJudge:
+    """Takes what a chat model sees, checked and asked for again once.
+
+    Where no answer can be used, nothing is seen and `Look.fault` says why: the picture then agrees with nothing, and
+    the record tells.
+
+    Args:
+        chat: a model that takes pictures.
+        max_tokens: longest answer.
+
+    Attributes:
+        ledger: counts everything.
+
+    Raises:
+        ValueError: the model takes no pictures.
+    """
+
+    def __init__(self, chat: ChatModel, max_tokens: int = 512) -> None:
+        if not chat.sees:
+            raise ValueError(
+                f"a judge needs a model that takes pictures, {chat.name} does not; set sees: true if it does"
+            )
+        self.chat, self.max_tokens, self.name = chat, max_tokens, chat.name
+        self.ledger = Ledger()
+
+    def wish(self, plan: RegionPlan, placed: bool) -> Wish:
+        """Each region's thing by its noun and colour, and the nouns of sky and ground in the prompt."""
+        things = []
+        for region in plan.regions:
+            phrase = region.thing or region.prompt
+            colour = COLOUR.search(phrase.lower())
+            box = region.box.as_tuple()
+            kind = singular_word(head(phrase))
+            things.append(Wanted(id=region.id, kind=kind, colour=colour[0] if colour else None, box=box, placed=placed))
+        scenery = {
+            singular_word(head(mention.phrase)) for mention in read_mentions(plan.base_prompt).all if mention.scenery
+        }
+        return Wish(tuple(things), frozenset(scenery))
+
+    def look(self, pictures: Pictures) -> list[Look]:
+        """One question a picture."""
+        return [self._look(Image.fromarray(picture)) for picture in pictures]
+
+    def _look(self, picture: Image.Image) -> Look:
+        turns: tuple[Message, ...] = load_prompt(PROMPT, FOLDER).fill()
+        fault = ""
+        try:
+            for _ in range(2):
+                text = self._ask(turns, picture)
+                try:
+                    return _read(text)
+                except AnswerFault as error:
+                    fault = str(error)
+                    turns += (Message("assistant", text[:2000] or "{}"), Message("user", REPAIR.format(fault=fault)))
+                    self.ledger.add(repairs=1)
+        except ChatError as error:
+            self.ledger.add(turns=1, retries=error.retries)
+            fault = f"{error.cause}: {error}"
+        log.warning("judge %s said nothing that can be used of a picture: %s", self.name, fault)
+        return Look(fault=fault)
+
+    def _ask(self, turns: tuple[Message, ...], picture: Image.Image) -> str:
+        schema = _Answer.model_json_schema()
+        reply = self.chat.reply(ChatRequest(messages=turns, schema=schema, image=picture, max_tokens=self.max_tokens))
+        self.ledger.add(
+            turns=1,
+            retries=reply.retries,
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
+        )
+        return reply.text.strip()
+
+
+class OpenAICompatibleJudge(ModelJudge):
+    """A vision-language model behind an address.
+
+    Args:
+        model: name of the model, as the server knows it.
+        base_url: address of the server, for example ``http://localhost:8000/v1``; OpenAI's own when absent.
+        max_tokens: longest answer.
+        chat: how the server is called, see `OpenAIChat`.
+    """
+
+    def __init__(self, model: str, base_url: str | None = None, max_tokens: int = 512, **chat: Any) -> None:
+        super().__init__(OpenAIChat(model, base_url, **{"sees": True, **chat}), max_tokens)
+
+
+def _read(text: str) -> Look:
+    """What an answer says is to be seen.
+
+    Raises:
+        AnswerFault: it says nothing that can be used.
+    """
+    fault = "it holds no JSON object with things and scenery"
+    try:
+        for value in json_values(without_thoughts(text)):
+            try:
+                answer = _Answer.model_validate(value)
+            except ValidationError as error:
+                problem = error.errors()[0]
+                fault = f"{'.'.join(map(str, problem['loc'])) or 'it'}: {problem['msg']}"
+                continue
+            return Look(tuple(map(_seen, answer.things)), frozenset(singular_word(w.lower()) for w in answer.scenery))
+    except RecursionError:
+        fault = "it is nested too deeply"
+    raise AnswerFault(fault)
+
+
+def _seen(thing: _Thing) -> Seen:
+    left, top, right, bottom = thing.box
+    left, right, top, bottom = min(left, right), max(left, right), min(top, bottom), max(top, bottom)
+    kind = singular_word(thing.kind.lower().split()[-1])
+    share = (right - left) * (bottom - top)
+    return Seen(kind=kind, colour=thing.colour.lower() or None, box=(left, top, right, bottom), share=share)
