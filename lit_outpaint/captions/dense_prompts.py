@@ -58,7 +58,7 @@ def dense_prompt(chat: ChatModel, caption: str, config: DensePromptConfig = Dens
         ChatError: it does not answer.
     """
     question = {"caption": caption, "least": config.least_words, "most": config.most_words}
-    messages = load_prompt(config.prompt).fill(**question)
+    messages: tuple[Message, ...] = load_prompt(config.prompt).fill(**question)
     fault = ""
     for _ in range(2):
         request = ChatRequest(

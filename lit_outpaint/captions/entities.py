@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 from lit_outpaint.protocols import EntityPair, Span
@@ -131,9 +132,8 @@ class SpacyParser:
     @cached_property
     def _language(self) -> Any:
         try:
-            import spacy  # An extra that few need.
-
-            return spacy.load(self.model)
+            # An extra that few need.
+            return import_module("spacy").load(self.model)
         except (ImportError, OSError) as error:
             raise ValueError(
                 f"SpacyParser needs spaCy with the model {self.model}: {str(error).splitlines()[0]}; install both, or "

@@ -73,7 +73,8 @@ class ConditionedPipeline(DiffusionPipeline):
 
     def set_language(self, config: LanguageConfig | None) -> None:
         """Take language features from the encoder that ``config`` names; it is loaded when first needed."""
-        self._language_config, self._language = config, None
+        self._language_config = config
+        self._language: LanguageEncoder | None = None
         self.register_to_config(language=described(config))
 
     @property

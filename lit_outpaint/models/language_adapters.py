@@ -136,9 +136,10 @@ class _ResamplerLayer(nn.Module):
         self.key_norm = nn.LayerNorm(dim)
         self.attention = Attention(dim, heads)
         self.ffn = nn.Sequential(nn.Linear(dim, 4 * dim), QuickGELU(), nn.Linear(4 * dim, dim))
-        self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(dim, 4 * dim))
-        nn.init.normal_(self.modulation[1].weight, std=INIT_STD)
-        nn.init.zeros_(self.modulation[1].bias)
+        shifts = nn.Linear(dim, 4 * dim)
+        nn.init.normal_(shifts.weight, std=INIT_STD)
+        nn.init.zeros_(shifts.bias)
+        self.modulation = nn.Sequential(nn.SiLU(), shifts)
 
     def forward(self, rows: Tensor, asked: Tensor, embedded: Tensor, mask: Tensor | None) -> Tensor:
         scale_a, shift_a, scale_f, shift_f = self.modulation(embedded)[:, None].chunk(4, dim=-1)

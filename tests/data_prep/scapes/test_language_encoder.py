@@ -81,8 +81,8 @@ def test_the_tokenizer_keeps_any_text_and_knows_words_of_the_world(tokenizer: Pr
 
 
 def test_the_right_suffix_ranks_above_others_and_near_misses() -> None:
-    vectors = torch.eye(4, 8)
-    right = ranking(vectors, vectors, vectors.roll(1, dims=0))
+    vectors, others = torch.eye(8).chunk(2)
+    right = ranking(vectors, vectors, others)
     wrong = ranking(vectors, vectors.roll(1, dims=0), vectors)
     assert right["rank"] < 0.01 < 10 < wrong["rank"]
     assert right["near"] == 1
