@@ -5,6 +5,7 @@ or a download.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ def expected_shapes(card: Card) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _check_tensors(path: Path, key: str, data: bytearray, shapes: dict[str, tuple[int, ...]]) -> None:
+def _check_tensors(path: Path, key: str, data: bytearray, shapes: Mapping[str, tuple[int, ...]]) -> None:
     for name, tensor in unpack_tensors(data, shapes).items():
         if tuple(tensor.shape) != shapes[name]:
             raise ShardError(f"{path}: {name} of {key} has shape {tuple(tensor.shape)}, the card says {shapes[name]}")
