@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import io
+import json
 import re
 import shlex
 import subprocess
@@ -141,6 +142,13 @@ def test_experiment_survives_a_fast_dev_run(
     monkeypatch.chdir(ROOT)
     base = [f"--model.base.pretrained={toy_family}", "--model.base.vision=null", "--model.base.unet=null"]
     places = [*base, f"--data.shards={toy_shards}"]
+    if yaml.safe_load((ROOT / config).read_text()).get("model", {}).get("language") is not None:
+        # Neither its weights nor features of it are at hand.
+        language = {
+            "class_path": "lit_outpaint.models.language.CausalLanguage",
+            "init_args": {"path": "models/scapes/lm", "length": 16},
+        }
+        places += [f"--model.language={json.dumps(language)}", "--model.language_online=true"]
     assert main(["fit", "-c", config, "-c", "experiments/debug/tiny.yaml", *places, f"--runs_dir={tmp_path}"]) == 0
 
 
