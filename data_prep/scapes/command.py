@@ -10,8 +10,10 @@ from typing import Any
 import torch
 
 
-def arguments(description: str | None, *, minutes: float, lr: float, windows: int = 30_000) -> argparse.Namespace:
-    """Parse ``--work --out --minutes --lr --windows --seed`` and set up logging and seeds."""
+def arguments(
+    description: str | None, *, minutes: float, lr: float, windows: int = 30_000, warm: bool = False
+) -> argparse.Namespace:
+    """Parse ``--work --out --minutes --lr --windows --seed`` (and ``--warm``) and set up logging and seeds."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="cache of rendered windows, checkpoints and logs")
     parser.add_argument("--out", type=Path, required=True, help="family folder that receives the part")
@@ -19,15 +21,21 @@ def arguments(description: str | None, *, minutes: float, lr: float, windows: in
     parser.add_argument("--lr", type=float, default=lr, help="peak learning rate")
     parser.add_argument("--windows", type=int, default=windows, help="training windows to render and reuse")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, windows and batches")
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="cpu or cuda")
+    parser.add_argument("--compile", action="store_true", help="compile what learns; needs a C++ compiler on CPUs")
+    if warm:
+        parser.add_argument("--warm", action="store_true", help="start from the part that --out holds")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.manual_seed(args.seed)
+    torch.set_float32_matmul_precision("high")
     return args
 
 
 def record(args: argparse.Namespace, part: str, spent: dict[str, float], parameters: int) -> None:
     """Note what training a part took: seed, rate, windows, steps, minutes, size, machine."""
-    machine = f"{platform.machine()}, {torch.get_num_threads()} CPU threads"
+    on_cpu = f"{platform.machine()}, {torch.get_num_threads()} CPU threads"
+    machine = torch.cuda.get_device_name(args.device) if args.device.type == "cuda" else on_cpu
     settings = {"seed": args.seed, "lr": args.lr, "windows": args.windows}
     measured = {"steps": int(spent["steps"]), "minutes": round(spent["minutes"], 1), "parameters": parameters}
     note(args.out, part, {**settings, **measured, "machine": machine, "torch": torch.__version__})

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from data_prep.scapes.captions import annotate, global_caption
 from data_prep.scapes.windows import rendered_windows
+from data_prep.scapes.world import Facts
 
 
 def pixel_values(windows: np.ndarray) -> Tensor:
@@ -22,15 +23,15 @@ class Corpus:
     Attributes:
         windows: uint8 ``(count, 128, 128, 3)``, a memory map.
         places: where each window was cut.
-        facts: what is true of each.
-        captions: five annotated captions each, then the global caption of the window itself.
+
+    Facts and captions are worked out when a window is first asked for: a short training sees few of many windows.
     """
 
     def __init__(self, work: Path, count: int, *, seed: int = 0, held_out: bool = False) -> None:
         name = "heldout.npy" if held_out else "windows.npy"
         self.windows, self.places = rendered_windows(work / name, count, seed=seed, held_out=held_out)
-        self.facts = [place.facts() for place in self.places]
-        self.captions = [[*annotate(facts, i), global_caption(facts)] for i, facts in enumerate(self.facts)]
+        self._facts: dict[int, Facts] = {}
+        self._captions: dict[int, list[str]] = {}
 
     def __len__(self) -> int:
         return len(self.places)
@@ -39,6 +40,19 @@ class Corpus:
         """Pictures of some windows, ``(B, 3, 128, 128)`` in [-1, 1]."""
         return pixel_values(self.windows[indices])
 
+    def facts(self, index: int) -> Facts:
+        """What is true of a window."""
+        if index not in self._facts:
+            self._facts[index] = self.places[index].facts()
+        return self._facts[index]
+
+    def captions(self, index: int) -> list[str]:
+        """Five annotated captions of a window, then the global caption of the window itself."""
+        if index not in self._captions:
+            facts = self.facts(index)
+            self._captions[index] = [*annotate(facts, index), global_caption(facts)]
+        return self._captions[index]
+
     def random_captions(self, indices: np.ndarray, rng: np.random.Generator) -> list[str]:
         """One of the six captions of each window."""
-        return [self.captions[i][rng.integers(6)] for i in indices]
+        return [self.captions(int(i))[rng.integers(6)] for i in indices]

@@ -49,7 +49,7 @@ def main() -> None:
     """Command line."""
     args = arguments(__doc__, minutes=7, lr=3e-3)
     corpus = Corpus(args.work, args.windows, seed=args.seed)
-    tokenizer = build_tokenizer(caption for captions in corpus.captions for caption in captions)
+    tokenizer = build_tokenizer(caption for i in range(len(corpus)) for caption in corpus.captions(i))
     clip = new_clip(tokenizer)
 
     def loss(step: int) -> dict[str, Tensor]:

@@ -32,7 +32,7 @@ def main() -> None:
     """Command line."""
     args = arguments(__doc__, minutes=9, lr=3e-3)
     corpus = Corpus(args.work, args.windows)
-    tokenizer = build_tokenizer(caption for captions in corpus.captions for caption in captions)
+    tokenizer = build_tokenizer(caption for i in range(len(corpus)) for caption in corpus.captions(i))
     config = model_config(len(tokenizer))
     clip = open_clip.CLIP(config["embed_dim"], config["vision_cfg"], _without_tokenizer(config["text_cfg"]))
 

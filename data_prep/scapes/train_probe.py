@@ -55,7 +55,7 @@ def main() -> None:
         rng = np.random.default_rng((args.seed, 3, step))
         indices = rng.choice(len(corpus), BATCH, replace=False)
         truth = label_maps([corpus.places[i] for i in indices])
-        scene = torch.tensor([scene_class(corpus.facts[i]) for i in indices])
+        scene = torch.tensor([scene_class(corpus.facts(i)) for i in indices])
         with torch.autocast("cpu", torch.bfloat16):
             output = probe(degrade(corpus.pixel_values(indices), rng))
         losses = {name: cross_entropy(getattr(output, name).float(), truth[name]) for name in MAPS}
