@@ -9,11 +9,20 @@ from typing import Any
 
 import torch
 
+RECORD = "training.json"
+"""What each part's training took; the model card is made of it."""
+
 
 def arguments(
-    description: str | None, *, minutes: float, lr: float, windows: int = 30_000, warm: bool = False
+    description: str | None,
+    *,
+    minutes: float,
+    lr: float,
+    windows: int = 30_000,
+    warm: bool = False,
+    batch_size: int | None = None,
 ) -> argparse.Namespace:
-    """Parse ``--work --out --minutes --lr --windows --seed`` (and ``--warm``) and set up logging and seeds."""
+    """Parse ``--work --out --minutes --lr --windows --seed`` and more, and set up logging and seeds."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="cache of rendered windows, checkpoints and logs")
     parser.add_argument("--out", type=Path, required=True, help="family folder that receives the part")
@@ -23,6 +32,8 @@ def arguments(
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, windows and batches")
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="cpu or cuda")
     parser.add_argument("--compile", action="store_true", help="compile what learns; needs a C++ compiler on CPUs")
+    if batch_size is not None:
+        parser.add_argument("--batch_size", type=int, default=batch_size, help="windows a step")
     if warm:
         parser.add_argument("--warm", action="store_true", help="start from the part that --out holds")
     args = parser.parse_args()
@@ -42,8 +53,8 @@ def record(args: argparse.Namespace, part: str, spent: dict[str, float], paramet
 
 
 def note(family: Path, part: str, taken: dict[str, Any]) -> None:
-    """Enter a part into ``training.json`` of the family, which the model card is made of."""
-    path = family / "training.json"
+    """Enter a part into `RECORD` of the family, which the model card is made of."""
+    path = family / RECORD
     notes = json.loads(path.read_text()) if path.exists() else {}
     notes[part] = taken
     path.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n")

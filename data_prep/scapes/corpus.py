@@ -1,5 +1,6 @@
 """Training windows in memory with their facts and captions: what every script but the autoencoder's learns from."""
 
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -7,14 +8,15 @@ import torch
 from torch import Tensor
 
 from data_prep.scapes.captions import annotate, global_caption
-from data_prep.scapes.windows import rendered_windows
+from data_prep.scapes.windows import Place, rendered_windows
 from data_prep.scapes.world import Facts
 
 
-def pixel_values(windows: np.ndarray) -> Tensor:
-    """uint8 ``(B, H, W, 3)`` to float ``(B, 3, H, W)`` in [-1, 1]; channels_last in memory."""
+def pixel_values(windows: np.ndarray | Tensor) -> Tensor:
+    """uint8 ``(B, H, W, 3)`` to float ``(B, 3, H, W)`` in [-1, 1], channels_last in memory, where they are."""
     # A copy: memory maps are read-only, and torch warns of that.
-    return torch.tensor(windows).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    pixels = torch.tensor(windows) if isinstance(windows, np.ndarray) else windows
+    return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 class Corpus:
@@ -52,6 +54,11 @@ class Corpus:
             facts = self.facts(index)
             self._captions[index] = [*annotate(facts, index), global_caption(facts)]
         return self._captions[index]
+
+    def look_at_all(self) -> None:
+        """Work out what is true of all windows beforehand, on all cores."""
+        with ProcessPoolExecutor() as pool:
+            self._facts = dict(enumerate(pool.map(Place.facts, self.places, chunksize=256)))
 
     def random_captions(self, indices: np.ndarray, rng: np.random.Generator) -> list[str]:
         """One of the six captions of each window."""

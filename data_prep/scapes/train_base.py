@@ -52,15 +52,49 @@ def new_scheduler() -> DDIMScheduler:
     )
 
 
+class TextAndLatents:
+    """Batches of latents and caption tokens; on a GPU from tables that lie there, on a CPU worked out when drawn."""
+
+    def __init__(self, corpus: Corpus, latents: WindowLatents, tokenizer: CLIPTokenizer, device: torch.device) -> None:
+        self.corpus, self.latents, self.tokenizer, self.device = corpus, latents, tokenizer, device
+        self._empty = self._tokens([""])[0]
+        self._tables = self._filled() if device.type == "cuda" else None
+
+    def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
+        """Latents ``(B, 4, h, w)`` and tokens ``(B, L)`` of one of the captions; some are the empty one."""
+        indices, kept = rng.choice(len(self.corpus), size, replace=False), rng.random(size) >= CAPTION_DROPOUT
+        if self._tables is None:
+            captions = [c if k else "" for c, k in zip(self.corpus.random_captions(indices, rng), kept, strict=True)]
+            return self.latents.take(indices), self._tokens(captions)
+        latents, tokens = self._tables
+        window, caption, keep = (
+            torch.from_numpy(a).to(self.device) for a in (indices, rng.integers(6, size=size), kept)
+        )
+        return latents[window].float(), torch.where(keep[:, None], tokens[window, caption].long(), self._empty)
+
+    def _tokens(self, captions: list[str]) -> Tensor:
+        tokens = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
+        return tokens.input_ids.to(self.device)
+
+    def _filled(self) -> tuple[Tensor, Tensor]:
+        self.latents.fill()
+        self.corpus.look_at_all()
+        tokens = [self._tokens(self.corpus.captions(index)).short() for index in range(len(self.corpus))]
+        return torch.from_numpy(self.latents.store[:]).to(self.device), torch.stack(tokens)
+
+
 def main() -> None:
     """Command line."""
-    args = arguments(__doc__, minutes=30, lr=3e-3, windows=20_000, warm=True)
+    args = arguments(__doc__, minutes=30, lr=3e-3, windows=20_000, warm=True, batch_size=BATCH)
     device = args.device
     vae = AutoencoderKL.from_pretrained(args.out, subfolder="vae").float().to(device, memory_format=torch.channels_last)
-    text_encoder = CLIPTextModel.from_pretrained(args.out, subfolder="text_encoder", dtype=torch.float32).eval().to(device)
+    text_encoder = (
+        CLIPTextModel.from_pretrained(args.out, subfolder="text_encoder", dtype=torch.float32).eval().to(device)
+    )
     tokenizer = CLIPTokenizer.from_pretrained(args.out, subfolder="tokenizer")
     corpus = Corpus(args.work, args.windows)
-    latents = WindowLatents(args.work / "latents.npy", corpus.windows, vae, args.device)
+    latents = WindowLatents(args.work / "latents.npy", corpus.windows, vae, device)
+    source = TextAndLatents(corpus, latents, tokenizer, device)
     unet = UNet2DConditionModel.from_pretrained(args.out, subfolder="unet").float() if args.warm else new_unet()
     unet, scheduler = unet.to(device, memory_format=torch.channels_last), new_scheduler()
     alphas_cumprod = scheduler.alphas_cumprod.to(device)
@@ -70,13 +104,9 @@ def main() -> None:
 
     def loss(step: int) -> dict[str, Tensor]:
         rng, generator = np.random.default_rng((args.seed, 4, step)), torch.Generator().manual_seed(step)
-        indices = rng.choice(len(corpus), BATCH, replace=False)
-        kept = rng.random(BATCH) >= CAPTION_DROPOUT
-        captions = [c if k else "" for c, k in zip(corpus.random_captions(indices, rng), kept, strict=True)]
-        tokens = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids.to(device)
-        clean = latents.take(indices).to(device)
+        clean, tokens = source.batch(rng, args.batch_size)
         noise = torch.randn(clean.shape, generator=generator).to(device)
-        timesteps = torch.randint(0, len(alphas_cumprod), (BATCH,), generator=generator).to(device)
+        timesteps = torch.randint(0, len(alphas_cumprod), (len(clean),), generator=generator).to(device)
         noisy_latents = add_noise(clean, noise, timesteps, alphas_cumprod)
         with torch.autocast(device.type, torch.bfloat16):
             with torch.no_grad():

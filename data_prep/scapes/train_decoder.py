@@ -69,7 +69,7 @@ def decoder_loss(reconstruction: Tensor, truth: Tensor, probe: ScapesProbe) -> d
 
 def main() -> None:
     """Command line."""
-    args = arguments(__doc__, minutes=40, lr=2e-3)
+    args = arguments(__doc__, minutes=40, lr=2e-3, batch_size=BATCH)
     windows, _ = rendered_windows(args.work / "windows.npy", args.windows, seed=args.seed)
     device = args.device
     vae = AutoencoderKL.from_pretrained(args.out, subfolder="vae").float().to(device, memory_format=torch.channels_last)
@@ -80,9 +80,13 @@ def main() -> None:
         if args.compile:
             part.compile()
 
+    # On a GPU all windows lie on the card.
+    table = torch.tensor(windows, device=device) if device.type == "cuda" else None
+
     def loss(step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((args.seed, 6, step))
-        truth = pixel_values(windows[np.sort(rng.choice(len(windows), BATCH, replace=False))]).to(device)
+        indices = np.sort(rng.choice(len(windows), args.batch_size, replace=False))
+        truth = pixel_values(windows[indices] if table is None else table[torch.from_numpy(indices).to(device)])
         with torch.autocast(device.type, torch.bfloat16):
             with torch.no_grad():
                 latents = vae.encode(truth).latent_dist.mode()
