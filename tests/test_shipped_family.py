@@ -10,6 +10,7 @@ from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from safetensors import safe_open
 
 from data_prep.scapes.palette import LABEL_BIOMES, LABEL_COLOURS, LABEL_KINDS, LABEL_SKIES
+from data_prep.scapes.score_tables import blocks, weights_hash
 from lit_outpaint.models.probe import ScapesProbe
 from lit_outpaint.pipeline import load_pipeline
 
@@ -46,6 +47,14 @@ def test_all_weights_are_half_precision_safetensors_within_the_limit() -> None:
             dtypes = {file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118 (no mapping)
         assert dtypes <= {torch.float16, torch.int64}, path
     assert not [path for path in FAMILY.rglob("*") if path.suffix in (".bin", ".pt", ".ckpt", ".pkl")]
+
+
+def test_scores_that_are_told_are_those_of_the_weights_that_ship() -> None:
+    weights, root = weights_hash(FAMILY), FAMILY.parents[1]
+    told = {path: blocks(path.read_text()) for path in (root / "README.md", FAMILY / "README.md")}
+    assert [len(found) for found in told.values()] == [2, 1]
+    for path, found in told.items():
+        assert {stamp for _, stamp in found} == {weights}, f"{path} tells scores of other weights; run make cards"
 
 
 def test_the_probe_names_the_classes_of_the_world() -> None:

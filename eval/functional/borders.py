@@ -51,8 +51,8 @@ def border_scores(
     height, width = lines.shape[-2:]
     if height < max(squares_px) or not squares_fit(joint, width, squares_px):
         raise ValueError(
-            f"squares of {max(squares_px)} px must fit on both sides of the joint and once more beside them, got joint {joint}"
-            f" of {width} x {height} px"
+            f"squares of {max(squares_px)} px must fit on both sides of the joint and once more beside them, "
+            f"got joint {joint} of {width} x {height} px"
         )
     scores = [_scores(lines, joint, side) for side in squares_px]
     return BorderScores(*(torch.stack(parts).mean(dim=0) for parts in zip(*scores, strict=True)))

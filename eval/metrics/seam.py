@@ -14,7 +14,6 @@ from lit_outpaint.canvas.geometry import Direction
 from lit_outpaint.heldout.rollout import Geometry
 from lit_outpaint.protocols import NotComputable, SampleId
 
-
 Compared = Literal["lines", "colour", "texture"]
 """What is compared on both sides of the joint: its two lines, mean colours of squares, or their texture energy."""
 

@@ -67,15 +67,13 @@ def test_killed_at_any_moment_the_same_command_goes_on(tmp_path: Path) -> None:
     minutes = [f"{name}=0.05" for name in GOING_ON]
     options = ["--work", str(work), "--windows", "64", "--device", "cpu", "--minutes", *minutes]
     command = [sys.executable, "-m", "data_prep.scapes.train_family", *options]
-    kills = 0
-    for wait in (8, 14, 20, 26):
+    for moment in ("windows.npy", "decoder/state.pt", "base/state.pt", "outpaint_data/card.json", "outpaint/last.ckpt"):
         process = subprocess.Popen(command, start_new_session=True)
-        time.sleep(wait)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            kills += 1
+        while not (work / moment).exists():
+            assert process.poll() is None, f"ended before {moment}"
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    assert kills
     assert subprocess.run([*command, "--ship", str(tmp_path / "out")], check=False).returncode == 0
     assert set(json.loads((work / "done.json").read_text())) == set(GOING_ON)
     shipped = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.safetensors")}

@@ -54,6 +54,18 @@ def test_training_learns_keeps_numbered_weights_and_ends_with_the_average(tmp_pa
     assert torch.equal(state["averaged"][0], model.weight)
 
 
+def test_a_training_goes_on_from_its_state_and_only_as_long_as_its_budget(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    first, second = nn.Linear(8, 1), nn.Linear(8, 1)
+    spent = train(first, regression(first), Budget(minutes=0.02, lr=0.05), tmp_path)
+    again = train(second, regression(second), Budget(minutes=0.02, lr=0.05), tmp_path)
+    assert again["steps"] <= spent["steps"] + 1
+    torch.testing.assert_close(second.weight, first.weight, atol=0.05, rtol=0)
+    longer = train(second, regression(second), Budget(minutes=0.04, lr=0.05), tmp_path)
+    assert longer["steps"] > again["steps"]
+    assert longer["minutes"] == pytest.approx(0.04, rel=0.5)
+
+
 def test_latents_are_encoded_once_and_missing_ones_when_asked_for(tmp_path: Path) -> None:
     corpus = Corpus(tmp_path, 6)
     torch.manual_seed(0)
