@@ -92,7 +92,7 @@ family-gpu:  ## On a GPU machine: train the family (8 minutes), then time the tr
 # Everything that the model card and the tables of README.md say of the shipped weights.
 CARDS := runs/cards
 cards: setup  ## Score the shipped weights anew and rewrite the model card and every marked table (hours on two cores).
-	$(PY) -m data_prep all --source scapes --out $(CARDS)/data --windows 0 --val-windows 0 --panoramas 64 \
+	$(PY) -m data_prep all --source scapes --out $(CARDS)/data --windows 1 --val-windows 0 --panoramas 64 \
 	  --eval_windows 1024 --bf16 true
 	$(PY) -m eval family --models models/scapes --data $(CARDS)/data --out $(CARDS)/family
 	$(PY) -m eval run --checkpoint models/scapes/outpaint --data $(CARDS)/data --out $(CARDS)/outpaint
