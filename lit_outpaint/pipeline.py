@@ -314,8 +314,6 @@ def _check_inputs(
     return generators
 
 
-
-
 def _known_side(encoders: FrozenEncoders, image: Tensor, mask: Tensor, feather_cells: int) -> KnownSide | None:
     """What is held in place while denoising, None when nothing is."""
     if feather_cells == 0:
