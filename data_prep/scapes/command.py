@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers import ModelMixin
 
 RECORD = "training.json"
 """What each part's training took; the model card is made of it."""
@@ -50,6 +51,11 @@ def record(args: argparse.Namespace, part: str, spent: dict[str, float], paramet
     settings = {"seed": args.seed, "lr": args.lr, "windows": args.windows}
     measured = {"steps": int(spent["steps"]), "minutes": round(spent["minutes"], 1), "parameters": parameters}
     note(args.out, part, {**settings, **measured, "machine": machine, "torch": torch.__version__})
+
+
+def forget_origin(model: ModelMixin) -> None:
+    """Forget where a model was loaded from: its configuration would tell the folder."""
+    model.register_to_config(_name_or_path="")
 
 
 def note(family: Path, part: str, taken: dict[str, Any]) -> None:

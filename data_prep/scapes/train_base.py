@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from data_prep.scapes.command import arguments, record
+from data_prep.scapes.command import arguments, forget_origin, record
 from data_prep.scapes.corpus import Corpus
 from data_prep.scapes.latents import WindowLatents
 from data_prep.scapes.training import Budget, train
@@ -119,6 +119,8 @@ def main() -> None:
         minutes=args.minutes, lr=args.lr, schedule="cosine", ema_decay=0.995, checkpoint_minutes=2.0, weights_minutes=15
     )
     spent = train(unet, loss, budget, args.work / "base", log_every=20)
+    for part in (vae, unet):
+        forget_origin(part)
     StableDiffusionPipeline(
         vae=vae.half(),
         text_encoder=text_encoder.half(),

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, mse_loss
 
-from data_prep.scapes.command import arguments, record
+from data_prep.scapes.command import arguments, forget_origin, record
 from data_prep.scapes.corpus import pixel_values
 from data_prep.scapes.training import Budget, train
 from data_prep.scapes.windows import rendered_windows
@@ -95,6 +95,7 @@ def main() -> None:
 
     budget = Budget(minutes=args.minutes, lr=args.lr, decay_share=0.6, ema_decay=0.99, checkpoint_minutes=2.0)
     spent = train(vae, loss, budget, args.work / "decoder", log_every=20)
+    forget_origin(vae)
     vae.half().save_pretrained(args.out / "vae")
     record(args, "decoder", spent, sum(p.numel() for p in vae.parameters() if p.requires_grad))
 
