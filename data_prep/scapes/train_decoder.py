@@ -26,7 +26,7 @@ LAPLACIAN = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
 ENERGY_PX = 8
 """Side of the squares in which the energy of the Laplacian is compared, px."""
 
-EDGE_WEIGHT, ENERGY_WEIGHT, FEATURE_WEIGHT = 0.25, 0.25, 0.05
+EDGE_WEIGHT, ENERGY_WEIGHT, FEATURE_WEIGHT = 0.25, 0.5, 0.05
 
 
 def laplacian(pixel_values: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 hh ww"]:
