@@ -55,7 +55,7 @@ def card(models: Path, scores: list[Path]) -> str:
     """The whole card in Markdown."""
     notes = json.loads((models / "training.json").read_text())
     size = sum(path.stat().st_size for path in models.rglob("*.safetensors")) / 2**20
-    measured = marked("card", weights_hash(models), "\n\n".join(path.read_text().strip() for path in scores))
+    measured = marked("card", weights_hash(models, "card"), "\n\n".join(path.read_text().strip() for path in scores))
     return f"""# The scapes family
 
 A complete, tiny latent-diffusion family for 128 px windows of the scapes world, trained from scratch on it alone.

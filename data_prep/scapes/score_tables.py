@@ -4,8 +4,8 @@
 
 A marked table begins behind ``<!-- scores NAME of weights HASH -->`` and ends before ``<!-- /scores -->``. NAME is a
 folder of ``--scores`` with the ``metrics.md`` that ``eval`` left; a row keeps its place and takes its values from the
-row of the same figure there. HASH is that of all weights of the family when the scores were made, so that a test can
-tell a table that speaks of other weights than those that ship.
+row of the same figure there. HASH is that of the weights that were scored, so that a test can tell a table that speaks
+of other weights than those that ship.
 """
 
 import argparse
@@ -14,13 +14,22 @@ import re
 from pathlib import Path
 
 HASH_LENGTH = 12
+
+JUDGES = ("probe", "eval_clip")
+SCORED: dict[str, tuple[str, ...]] = {
+    "family": ("vae", "text_encoder", "unet", *JUDGES),
+    "outpaint": ("vae", "text_encoder", "image_encoder", "outpaint", *JUDGES),
+    "card": ("vae", "text_encoder", "image_encoder", "unet", "outpaint", "lm", *JUDGES),
+}
+"""Parts of the family whose weights decide the scores of each name."""
+
 _BLOCK = re.compile(r"<!-- scores (\S+) of weights ([0-9a-f]+) -->\n(.*?)<!-- /scores -->", re.DOTALL)
 
 
-def weights_hash(models: Path) -> str:
-    """The first digits of the hash of all weights of a family, with their places."""
+def weights_hash(models: Path, name: str) -> str:
+    """The first digits of the hash of the weights of a family that decide the scores of a name, with their places."""
     digest = hashlib.sha256()
-    for path in sorted(models.rglob("*.safetensors")):
+    for path in sorted(path for part in SCORED[name] for path in (models / part).rglob("*.safetensors")):
         digest.update(path.relative_to(models).as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:HASH_LENGTH]
@@ -36,13 +45,13 @@ def blocks(text: str) -> list[tuple[str, str]]:
     return [(match[1], match[2]) for match in _BLOCK.finditer(text)]
 
 
-def rewritten(text: str, scores: Path, weights: str) -> str:
+def rewritten(text: str, scores: Path, models: Path) -> str:
     """A document with the rows of its marked tables taken from new scores.
 
     Args:
         text: the document.
         scores: holds ``NAME/metrics.md`` for every name.
-        weights: hash of the weights that were scored.
+        models: the family that was scored.
 
     Raises:
         FileNotFoundError: there are no scores of a name.
@@ -56,7 +65,7 @@ def rewritten(text: str, scores: Path, weights: str) -> str:
         if missing:
             raise ValueError(f"{scores / match[1] / 'metrics.md'} must have all figures of its table, lacks {missing}")
         table = [*lines[:2], *(rows[_figure(line)] for line in lines[2:])]
-        return marked(match[1], weights, "\n".join(table))
+        return marked(match[1], weights_hash(models, match[1]), "\n".join(table))
 
     return _BLOCK.sub(anew, text)
 
@@ -78,12 +87,11 @@ def main() -> None:
     parser.add_argument("--scores", type=Path, required=True, help="folder with a folder of scores for every name")
     parser.add_argument("documents", type=Path, nargs="+", help="Markdown files to rewrite")
     args = parser.parse_args()
-    weights = weights_hash(args.models)
     # All are made before the first is written.
-    made = {path: rewritten(path.read_text(), args.scores, weights) for path in args.documents}
+    made = {path: rewritten(path.read_text(), args.scores, args.models) for path in args.documents}
     for path, text in made.items():
         path.write_text(text)
-        print(f"{path}: {len(blocks(text))} tables of weights {weights}")
+        print(f"{path}: {len(blocks(text))} tables")
 
 
 if __name__ == "__main__":
