@@ -141,6 +141,7 @@ def test_experiment_survives_a_fast_dev_run(
     main = importlib.import_module("lit_outpaint.__main__").main
     monkeypatch.chdir(ROOT)
     base = [f"--model.base.pretrained={toy_family}", "--model.base.vision=null", "--model.base.unet=null"]
+    base.append("--model.base.outpaint=null")
     places = [*base, f"--data.shards={toy_shards}"]
     if yaml.safe_load((ROOT / config).read_text()).get("model", {}).get("language") is not None:
         # Neither its weights nor features of it are at hand.

@@ -62,19 +62,28 @@ def stepping_seconds(rows: Iterable[Mapping[str, str]], batch_size: int) -> floa
     return seconds
 
 
+def ship(run: Path, family: Path) -> None:
+    """Export the last checkpoint of a run into the family, in place of the model that is there, and note its training.
+
+    Raises:
+        FileNotFoundError: the run lacks one of its files.
+    """
+    taken = training_note(run)
+    fresh = family / f".{PART}.partial"
+    shutil.rmtree(fresh, ignore_errors=True)
+    export(run / "last.ckpt", fresh, half=True)
+    shutil.rmtree(family / PART, ignore_errors=True)
+    fresh.rename(family / PART)
+    note(family, PART, taken)
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="run directory of fit")
     parser.add_argument("--out", type=Path, required=True, help="family folder that receives the part")
     args = parser.parse_args()
-    taken = training_note(args.run)
-    fresh = args.out / f".{PART}.partial"
-    shutil.rmtree(fresh, ignore_errors=True)
-    export(args.run / "last.ckpt", fresh, half=True)
-    shutil.rmtree(args.out / PART, ignore_errors=True)
-    fresh.rename(args.out / PART)
-    note(args.out, PART, taken)
+    ship(args.run, args.out)
 
 
 if __name__ == "__main__":
