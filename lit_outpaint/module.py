@@ -178,10 +178,11 @@ class OutpaintModule(LightningModule):
     def denoising_losses(self, batch: OutpaintBatch, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """Error of the prediction of each sample, (B,), for given noise and timesteps."""
         noisy_latents = add_noise(latents, noise, timesteps, self.alphas_cumprod)
-        context = self.conditioned(batch, timesteps)
         guidance = self.guidance if self.training else None
         maps = None if guidance is None else guidance.asked(list(self.unet.attn_processors))
-        model_pred = self.denoiser(noisy_latents, timesteps, context, self.known(batch), maps=maps)
+        spans: dict[str, slice] = {}
+        # By the call, which gathers sharded weights.
+        model_pred = self(batch, noisy_latents, timesteps, maps, spans)
         target = training_target(self.prediction_type, latents, noise, timesteps, self.alphas_cumprod)
         size = (latents.shape[2], latents.shape[3])
         # All of a window is generated where nothing of it is known.
@@ -191,12 +192,30 @@ class OutpaintModule(LightningModule):
         if guidance is None or maps is None:
             return losses
         assert batch.captions is not None
-        penalties = guidance([local for local, _ in batch.captions], maps, context.spans)
+        penalties = guidance([local for local, _ in batch.captions], maps, spans)
         return losses + self.entity_loss.weight * penalties
 
-    def forward(self, batch: OutpaintBatch, noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
-        """Predict the target from noisy latents, what is known of the windows, and the context."""
-        return self.denoiser(noisy_latents, timesteps, self.conditioned(batch, timesteps), self.known(batch))
+    def forward(
+        self,
+        batch: OutpaintBatch,
+        noisy_latents: Tensor,
+        timesteps: Tensor,
+        maps: dict[str, Tensor | None] | None = None,
+        spans: dict[str, slice] | None = None,
+    ) -> Tensor:
+        """Predict the target from noisy latents, what is known of the windows, and the context.
+
+        Args:
+            batch: conditions of the samples.
+            noisy_latents: scaled latents with noise.
+            timesteps: one per sample.
+            maps: attention weights that are asked for, by layer; see `Denoiser`.
+            spans: is told which rows of the context hold what.
+        """
+        context = self.conditioned(batch, timesteps)
+        if spans is not None:
+            spans.update(context.spans)
+        return self.denoiser(noisy_latents, timesteps, context, self.known(batch), maps=maps)
 
     def conditioned(self, batch: OutpaintBatch, timesteps: Tensor) -> Context:
         """The context of a batch; some conditionings read the timestep."""

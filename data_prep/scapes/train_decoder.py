@@ -45,8 +45,10 @@ def feature_distance(probe: ScapesProbe, one: Tensor, other: Tensor) -> Tensor:
     total = one.new_zeros(())
     for block in list(probe.down)[:3]:
         one, other = block(one), block(other)
-        units = (features.float() / (features.float().norm(dim=1, keepdim=True) + 1e-4) for features in (one, other))
-        total = total + mse_loss(*units, reduction="none").sum(dim=1).mean()
+        first, second = (
+            features.float() / (features.float().norm(dim=1, keepdim=True) + 1e-4) for features in (one, other)
+        )
+        total = total + mse_loss(first, second, reduction="none").sum(dim=1).mean()
     return total
 
 

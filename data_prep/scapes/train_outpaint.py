@@ -13,11 +13,13 @@ import time
 from pathlib import Path
 
 import torch
+from lightning.fabric.utilities import move_data_to_device
 
 from data_prep.__main__ import main as prepare
 from data_prep.scapes.command import arguments
 from data_prep.scapes.ship_outpaint import ship
 from lit_outpaint.__main__ import main as lit_outpaint
+from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.models.unet import ModelConfig
 from lit_outpaint.module import OutpaintModule
@@ -109,8 +111,9 @@ def step_seconds(base: ModelConfig, shards: Path, batch_size: int, device: torch
     module = OutpaintModule(base).to(device)
     data = OutpaintDataModule(str(shards), batch_size=batch_size, views="online", directions=["right"], num_workers=0)
     data.setup("fit")
-    batch = next(iter(data.train_dataloader()))
-    batch = batch._replace(**{k: v.to(device) for k, v in batch._asdict().items() if isinstance(v, torch.Tensor)})
+    loaded = next(iter(data.train_dataloader()))
+    assert isinstance(loaded, OutpaintBatch)
+    batch = move_data_to_device(loaded, device)
     times = []
     for _ in range(1 + TIMED_STEPS):
         started = time.perf_counter()
