@@ -24,6 +24,7 @@ from lit_outpaint.callbacks.prediction_writer import PredictionWriter
 from lit_outpaint.callbacks.preemption import Preempted
 from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
 from lit_outpaint.callbacks.throughput import Throughput
+from lit_outpaint.cli.print_memory import memory_of_run
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.system.files import written_whole
@@ -103,6 +104,9 @@ class OutpaintCLI(LightningCLI):
         parser.add_argument(
             "--overwrite", type=bool, default=False, help="Replace a run of the same name instead of refusing to start."
         )
+        parser.add_argument(
+            "--print_memory", type=bool, default=False, help="Estimate the memory of a device, and train nothing."
+        )
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         parser.add_lightning_class_args(Throughput, "throughput")
         parser.add_class_arguments(WandbConfig, "wandb")
@@ -142,6 +146,9 @@ class OutpaintCLI(LightningCLI):
             raise ValueError(
                 f"trainer.precision must be {' or '.join(PRECISIONS)}, got {trainer['precision']}{WHY_NOT}"
             )
+        if config["print_memory"]:
+            sys.stdout.write(f"{memory_of_run(config)}\n")
+            raise SystemExit(0)
         if self.verb != "fit":
             # A score is printed; it must not touch the record of the run it scores.
             trainer["logger"] = False

@@ -202,6 +202,20 @@ def test_a_missing_gpu_is_told_in_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_memory_is_estimated_without_data_and_gpu(
+    toy_family: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    configs = ["-c", f"{ROOT}/experiments/coco.yaml"]
+    family = [f"--model.base.pretrained={toy_family}", "--model.base.vision=null", f"--runs_dir={tmp_path}"]
+    with pytest.raises(SystemExit) as end:
+        main(["fit", *configs, *family, "--print_memory=true"])
+    assert end.value.code == 0
+    printed = capsys.readouterr().out
+    assert "one of 4 devices, 16 windows a step" in printed
+    assert "buckets" not in printed
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unknown_verb_is_refused(capsys: pytest.CaptureFixture) -> None:
     assert "got 'train'" in refusal(["train"], capsys)
 

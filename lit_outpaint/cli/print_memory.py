@@ -1,0 +1,58 @@
+"""``fit --print_memory true``: what a run would take of a device, told before anything is loaded."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel
+from jsonargparse import Namespace
+
+from lit_outpaint.models.encoders import MEND, check_parts, family_dims
+from lit_outpaint.models.memory import MemoryPlan, told
+from lit_outpaint.models.unet import INPAINT_CHANNELS, LATENT_CHANNELS
+from lit_outpaint.system.one_line import refused_in_one_line
+
+
+def memory_of_run(config: Namespace) -> str:
+    """The estimate for the configuration of ``fit``, as lines of text.
+
+    Raises:
+        FileNotFoundError: a local model directory lacks a part.
+        ValueError: the configuration of the model cannot be had.
+    """
+    base, trainer = config["model"]["base"], config["trainer"]
+    home = base["unet"] or base["pretrained"]
+    check_parts(home, ["unet"])
+    with refused_in_one_line(f"the configuration of {home}", MEND):
+        unet = dict(UNet2DConditionModel.load_config(home, subfolder="unet"))
+    unet["in_channels"] = INPAINT_CHANNELS if base["task"] == "outpaint" else LATENT_CHANNELS
+    sharded, bucket_copy = _strategy(trainer["strategy"])
+    ranks = _devices(trainer["devices"]) * int(trainer["num_nodes"])
+    plan = MemoryPlan(
+        unet=unet,
+        rows=2 * family_dims(base["pretrained"], base["vision"]).text_length,
+        batch_size=config["data"]["batch_size"],
+        mixed=str(trainer["precision"]).startswith("bf16"),
+        averaged=config["model"]["ema"]["decay"] is not None,
+        only_attention=base["train"] == "attention",
+        gradient_checkpointing=base["gradient_checkpointing"],
+        ranks=ranks,
+        sharded=sharded,
+        bucket_copy=bucket_copy and ranks > 1,
+    )
+    return told(plan)
+
+
+def _strategy(strategy: Any) -> tuple[bool, bool]:
+    """Whether weights are sharded, and whether gradients lie a second time in buckets."""
+    if isinstance(strategy, str):
+        return False, True
+    arguments = strategy.get("init_args") or {}
+    sharded = Path(strategy["class_path"]).suffix == ".ShardedStrategy"
+    return sharded, not sharded and not arguments.get("gradient_as_bucket_view")
+
+
+def _devices(devices: Any) -> int:
+    if isinstance(devices, str) and not devices.isdigit():
+        return len(devices.split(",")) if "," in devices else max(torch.cuda.device_count(), 1)
+    return len(devices) if isinstance(devices, list) else int(devices)
