@@ -42,8 +42,8 @@ class GenerateConfig:
     """Stable Diffusion directory, or an export of a text-to-image model; the shipped one of the method when absent."""
     method: Literal["base", "rpg", "llm4gen"] = "base"
     """base: each prompt is drawn in one go; rpg: planned first, each region with its own prompt, and with --rounds
-    edited until a judge agrees; llm4gen: in one go, with features of a language model beside CLIP's. rpg takes a
-    model of llm4gen by --model."""
+    edited until a judge agrees; llm4gen: in one go, with features of a language model beside CLIP's. Both at once: rpg
+    with a --model of llm4gen."""
     seed: int = 0
     """Same seed, same pictures, whatever the batch size."""
     num_images: int = 1
