@@ -22,7 +22,7 @@ from lit_outpaint.models.region_conditions import RegionPrompt, rule_of
 from lit_outpaint.models.regional import RegionalAttention
 from lit_outpaint.models.regional_config import RegionalConfig
 from lit_outpaint.planning.files import plan_text
-from lit_outpaint.planning.mentions import read_mentions
+from lit_outpaint.planning.mentions import says_where
 from lit_outpaint.planning.options import PlanOptions, planned_from_options
 from lit_outpaint.planning.regions import RegionPlan
 from lit_outpaint.protocols import Planned
@@ -74,9 +74,7 @@ class RpgMethod:
         """Whether things must stand in their boxes: the user drew them, or the prompt says where things stand."""
         if self.options.plan_file is not None or self.options.regions is not None:
             return True
-        read = read_mentions(planned.plan.base_prompt)
-        placed = any(mention.lane or mention.band for mention in read.all)
-        return placed or any(relation.kind != "beside" for relation in read.relations)
+        return says_where(planned.plan.base_prompt)
 
     def draw(self, prompts: Sequence[str], generators: Sequence[torch.Generator]) -> Drawn:
         """See `PromptMethod`."""

@@ -97,6 +97,17 @@ def read_mentions(prompt: str) -> Mentions:
     return _Reader().read(" ".join(prompt[:MAX_CHARS].split()))
 
 
+def says_where(prompt: str) -> bool:
+    """Whether a prompt says where things stand: in the picture, or to each other.
+
+    >>> says_where("a red barn left of a blue tent"), says_where("a red barn and a blue tent")
+    (True, False)
+    """
+    read = read_mentions(prompt)
+    placed = any(mention.lane or mention.band for mention in read.all)
+    return placed or any(relation.kind != "beside" for relation in read.relations)
+
+
 class _Reader:
     """Reads a prompt from left to right."""
 

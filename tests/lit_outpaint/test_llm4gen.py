@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from lit_outpaint.__main__ import main
@@ -14,6 +16,8 @@ from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.context import LanguageDims
 from lit_outpaint.models.language_context import LanguageContextConfig
 from lit_outpaint.models.overlay import OVERLAY_NAME, UNET_CHANGES
+from lit_outpaint.models.region_conditions import RegionPrompt
+from lit_outpaint.models.regional import RegionalAttention
 from lit_outpaint.text_to_image import load_text_to_image
 
 PROMPTS = ["a red barn", "a meadow with a blue car and " * 12 + "a yellow tent"]
@@ -156,3 +160,47 @@ def test_shards_that_do_not_fit_are_refused_in_one_line(
     compiled = ["--model.entity_loss.weight=1", "--model.base.gradient_checkpointing=true", "--name=c"]
     assert main([*fit, *compiled]) == 2
     assert "gradient_checkpointing" in capsys.readouterr().err
+
+
+def _picture(out: Path) -> np.ndarray:
+    return np.array(Image.open(out / "0000.png")).astype(int)
+
+
+def test_each_region_reads_the_language_model(overlay: Path, tmp_path: Path) -> None:
+    """Through the command line: one full region without base is drawn as its prompt, a base ratio of 1 as the base."""
+    other = "a desert with a green cactus"
+    common = ["--model", str(overlay), "--num_inference_steps", "2", "--device", "cpu"]
+    rpg = ["--method", "rpg", "--regions", "1", "--regional_prompt", other]
+    drawn = {
+        "region": ["--prompt", PROMPTS[0], *rpg, "--base_ratio", "0"],
+        "base": ["--prompt", PROMPTS[0], *rpg, "--base_ratio", "1"],
+        "plain": ["--prompt", PROMPTS[0], "--method", "llm4gen"],
+        "other": ["--prompt", other, "--method", "llm4gen"],
+    }
+    for name, arguments in drawn.items():
+        assert main(["generate", *common, *arguments, "--out", str(tmp_path / name)]) == 0
+    pictures = {name: _picture(tmp_path / name) for name in drawn}
+    assert np.abs(pictures["region"] - pictures["other"]).max() <= 1
+    assert np.abs(pictures["base"] - pictures["plain"]).max() <= 1
+    assert np.abs(pictures["other"] - pictures["plain"]).max() > 1
+
+
+@pytest.mark.parametrize("end_fraction", [0.5, 1.0])
+def test_regions_of_a_context_that_changes_with_the_timestep(overlay: Path, end_fraction: float) -> None:
+    pipeline = load_text_to_image(overlay)
+    config = LanguageContextConfig(init="plain", adapter="resampler", heads=4)
+    sizes = LanguageDims(24, pipeline.context.config.language_dim)
+    torch.manual_seed(0)
+    pipeline.register_modules(context=config.build_for(pipeline.context.dims, sizes).eval())
+    pipeline.set_attention_rule(RegionalAttention())
+    sampling = Sampling(num_inference_steps=2)
+
+    def draw(prompt: str, base_ratio: float | None) -> torch.Tensor:
+        regions = None if base_ratio is None else [[RegionPrompt((0.0, 0.0, 1.0, 1.0), PROMPTS[1], base_ratio)]]
+        generator = [torch.Generator().manual_seed(1)]
+        options = {"sampling": sampling, "generator": generator, "end_fraction": end_fraction}
+        return pipeline.draw([prompt], regions=regions, **options)
+
+    torch.testing.assert_close(draw(PROMPTS[0], 1.0), draw(PROMPTS[0], None), atol=1e-4, rtol=0)
+    alone, region = draw(PROMPTS[1], None), draw(PROMPTS[0], 0.0)
+    assert torch.allclose(region, alone, atol=1e-4) == (end_fraction == 1)
