@@ -32,7 +32,7 @@ from lit_outpaint.diffusion.targets import add_noise, training_target
 from lit_outpaint.drawing.batches import draw_batch
 from lit_outpaint.models.attention import AttentionRule, FullAttention
 from lit_outpaint.models.conditions import drop_conditions, encode_language, encode_plain, encode_views
-from lit_outpaint.models.context import ConditioningConfig, Context, ContextConfig, LanguageDims
+from lit_outpaint.models.context import ConditioningConfig, Context, ContextConfig, LanguageDims, load_context
 from lit_outpaint.models.denoiser import Denoiser, Known
 from lit_outpaint.models.encoders import FrozenEncoders, check_parts, family_dims, family_scaling_factor, sample_latents
 from lit_outpaint.models.language import LanguageConfig
@@ -109,6 +109,8 @@ class OutpaintModule(LightningModule):
         self.language_config, self.language_online, self.entity_loss = language, language_online, entity_loss
         spoken = None if language is None else LanguageDims(language.length, language.dim)
         self.context = context.build_for(family_dims(base.pretrained, base.vision), spoken)
+        if base.outpaint is not None:
+            load_context(self.context, base.outpaint)
         entity_loss.check_possible(compiled=base.compile, checkpointed=base.gradient_checkpointing)
         self.unet = load_unet(base)
         self.denoiser = Denoiser(self.unet, attention, channels_last=base.channels_last)

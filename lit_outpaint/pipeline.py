@@ -22,11 +22,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lit_outpaint.data.features import Features
-from lit_outpaint.data.views import blank_masked, extend_visible, visible_crop
+from lit_outpaint.data.views import blank_masked, extend_visible
 from lit_outpaint.diffusion.known_latents import KnownSide, blend_known, keep_weights
 from lit_outpaint.diffusion.sampling import denoise
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.conditioned import ConditionedPipeline, StepEnd, as_list
+from lit_outpaint.models.conditions import encode_visible
 from lit_outpaint.models.denoiser import Known
 from lit_outpaint.models.encoders import FrozenEncoders
 from lit_outpaint.models.loading import is_model, load_overlay, with_dtype
@@ -176,8 +177,9 @@ class OutpaintPipeline(ConditionedPipeline):
         encoders = self.encoders
         device, dtype = self._execution_device, self.unet.dtype
         image, mask = image.to(device), mask.to(device)
-        seen = visual_image if visual_image is not None else _visible(image, mask)
-        features = self.encode(len(image), local_captions, global_captions, seen, features)
+        if visual_image is None and features.visual is None and "visual" in self.context.needs:
+            features = features._replace(visual=encode_visible(image, mask, encoders))
+        features = self.encode(len(image), local_captions, global_captions, visual_image, features)
         context = self.condition(features, sampling, negative_captions, regions)
 
         masked_image_latents = encoders.encode_mode(blank_masked(image, mask)).to(dtype)
@@ -317,10 +319,6 @@ def _check_inputs(
     if len(generators) != len(image):
         raise ValueError(f"there must be one generator per window ({len(image)}), got {len(generators)}")
     return generators
-
-
-def _visible(image: Tensor, mask: Tensor) -> list[Tensor]:
-    return [visible_crop(window[None], one)[0] for window, one in zip(image, mask, strict=True)]
 
 
 def _known_side(encoders: FrozenEncoders, image: Tensor, mask: Tensor, feather_cells: int) -> KnownSide | None:

@@ -140,6 +140,7 @@ def test_experiment_survives_a_fast_dev_run(
     main = importlib.import_module("lit_outpaint.__main__").main
     monkeypatch.chdir(ROOT)
     base = [f"--model.base.pretrained={toy_family}", "--model.base.vision=null", "--model.base.unet=null"]
+    base.append("--model.base.outpaint=null")
     places = [*base, f"--data.shards={toy_shards}"]
     assert main(["fit", "-c", config, "-c", "experiments/debug/tiny.yaml", *places, f"--runs_dir={tmp_path}"]) == 0
 

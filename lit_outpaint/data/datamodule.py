@@ -7,7 +7,8 @@ from typing import Any, Final, Literal
 import torch
 from lightning import LightningDataModule
 
-from lit_outpaint.canvas.geometry import DIRECTIONS, Growth, check_growth
+from lit_outpaint.canvas.geometry import DIRECTIONS
+from lit_outpaint.canvas.masks import MaskKind, check_mask_kind
 from lit_outpaint.data.features import Features
 from lit_outpaint.data.index import Index
 from lit_outpaint.data.integrity import check_shard_set
@@ -32,7 +33,7 @@ class OutpaintDataModule(LightningDataModule):
         self,
         shards: str,
         batch_size: int = 32,
-        directions: Sequence[Growth] = DIRECTIONS,
+        directions: Sequence[MaskKind] = DIRECTIONS,
         mask_ratio: float | tuple[float, float] = 0.5,
         views: Literal["precomputed", "online"] = "precomputed",
         num_workers: int = 2,
@@ -48,7 +49,9 @@ class OutpaintDataModule(LightningDataModule):
             shards: directory of the shard set, or its URL: s3, gs, https, whatever fsspec knows.
             batch_size: windows per process and step.
             directions: sides that may grow, drawn with equal chances; one that is named twice is drawn twice as often.
-                Corners such as ``down+left`` grow between two known sides, as most windows of a rectangle do.
+                Corners such as ``down+left`` grow between two known sides, as most windows of a rectangle do. Holes
+                (``gap``, ``box``, ``shape``, ``all``, see `lit_outpaint.canvas.masks`) lie anywhere and are for views
+                that are encoded online.
             mask_ratio: share of the window that is generated; a pair is a range that is sampled per window. With
                 precomputed views the stored ratios that fall into the range are used.
             views: where masked latents and visual features come from: the shards, or encoded in every step.
@@ -76,7 +79,7 @@ class OutpaintDataModule(LightningDataModule):
                 f" {cache_gib:g} and {shuffle_buffer}"
             )
         for direction in directions:
-            check_growth(direction)
+            check_mask_kind(direction)
         if plain_px is not None and (plain_px < 1 or is_url(shards)):
             raise ValueError(
                 f"plain_px must be the side of a window, and plain shards lie in a directory; got {plain_px}, {shards}"

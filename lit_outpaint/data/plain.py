@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lit_outpaint.canvas.geometry import outpaint_mask
+from lit_outpaint.canvas.masks import window_mask
 from lit_outpaint.data.plain_index import IMAGE_ENDINGS, PlainIndex
 from lit_outpaint.data.reader import SampleRef, ViewChoice, counted
 from lit_outpaint.data.schema import MAX_IMAGE_PX, ShardError, Split
@@ -69,8 +69,10 @@ class PlainDataset(Dataset[PlainBatch]):
         views = [self.choice.draw(self.seed, ref.epoch, key) for ref, key in zip(refs, keys, strict=True)]
         return PlainBatch(
             keys=keys,
-            directions=tuple(direction for direction, _ in views),
-            mask=torch.stack([outpaint_mask(*view, self.window_px, self.window_px) for view in views]),
+            directions=tuple(view.kind for view in views),
+            mask=torch.stack(
+                [window_mask(view.kind, view.ratio, self.window_px, self.window_px, view.place) for view in views]
+            ),
             pixel_values=torch.stack([window for _, window, *_ in samples]),
             local_captions=tuple(local for _, _, local, _ in samples),
             global_captions=tuple(scene for *_, scene in samples),

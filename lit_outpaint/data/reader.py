@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-from lit_outpaint.canvas.geometry import Growth, outpaint_mask
+from lit_outpaint.canvas.masks import HOLES, MaskKind, window_mask
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.features import PICTURES, Features
 from lit_outpaint.data.index import Index, IndexEntry
@@ -59,12 +59,24 @@ class SampleRef(NamedTuple):
     """Whether it is padding, repeated to keep ranks in step."""
 
 
+class View(NamedTuple):
+    """What of a window is new."""
+
+    kind: MaskKind
+    """Side, corner or hole."""
+    ratio: float
+    """Share of the window's side that is new."""
+    place: int = 0
+    """Seed of where a hole lies."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ViewChoice:
-    """Which sides, corners and shares of a window may be generated."""
+    """Which sides, corners, holes and shares of a window may be generated."""
 
-    directions: tuple[Growth, ...]
-    """Sides and corners that may grow, drawn with equal chances; one that is named twice is drawn twice as often."""
+    directions: tuple[MaskKind, ...]
+    """Sides, corners and holes that may be new, drawn with equal chances; one that is named twice is drawn twice as
+    often."""
     ratios: tuple[float, float]
     """Lowest and highest share of the window that is generated; equal for one fixed share."""
     precomputed: tuple[str, ...] | None
@@ -85,17 +97,18 @@ class ViewChoice:
                     f" {', '.join(self.precomputed or ())}; change mask_ratio or directions, or set views: online"
                 )
 
-    def draw(self, seed: int, epoch: int, key: str) -> tuple[Growth, float]:
-        """The direction and ratio of one sample in one epoch."""
+    def draw(self, seed: int, epoch: int, key: str) -> View:
+        """What is new of one sample in one epoch."""
         # sha256 rather than hash(): the latter differs between processes.
         digest = hashlib.sha256(f"view:{seed}:{epoch}:{key}".encode()).digest()
         first, second = int.from_bytes(digest[:8]), int.from_bytes(digest[8:16])
         direction = self.directions[first % len(self.directions)]
         if self.precomputed is None:
             low, high = self.ratios
-            return direction, low + (high - low) * (second / 2**64)
+            place = int.from_bytes(digest[16:20]) if direction in HOLES else 0
+            return View(direction, low + (high - low) * (second / 2**64), place)
         stored = self._stored(direction)
-        return direction, stored[second % len(stored)]
+        return View(direction, stored[second % len(stored)])
 
     def _stored(self, direction: str) -> list[float]:
         return _stored_ratios(self.precomputed or (), self.ratios, direction)
@@ -112,7 +125,7 @@ class PackedBatch(NamedTuple):
     """A batch as it leaves a worker; `ShardDataset.unpack` makes an ``OutpaintBatch`` of it."""
 
     keys: tuple[str, ...]
-    views: tuple[tuple[Growth, float], ...]
+    views: tuple[View, ...]
     rows: PackedRows
     windows: Tensor | None
     """(B, 3, H, W), where something is to be encoded from them."""
@@ -155,8 +168,8 @@ class ShardDataset(Dataset[PackedBatch]):
         """Where workers put batches; the loader gives them before it starts them."""
         self._turn = 0
         self._rows = RowReader()
-        self._wanted: dict[tuple[Growth, float] | None, dict[str, str]] = {}
-        self._masks: dict[tuple[Growth, float], Tensor] = {}
+        self._wanted: dict[View | None, dict[str, str]] = {}
+        self._masks: dict[View, Tensor] = {}
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -217,8 +230,8 @@ class ShardDataset(Dataset[PackedBatch]):
             slots.look(*packed.slot)
         return OutpaintBatch(
             keys=packed.keys,
-            directions=tuple(direction for direction, _ in packed.views),
-            mask=torch.stack([self._mask(*view) for view in packed.views]),
+            directions=tuple(view.kind for view in packed.views),
+            mask=torch.stack([self._mask(view) for view in packed.views]),
             moments=fields["moments"],
             features=Features(**{name: fields.get(name) for name in Features._fields}),
             empty=self.empty,
@@ -228,7 +241,7 @@ class ShardDataset(Dataset[PackedBatch]):
             counts=packed.counts,
         )
 
-    def _fields(self, view: tuple[Growth, float]) -> dict[str, str]:
+    def _fields(self, view: View) -> dict[str, str]:
         """Which stored tensor fills which field; the same object for the same view."""
         # Views that are encoded online take the same tensors, whatever they are.
         stored = view if self.choice.precomputed is not None else None
@@ -236,7 +249,7 @@ class ShardDataset(Dataset[PackedBatch]):
             # Features of captions are stored under their own names, those of views under names that say which view.
             fields = {name: name for name in self.needs if name in Features._fields and name not in PICTURES}
             if self.choice.precomputed is not None:
-                name = view_name(*view)
+                name = view_name(view.kind, view.ratio)
                 if "visual" in self.needs:
                     fields["visual"] = visual_key(name)
                 if MASKED_IMAGE_LATENTS in self.needs and self.choice.masked_latents:
@@ -244,12 +257,12 @@ class ShardDataset(Dataset[PackedBatch]):
             self._wanted[stored] = {"moments": MOMENTS, **fields}
         return self._wanted[stored]
 
-    def _mask(self, direction: Growth, ratio: float) -> Tensor:
+    def _mask(self, view: View) -> Tensor:
         if self.choice.precomputed is None:
-            return outpaint_mask(direction, ratio, self.window_px, self.window_px)
-        if (direction, ratio) not in self._masks:
-            self._masks[direction, ratio] = outpaint_mask(direction, ratio, self.window_px, self.window_px)
-        return self._masks[direction, ratio]
+            return window_mask(view.kind, view.ratio, self.window_px, self.window_px, view.place)
+        if view not in self._masks:
+            self._masks[view] = window_mask(view.kind, view.ratio, self.window_px, self.window_px)
+        return self._masks[view]
 
     def _captions(self, entry: IndexEntry) -> tuple[str, str]:
         record = SampleRecord.model_validate_json(bytes(self.files.read(entry, RECORD_SUFFIX)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -25,9 +26,7 @@ def encode_views(batch: OutpaintBatch, encoders: FrozenEncoders) -> OutpaintBatc
         raise ValueError("a batch must hold masked_image_latents and visual features, or pixel_values, got neither")
     features = batch.features
     if features.visual is None:
-        # Crops differ in size from sample to sample, so that they are cut one by one.
-        crops = [visible_crop(window[None], mask)[0] for window, mask in zip(windows, batch.mask, strict=True)]
-        features = features._replace(visual=encoders.encode_visual(crops))
+        features = features._replace(visual=encode_visible(windows, batch.mask, encoders))
     masked_image_latents = encoders.encode_mode(blank_masked(windows, batch.mask))
     return batch._replace(masked_image_latents=masked_image_latents, features=features)
 
@@ -52,6 +51,23 @@ def encode_language(batch: OutpaintBatch, language: LanguageEncoder, needs: Sequ
             features = features._replace(**{name: language.encode([pair[column] for pair in batch.captions])})
             empty = empty._replace(**{name: without})
     return batch._replace(features=features, empty=empty)
+
+
+def encode_visible(
+    windows: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"], encoders: FrozenEncoders
+) -> Float[Tensor, "b k v"]:
+    """What the image encoder makes of the visible part of each window; zeros, as if dropped, where nothing is visible.
+
+    Blanked first: what is visible around a hole is seen with the hole in it.
+    """
+    blanked, seen = blank_masked(windows, mask), (mask < 0.5).flatten(1).any(dim=1).tolist()
+    # Crops differ in size from sample to sample, so that they are cut one by one.
+    crops = [
+        visible_crop(window[None], one)[0] if shown else window
+        for window, one, shown in zip(blanked, mask, seen, strict=True)
+    ]
+    features = encoders.encode_visual(crops)
+    return features * torch.tensor(seen, dtype=features.dtype, device=features.device).view(-1, 1, 1)
 
 
 def encode_plain(

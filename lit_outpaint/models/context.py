@@ -12,6 +12,7 @@ vision encoder. Source: Kwon et al. 2024, arXiv:2407.12642; what the paper leave
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -19,6 +20,7 @@ import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from jaxtyping import Float
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lit_outpaint.data.features import Features
@@ -213,6 +215,25 @@ class ContextEncoder(ModelMixin, ConfigMixin):
         if self.visual_projection is not None:
             visual_features = self.visual_projection(visual_features)
         return _along_tokens(self.visual_match, visual_features)
+
+
+def load_context(context: nn.Module, directory: str | Path) -> None:
+    """Give a conditioning part the weights of an exported model's.
+
+    Raises:
+        FileNotFoundError: the directory holds no context/.
+        ValueError: that model's conditioning is another one.
+    """
+    path = Path(directory) / "context" / "diffusion_pytorch_model.safetensors"
+    if not path.is_file():
+        raise FileNotFoundError(f"{directory} must be an exported outpainting model, but it lacks {path}")
+    weights = {name: value.float() for name, value in load_file(path).items()}
+    shapes = ({name: tuple(value.shape) for name, value in state.items()} for state in (weights, context.state_dict()))
+    stored, wanted = shapes
+    if stored != wanted:
+        odd = sorted(name for name in {*stored, *wanted} if stored.get(name) != wanted.get(name))
+        raise ValueError(f"the context of {directory} must be what model.context says; they differ in {', '.join(odd)}")
+    context.load_state_dict(weights)
 
 
 def log_gate(gate: Float[Tensor, ""]) -> Float[Tensor, ""]:

@@ -31,6 +31,9 @@ class ModelConfig:
     and, unless ``vision`` is given, image_encoder/ and image_processor/."""
     unet: str | None = None
     """Directory or hub name whose unet/ is trained instead of the family's (4 or 9 input channels)."""
+    outpaint: str | None = None
+    """Exported outpainting model to go on with: its unet/ and its context/ are trained instead of the family's U-Net
+    and a new context."""
     vision: str | None = None
     """Directory or hub name of the CLIP whose vision encoder is used, for families that have none."""
     train: Literal["all", "attention", "none"] = "all"
@@ -47,6 +50,10 @@ class ModelConfig:
     """Compile the U-Net (``torch.compile``): faster steps after a first one that takes minutes. Needs a C++ compiler on
     CPUs."""
 
+    def __post_init__(self) -> None:
+        if self.unet is not None and self.outpaint is not None:
+            raise ValueError(f"unet and outpaint both name a U-Net to start from, {self.unet} and {self.outpaint}")
+
 
 def load_unet(config: ModelConfig) -> UNet2DConditionModel:
     """Load the U-Net that training starts from, with the input channels of its task and its trained part marked.
@@ -55,7 +62,7 @@ def load_unet(config: ModelConfig) -> UNet2DConditionModel:
         FileNotFoundError: a local directory lacks unet/.
         ValueError: the U-Net cannot be loaded, or reads another number of channels.
     """
-    home = config.unet or config.pretrained
+    home = config.outpaint or config.unet or config.pretrained
     check_parts(home, ["unet"])
     place = Path(home) if Path(home).is_dir() else home
     with refused_in_one_line(f"unet of {home}", MEND):

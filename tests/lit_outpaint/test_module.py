@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, Dataset
 
@@ -13,10 +14,10 @@ from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.features import Features
 from lit_outpaint.diffusion.dropout import DropoutConfig
 from lit_outpaint.diffusion.objective import ObjectiveConfig
-from lit_outpaint.models.context import ContextConfig
+from lit_outpaint.models.context import ContextConfig, ContextEncoder, load_context
 from lit_outpaint.models.unet import ModelConfig
 from lit_outpaint.module import OutpaintModule
-from lit_outpaint.testing.models import TOY_CAPTIONS, toy_batch
+from lit_outpaint.testing.models import TOY_CAPTIONS, build_toy_pipeline, toy_batch
 from lit_outpaint.training.ema import EmaConfig
 from lit_outpaint.training.optim import OptimConfig
 
@@ -102,6 +103,21 @@ def test_known_region_teaches_nothing_under_masked(toy_family: Path) -> None:
     module.denoising_losses(batch, latents, noise, timesteps).mean().backward()
     assert (predictions[0].grad[..., :4] == 0).all()
     assert predictions[0].grad[..., 4:].abs().sum() > 0
+
+
+def test_training_goes_on_with_an_exported_model(toy_family: Path, tmp_path: Path) -> None:
+    exported = build_toy_pipeline(tmp_path / "family")
+    module = OutpaintModule(
+        ModelConfig(pretrained=str(toy_family), outpaint=str(exported)), ContextConfig(visual_init="plain")
+    )
+    stored = ContextEncoder.from_pretrained(exported, subfolder="context")
+    assert all(torch.equal(weight, stored.get_parameter(name)) for name, weight in module.context.named_parameters())
+    unet = UNet2DConditionModel.from_pretrained(exported, subfolder="unet")
+    assert torch.equal(module.unet.conv_in.weight, unet.conv_in.weight)
+    with pytest.raises(ValueError, match=r"the context of .* must be what model.context says; they differ in gate"):
+        OutpaintModule(ModelConfig(pretrained=str(toy_family), outpaint=str(exported)))
+    with pytest.raises(FileNotFoundError, match="must be an exported outpainting model"):
+        load_context(module.context, toy_family)
 
 
 def test_prediction_type_is_that_of_the_base_unless_given(toy_family: Path) -> None:

@@ -9,11 +9,16 @@ from lightning import LightningModule, Trainer
 from torch import Tensor
 
 from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
+from lit_outpaint.canvas.masks import MASK_KINDS
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.data.fingerprint import require_same_encoders
+from lit_outpaint.data.reader import ViewChoice
 from lit_outpaint.data.schema import ShardError
 from lit_outpaint.data.shard_set import load_card
+from lit_outpaint.models.unet import ModelConfig
+from lit_outpaint.module import OutpaintModule
+from lit_outpaint.training.draws import SampleDraws
 
 
 @pytest.fixture
@@ -56,6 +61,27 @@ def test_online_views_allow_any_ratio(shards: Path) -> None:
     assert batch.pixel_values is not None
     assert batch.pixel_values.shape == (8, 3, 128, 128)
     assert len({float(mask.mean()) for mask in batch.mask}) > 2
+
+
+def test_holes_lie_where_sample_and_epoch_say_and_are_no_stored_views(shards: Path) -> None:
+    module = setup(shards, views="online", directions=["box"], mask_ratio=(0.3, 0.6), batch_size=12)
+    masks, again = (next(iter(module.val_dataloader())).mask for _ in range(2))
+    assert torch.equal(masks, again)
+    assert len({mask.numpy().tobytes() for mask in masks}) == len(masks)
+    choice = ViewChoice(directions=("box",), ratios=(0.3, 0.6), precomputed=None)
+    assert choice.draw(0, 0, "a").place != choice.draw(0, 1, "a").place
+    with pytest.raises(ShardError, match=r"no stored view grows 'box'.*views: online"):
+        setup(shards, directions=["right", "box"])
+
+
+def test_a_model_learns_from_every_kind_of_mask(shards: Path, models: Path) -> None:
+    module = OutpaintModule(ModelConfig(pretrained=str(models)))
+    for kind in MASK_KINDS:
+        batch = next(iter(setup(shards, views="online", directions=[kind]).train_dataloader()))
+        loss = module.drawn_losses(module.complete(batch), SampleDraws(batch.keys)).mean()
+        loss.backward()
+        assert set(batch.directions) == {kind}
+        assert torch.isfinite(loss)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from lit_outpaint.models.conditions import drop_conditions, encode_views
+from lit_outpaint.canvas.masks import MASK_KINDS, window_mask
 from lit_outpaint.diffusion.dropout import DropoutConfig
+from lit_outpaint.models.conditions import drop_conditions, encode_views, encode_visible
 from lit_outpaint.models.encoders import FrozenEncoders
 from lit_outpaint.testing.models import toy_batch
 
@@ -32,6 +33,17 @@ def test_online_views_are_encoded_as_shard_writing_encodes_them(toy_family: Path
     torch.testing.assert_close(complete.features.visual, expected)
     masked = pixel_values * (batch.mask < 0.5)
     torch.testing.assert_close(complete.masked_image_latents, encoders.encode_mode(masked))
+
+
+def test_what_is_new_is_never_seen_and_nothing_known_is_as_dropped(toy_family: Path) -> None:
+    encoders = FrozenEncoders.from_pretrained(toy_family)
+    windows = torch.rand(1, 3, 64, 64) * 2 - 1
+    for kind in MASK_KINDS:
+        mask = window_mask(kind, 0.5, 64, 64, place=3)[None]
+        seen = encode_visible(windows, mask, encoders)
+        other = torch.where(mask >= 0.5, torch.rand_like(windows), windows)
+        assert torch.equal(seen, encode_visible(other, mask, encoders))
+        assert bool(seen.any()) == (kind != "all")
 
 
 def test_a_batch_with_neither_features_nor_pixels_is_refused(toy_family: Path) -> None:
