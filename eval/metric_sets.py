@@ -18,6 +18,7 @@ from eval.metrics import (
     PrecisionRecall,
     ScaleInvariantFID,
     Seam,
+    seam_metrics,
 )
 from eval.perceptual import PerceptualDistance
 from lit_outpaint.heldout.rollout import Geometry
@@ -81,7 +82,7 @@ def panorama_metrics(
     metrics: list[ImageMetric] = []
     curved: list[ImageMetric] = []
     if stride_px < window_px:
-        metrics.append(Seam(direction, stride_px))
+        metrics += seam_metrics(geometry)
         curved.append(Seam(direction, stride_px))
     if captions != "none":
         metrics += [ClipSim(clip, "panorama", "global"), MeanClipScore(clip, window_px)]

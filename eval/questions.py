@@ -40,7 +40,8 @@ QUESTIONS = (
         False,
         Target(">=", 0.80),
         "Object kinds that the truth has in the window after a step and that the probe sees there (at least "
-        "{min_object_px} label-map pixels). The known half of the window counts too.",
+        "{min_object_px} label-map pixels). The known half of the window counts too. Kinds that the probe does not "
+        "read in true windows either are not asked: {unread_kinds}.",
     ),
     Question(
         "time_kept_last_step",

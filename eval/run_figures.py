@@ -10,7 +10,7 @@ from eval.extractors import InceptionExtractor, SharedExtractor, find_extractor
 from eval.figures import Figure, Target
 from eval.functional.bootstrap import Estimate
 from eval.metric_sets import Networks, Sizes, panorama_metrics, set_metrics
-from eval.metrics import ClipSim, Curve, Faithfulness, InceptionScore, Seam
+from eval.metrics import ClipSim, Curve, Faithfulness, InceptionScore, seam_metrics
 from eval.perceptual import Lpips, PerceptualDistance, ScapesLpips
 from eval.run_config import RunConfig
 from lit_outpaint.heldout.rollout import Geometry
@@ -32,8 +32,8 @@ def default_metrics(config: RunConfig, geometry: Geometry) -> tuple[list[ImageMe
     ]
     if config.figures == "few":
         inception = [] if extractor.num_classes is None else [InceptionScore(extractor, config.splits)]
-        seam = Seam(config.direction, geometry.stride_px)
-        return [*metrics, ClipSim(clip, "window", "local"), seam, *inception], []
+        seams = seam_metrics(geometry)
+        return [*metrics, ClipSim(clip, "window", "local"), *seams, *inception], []
     sizes = _sizes(config, config.panoramas * config.steps)
     steps = config.reached
     of_sets = set_metrics(extractor, sizes, real=True)

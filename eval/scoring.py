@@ -44,20 +44,20 @@ def biome_dominant(reading: Reading, facts: WindowFacts, config: JudgeConfig) ->
 
 
 def kinds_present(reading: Reading, facts: WindowFacts, config: JudgeConfig) -> Tally:
-    """How many of the true object kinds are seen?"""
-    kinds = {item.kind for item in facts.objects}
+    """How many of the true object kinds are seen? Kinds that the probe cannot read are not asked."""
+    kinds = {item.kind for item in facts.objects} - set(config.unread_kinds)
     return Tally(len(kinds & reading.kinds), len(kinds))
 
 
 def colours_bound(reading: Reading, facts: WindowFacts, config: JudgeConfig) -> Tally:
     """How many of the true (kind, colour) pairs are seen as such? Kinds without a colour of their own are not asked."""
-    pairs = {(item.kind, item.colour) for item in facts.objects if item.colour is not None}
+    pairs = _coloured(facts, config)
     return Tally(len(pairs & reading.objects), len(pairs))
 
 
 def colours_of_seen(reading: Reading, facts: WindowFacts, config: JudgeConfig) -> Tally:
     """Of the true (kind, colour) pairs whose kind is seen at all: how many are seen in their colour?"""
-    pairs = {(item.kind, item.colour) for item in facts.objects if item.colour is not None}
+    pairs = _coloured(facts, config)
     seen = {pair for pair in pairs if pair[0] in reading.kinds}
     return Tally(len(seen & reading.objects), len(seen))
 
@@ -105,6 +105,12 @@ def fits(named: WindowFacts, facts: WindowFacts) -> bool:
     return (
         all((item.kind, item.colour) in pairs for item in named.objects) and named.biomes.keys() <= facts.biomes.keys()
     )
+
+
+def _coloured(facts: WindowFacts, config: JudgeConfig) -> set[tuple[str, str | None]]:
+    """True (kind, colour) pairs of kinds that the probe reads."""
+    named = (item for item in facts.objects if item.kind not in config.unread_kinds)
+    return {(item.kind, item.colour) for item in named if item.colour is not None}
 
 
 def _says(caption: str, words: str) -> bool:

@@ -9,7 +9,7 @@ from eval.metrics.inception_score import InceptionScore
 from eval.metrics.intra_lpips import IntraLpips
 from eval.metrics.kid import KID
 from eval.metrics.precision_recall import PrecisionRecall
-from eval.metrics.seam import Seam
+from eval.metrics.seam import Seam, seam_metrics
 from eval.metrics.wide_fid import BlockFID, ScaleInvariantFID
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "PrecisionRecall",
     "ScaleInvariantFID",
     "Seam",
+    "seam_metrics",
 ]

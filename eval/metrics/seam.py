@@ -1,16 +1,51 @@
-"""Seam score of the windows of steps."""
+"""Seam scores of the windows of steps: by the lines at the joint, and by the squares beside it."""
 
 from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from eval.figures import Target
-from eval.functional.seam import seam_score
+from eval.functional.borders import SQUARES_PX, border_scores, squares_fit
+from eval.functional.seam import Axis, seam_score
 from eval.metrics.base import SIDES, Described, Ratio, RatioMetric, metric_name
 from lit_outpaint.canvas.geometry import Direction
 from lit_outpaint.heldout.rollout import Geometry
 from lit_outpaint.protocols import NotComputable, SampleId
+
+Compared = Literal["lines", "colour", "texture"]
+"""What is compared on both sides of the joint: its two lines, mean colours of squares, or their texture energy."""
+
+_SQUARES = f"squares of {' and '.join(map(str, SQUARES_PX))} px"
+
+
+class _Kind(NamedTuple):
+    name: str
+    target: float
+    definition: str
+
+
+_KINDS: dict[Compared, _Kind] = {
+    "lines": _Kind(
+        "seam",
+        1.25,
+        "Mean absolute difference of the two lines at the joint over that of all other neighbouring lines of the "
+        "window, mean over windows; 1 says that nothing stands out.",
+    ),
+    "colour": _Kind(
+        "seam_colour",
+        1.10,
+        f"Difference of mean colour of the {_SQUARES} that touch the joint from both sides, over that of neighbouring "
+        "squares at all places that the joint does not cross, mean over sizes and windows; 1 says that nothing stands "
+        "out.",
+    ),
+    "texture": _Kind(
+        "seam_texture",
+        1.10,
+        f"The same of the texture energy (deviation of pixels) of the {_SQUARES}.",
+    ),
+}
 
 
 class Seam(RatioMetric):
@@ -19,13 +54,16 @@ class Seam(RatioMetric):
     Args:
         direction: the side that grows.
         stride_px: width of the new strip; half the window when absent.
+        compared: what of the two sides is compared.
     """
 
     side_by_side = True
 
-    def __init__(self, direction: Direction = "right", stride_px: int | None = None) -> None:
+    def __init__(
+        self, direction: Direction = "right", stride_px: int | None = None, compared: Compared = "lines"
+    ) -> None:
         super().__init__()
-        self.direction, self.stride_px = direction, stride_px
+        self.direction, self.stride_px, self.compared = direction, stride_px, compared
         for side in SIDES:
             self.add_state(f"{side}_total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
             self.add_state(f"{side}_count", torch.tensor(0), dist_reduce_fx="sum")
@@ -38,7 +76,7 @@ class Seam(RatioMetric):
             if len(pictures):
                 window_px = int(pictures.shape[-1])
                 geometry = Geometry(self.direction, window_px, self.stride_px or window_px // 2)
-                total = seam_score(pictures.float(), geometry.joint, geometry.axis).double().sum()
+                total = self._scores(pictures.float(), geometry.joint, geometry.axis).double().sum()
                 setattr(self, f"{side}_total", getattr(self, f"{side}_total") + total.to(self.device))
                 setattr(self, f"{side}_count", getattr(self, f"{side}_count") + len(pictures))
 
@@ -46,13 +84,14 @@ class Seam(RatioMetric):
         """See ``RatioMetric``."""
         sums = {side: (float(getattr(self, f"{side}_total")), int(getattr(self, f"{side}_count"))) for side in SIDES}
         (drawn, count), (real, real_count) = sums["generated"], sums["reference"]
+        name = _KINDS[self.compared].name
         where = f"{self.direction}-stride{self.stride_px or 'half'}"
-        scores = {metric_name("seam", where, f"n{count}"): Ratio(drawn, count)} if count else {}
+        scores = {metric_name(name, where, f"n{count}"): Ratio(drawn, count)} if count else {}
         if real > 0:
-            scores[metric_name("seam", where, f"real-n{real_count}")] = Ratio(real, real_count)
+            scores[metric_name(name, where, f"real-n{real_count}")] = Ratio(real, real_count)
             if count:
                 quotient = Ratio(drawn / count, real / real_count)
-                scores[metric_name("seam_over_real", where, f"n{count}")] = quotient
+                scores[metric_name(f"{name}_over_real", where, f"n{count}")] = quotient
         return scores
 
     def compute(self) -> dict[str, float]:
@@ -63,13 +102,23 @@ class Seam(RatioMetric):
 
     def describe(self, name: str) -> Described:
         """See ``NamedMetric``."""
-        target = Target("<=", 1.25) if name.startswith("seam_over_real.") else None
+        kind = _KINDS[self.compared]
+        target = Target("<=", kind.target) if name.startswith(f"{kind.name}_over_real.") else None
         return super().describe(name)._replace(target=target)
 
     @property
     def definition(self) -> str:
         """See ``NamedMetric``."""
-        return (
-            "Mean absolute difference of the two lines at the joint over that of all other neighbouring lines of the "
-            "window, mean over windows; 1 says that nothing stands out."
-        )
+        return _KINDS[self.compared].definition
+
+    def _scores(self, pictures: Tensor, joint: int, axis: Axis) -> Tensor:
+        if self.compared == "lines":
+            return seam_score(pictures, joint, axis)
+        return getattr(border_scores(pictures, joint, axis), self.compared)
+
+
+def seam_metrics(geometry: Geometry) -> list[RatioMetric]:
+    """The seam scores of all kinds; those of squares are left out where squares do not fit beside the joint."""
+    fit = squares_fit(geometry.joint, geometry.window_px)
+    kinds = [kind for kind in _KINDS if kind == "lines" or fit]
+    return [Seam(geometry.direction, geometry.stride_px, kind) for kind in kinds]

@@ -1,13 +1,16 @@
 """The reading rules and the world belong together: exact label maps must be read as the facts say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from data_prep.scapes.palette import LABEL_BIOMES, LABEL_COLOURS, LABEL_KINDS, LABEL_SKIES
 from data_prep.scapes.shards import window_facts
+from data_prep.scapes.windows import random_place
 from data_prep.scapes.world import World
 from eval import scoring
-from eval.judge import ClassNames, JudgeConfig, LabelMaps, read_labels
+from eval.judge import ClassNames, JudgeConfig, LabelMaps, Reading, read_labels
 
 NAMES = ClassNames(tuple(LABEL_KINDS), tuple(LABEL_COLOURS), tuple(LABEL_BIOMES), tuple(LABEL_SKIES))
 QUESTIONS = (
@@ -32,3 +35,23 @@ def test_exact_label_maps_answer_every_question_right(width: int) -> None:
         for ask in QUESTIONS:
             hits, asked = ask(reading, facts, config)
             assert hits == asked, f"{ask.__name__} in world {world.seed} at {x}: {reading} for {facts}"
+
+
+def test_nothing_is_asked_of_kinds_that_the_probe_does_not_read() -> None:
+    place = next(
+        place
+        for place in (random_place(number, seed=7, held_out=True, surface_share=1) for number in range(200))
+        if any(thing.kind == "bird" for thing in World(place.world).facts(place.x, place.y - 128).objects)
+    )
+    facts = window_facts(World(place.world).facts(place.x, place.y - 128))
+    blind, config = Reading(time=None, weather=None, mountains=False), JudgeConfig()
+    everything = replace(config, unread_kinds=())
+    for ask in (scoring.kinds_present, scoring.colours_bound, scoring.colours_of_seen):
+        assert ask(blind, facts, config).asked <= ask(blind, facts, everything).asked
+    asked = scoring.kinds_present(blind, facts, config).asked
+    assert asked == len({item.kind for item in facts.objects} - {"bird", "star"})
+    assert scoring.kinds_present(blind, facts, everything).asked > asked
+
+
+def test_unread_kinds_are_kinds_of_the_world() -> None:
+    assert set(JudgeConfig().unread_kinds) < set(LABEL_KINDS)

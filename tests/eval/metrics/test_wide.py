@@ -3,9 +3,12 @@ import torch
 import torchvision
 from torchmetrics.functional.image.lpips import _LPIPS
 
-from eval.metrics import FID, BlockFID, IntraLpips, ScaleInvariantFID, Seam
+from eval.figures import Target
+from eval.metrics import FID, BlockFID, IntraLpips, ScaleInvariantFID, Seam, seam_metrics
+from eval.metrics.seam import Compared
 from eval.perceptual import Lpips, ModuleLpips, PerceptualDistance, ScapesLpips
 from eval.testing import computed_on_ranks, toy_extractor, toy_pictures, toy_samples
+from lit_outpaint.heldout.rollout import Geometry
 from lit_outpaint.protocols import ImageMetric, NotComputable
 
 EXTRACTOR = toy_extractor()
@@ -118,6 +121,27 @@ def test_a_panorama_of_one_tile_has_no_distance_within_and_others_have_their_mea
     pairs = [(0, 1), (0, 2), (1, 2)]
     expected = sum(float(DISTANCE.distance(crops[i][None], crops[j][None])) for i, j in pairs) / 3
     assert list(scores.values()) == pytest.approx([0, expected], abs=1e-6)
+
+
+@pytest.mark.parametrize("compared", ["colour", "texture"])
+def test_a_border_between_surfaces_raises_the_score_that_looks_at_it(compared: Compared) -> None:
+    windows = toy_pictures(4, 64, 64)
+    windows = torch.nn.functional.avg_pool2d(windows, 3, 1, 1)
+    bordered = windows.clone()
+    if compared == "colour":
+        bordered[..., 32:] += 0.5
+    else:
+        bordered[..., 32:] = torch.nn.functional.avg_pool2d(windows, 7, 1, 3)[..., 32:]
+    metric = Seam(compared=compared)
+    metric.update(bordered, windows, [""] * 4, toy_samples(4))
+    name = f"seam_{compared}_over_real.right-stridehalf.n4"
+    assert metric.compute()[name] > 1.5
+    assert metric.describe(name).target == Target("<=", 1.10)
+
+
+def test_scores_of_squares_are_left_out_where_these_do_not_fit() -> None:
+    assert [metric.compared for metric in seam_metrics(Geometry("up", 128, 64))] == ["lines", "colour", "texture"]
+    assert [metric.compared for metric in seam_metrics(Geometry("up", 64, 8))] == ["lines"]
 
 
 def test_planted_seam_raises_the_seam_score() -> None:
