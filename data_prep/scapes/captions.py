@@ -7,7 +7,7 @@ captions one names time, weather and mountains; the others leave them out, as mo
 import random
 from collections.abc import Sequence
 
-from data_prep.scapes.palette import BIOME_KINDS
+from data_prep.scapes.palette import BIOME_KINDS, SKY_KINDS, UNDERGROUND_KINDS
 from data_prep.scapes.world import WINDOW, Facts, SeenObject
 
 NOUNS: dict[str, tuple[str, str]] = {
@@ -38,6 +38,9 @@ TIME_PHRASES: dict[str, tuple[str, str]] = {
 WEATHER_PHRASES = {"clear": "under a clear sky", "cloudy": "under a cloudy sky"}
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 
+OFF_SURFACE: dict[str, tuple[str, ...]] = {"sky": (*SKY_KINDS, "star"), "underground": UNDERGROUND_KINDS}
+"""Places above and below the biomes, and what is found there."""
+
 NAMED_SHARE = 0.2
 """A biome is named when it covers at least this share of the surface."""
 
@@ -67,12 +70,18 @@ def local_caption(facts: Facts) -> str:
 
 
 def global_caption(stretch: Facts) -> str:
-    """One sentence for a wide stretch: time, weather, mountains, then its places in order with some of their things."""
+    """One sentence for a wide stretch: time, weather, mountains, then its places in order with some of their things.
+
+    Places are the biomes, then, where things float above them or lie below, the sky and the rock underground: a stretch
+    that is high speaks of these as one that is wide speaks of biomes.
+    """
+    kinds_of = {biome: BIOME_KINDS[biome] for biome in list(dict.fromkeys(_named_biomes(stretch, share=0.05)))[:4]}
     scenes = []
-    for biome in list(dict.fromkeys(_named_biomes(stretch, share=0.05)))[:4]:
-        things = _phrases([o for o in stretch.objects if o.kind in BIOME_KINDS[biome]])[:2]
-        scenes.append(PLACES[biome][0][0] + (f" with {joined(things)}" if things else ""))
-    if not scenes:
+    for place, kinds in {**kinds_of, **OFF_SURFACE}.items():
+        things = _phrases([o for o in stretch.objects if o.kind in kinds])[:2]
+        if things or place in kinds_of:
+            scenes.append(PLACES[place][0][0] + (f" with {joined(things)}" if things else ""))
+    if not kinds_of:
         place, things = _place(stretch, 0)[0], _phrases(stretch.objects)[:3]
         scenes = [place + (f" with {joined(things)}" if things else "")]
     return f"a wide view {_attributes(stretch, 0)}: {joined(scenes)}".replace("view :", "view:")

@@ -4,12 +4,13 @@ import re
 
 import pytest
 
-from data_prep.scapes.captions import annotate, dense, global_caption, local_caption
+from data_prep.scapes.captions import OFF_SURFACE, annotate, dense, global_caption, local_caption
 from data_prep.scapes.palette import TIMES
 from data_prep.scapes.tokenizer import TEXT_LENGTH, build_tokenizer
 from data_prep.scapes.windows import random_place
 from data_prep.scapes.world import World
 
+SKY, BURIED = OFF_SURFACE["sky"], OFF_SURFACE["underground"]
 GLOBAL_WORDS = re.compile(r"dawn|sunrise|by day|daylight|dusk|sunset|night|clear sky|cloudy|mountains")
 
 
@@ -59,3 +60,26 @@ def test_the_tokenizer_reads_any_text_and_ends_with_its_highest_number() -> None
     ids = tokenizer("Z\u00fcrich 2026!").input_ids
     assert tokenizer.decode(ids, skip_special_tokens=True).replace(" ", "") == "z\u00fcrich2026!"
     assert ids[-1] == tokenizer.eos_token_id == len(tokenizer) - 1
+
+
+@pytest.mark.parametrize(("top", "place", "kinds"), [(-512, "the open sky", SKY), (0, "the rock underground", BURIED)])
+def test_global_captions_of_high_stretches_speak_of_what_floats_above_or_lies_below(
+    top: int, place: str, kinds: tuple[str, ...]
+) -> None:
+    named = 0
+    for seed in range(30):
+        facts = World(2 * seed).facts(64 * seed, top, 128, 640)
+        off_surface = {thing.kind for thing in facts.objects if thing.kind in kinds}
+        caption = global_caption(facts)
+        assert (place in caption) == bool(off_surface)
+        assert any(kind in caption for kind in kinds) == bool(off_surface)
+        assert any(biome in caption for biome in facts.biomes)
+        named += bool(off_surface)
+    assert named > 20
+
+
+def test_global_captions_of_wide_stretches_speak_of_the_surface_alone() -> None:
+    for seed in range(30):
+        caption = global_caption(World(2 * seed).facts(64 * seed, 0, 640, 128))
+        assert "the open sky" not in caption
+        assert "underground" not in caption
