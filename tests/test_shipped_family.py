@@ -10,6 +10,7 @@ from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from safetensors import safe_open
 
 from data_prep.scapes.palette import LABEL_BIOMES, LABEL_COLOURS, LABEL_KINDS, LABEL_SKIES
+from data_prep.scapes.score_tables import blocks, weights_hash
 from lit_outpaint.models.probe import ScapesProbe
 from lit_outpaint.pipeline import load_pipeline
 
@@ -46,6 +47,15 @@ def test_all_weights_are_half_precision_safetensors_within_the_limit() -> None:
             dtypes = {file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118 (no mapping)
         assert dtypes <= {torch.float16, torch.int64}, path
     assert not [path for path in FAMILY.rglob("*") if path.suffix in (".bin", ".pt", ".ckpt", ".pkl")]
+
+
+def test_scores_that_are_told_are_those_of_the_weights_that_ship() -> None:
+    root = FAMILY.parents[1]
+    told = {path: blocks(path.read_text()) for path in (root / "docs" / "figures.md", FAMILY / "README.md")}
+    assert [len(found) for found in told.values()] == [2, 1]
+    for path, found in told.items():
+        stale = [name for name, stamp in found if stamp != weights_hash(FAMILY, name)]
+        assert not stale, f"{path} tells scores of other weights in {stale}; run make cards"
 
 
 @pytest.mark.parametrize("probe", ["probe", "steering_probe"])

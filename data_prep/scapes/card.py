@@ -7,6 +7,8 @@ import argparse
 import json
 from pathlib import Path
 
+from data_prep.scapes.score_tables import marked, weights_hash
+
 PARTS = {
     "vae": "autoencoder, stock AutoencoderKL (f 8, 4 channels)",
     "clip": "conditioning CLIP: text encoder (77 tokens) and vision encoder (7 x 7 patches of 112 px)",
@@ -56,7 +58,7 @@ def card(models: Path, scores: list[Path]) -> str:
     """The whole card in Markdown."""
     notes = json.loads((models / "training.json").read_text())
     size = sum(path.stat().st_size for path in models.rglob("*.safetensors")) / 2**20
-    measured = "\n\n".join(path.read_text().strip() for path in scores)
+    measured = marked("card", weights_hash(models, "card"), "\n\n".join(path.read_text().strip() for path in scores))
     return f"""# The scapes family
 
 A complete, tiny latent-diffusion family for 128 px windows of the scapes world, trained from scratch on it alone.
