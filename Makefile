@@ -16,7 +16,7 @@ QUICKSTART := runs/quickstart
 QUICKSTART_WINDOWS ?= 1200
 QUICKSTART_PANORAMAS ?= 8
 
-.PHONY: help setup quickstart test test-slow test-slurm check format lock bench clean
+.PHONY: help setup quickstart test test-slow test-slurm check format lock bench family-gpu cards clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
@@ -75,6 +75,30 @@ format: setup  ## Format the code and mend what ruff can mend.
 bench: setup  ## Time our steps against plain diffusers code of the same work.
 	$(PY) -m benchmarks.train_step
 	$(PY) -m benchmarks.outpaint_step
+
+# A GPU machine brings its own Python with torch. Where it reaches no registry, carry .whl there, made before by
+# python3 -m data_prep.scapes.gpu_packages --download .whl
+GPU_PY ?= python3
+GPU_WORK ?= runs/family_gpu
+OUT ?= $(GPU_WORK)/out
+export PYTHONUNBUFFERED = 1
+family-gpu:  ## On a GPU machine: train the family (8 minutes), then time the training step at SD 1.5 size (4).
+	$(GPU_PY) -m data_prep.scapes.gpu_packages --wheels .whl
+	timeout 480 $(GPU_PY) -m data_prep.scapes.train_family --work $(GPU_WORK) --device cuda --ship $(OUT) \
+	  || $(GPU_PY) -m data_prep.scapes.train_family --work $(GPU_WORK) --parts none --ship $(OUT)
+	timeout 240 $(GPU_PY) -m benchmarks.ladder --size sd15 --batch_size 16
+	cp benchmarks/reports/ladder.json $(OUT)/
+
+# Everything that the model card and the tables of docs/figures.md say of the shipped weights.
+CARDS := runs/cards
+cards: setup  ## Score the shipped weights anew and rewrite the model card and every marked table (hours on two cores).
+	$(PY) -m data_prep all --source scapes --out $(CARDS)/data --windows 1 --val-windows 0 --panoramas 64 \
+	  --eval_windows 1024 --bf16 true
+	$(PY) -m eval family --models models/scapes --data $(CARDS)/data --out $(CARDS)/family
+	$(PY) -m eval run --checkpoint models/scapes/outpaint --data $(CARDS)/data --out $(CARDS)/outpaint
+	$(PY) -m data_prep.scapes.lm_eval --models models/scapes --out $(CARDS)/lm
+	$(PY) -m data_prep.scapes.card --models models/scapes --scores $(CARDS)/{family,outpaint,lm}/metrics.md
+	$(PY) -m data_prep.scapes.score_tables --models models/scapes --scores $(CARDS) docs/figures.md
 
 lock:  ## Resolve requirements.lock anew from pyproject.toml (needs uv); versions move only where they must.
 	uv pip compile pyproject.toml --quiet --extra dev --universal --python-version 3.11 --generate-hashes \

@@ -1,5 +1,6 @@
 """Training windows in memory with their facts and captions: what every script but the autoencoder's learns from."""
 
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,15 @@ import torch
 from torch import Tensor
 
 from data_prep.scapes.captions import annotate, global_caption
-from data_prep.scapes.windows import rendered_windows
+from data_prep.scapes.windows import Place, rendered_windows
+from data_prep.scapes.world import Facts
 
 
-def pixel_values(windows: np.ndarray) -> Tensor:
-    """uint8 ``(B, H, W, 3)`` to float ``(B, 3, H, W)`` in [-1, 1]; channels_last in memory."""
+def pixel_values(windows: np.ndarray | Tensor) -> Tensor:
+    """uint8 ``(B, H, W, 3)`` to float ``(B, 3, H, W)`` in [-1, 1], channels_last in memory, where they are."""
     # A copy: memory maps are read-only, and torch warns of that.
-    return torch.tensor(windows).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    pixels = torch.tensor(windows) if isinstance(windows, np.ndarray) else windows
+    return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 class Corpus:
@@ -22,15 +25,15 @@ class Corpus:
     Attributes:
         windows: uint8 ``(count, 128, 128, 3)``, a memory map.
         places: where each window was cut.
-        facts: what is true of each.
-        captions: five annotated captions each, then the global caption of the window itself.
+
+    Facts and captions are worked out when a window is first asked for: a short training sees few of many windows.
     """
 
     def __init__(self, work: Path, count: int, *, seed: int = 0, held_out: bool = False) -> None:
         name = "heldout.npy" if held_out else "windows.npy"
         self.windows, self.places = rendered_windows(work / name, count, seed=seed, held_out=held_out)
-        self.facts = [place.facts() for place in self.places]
-        self.captions = [[*annotate(facts, i), global_caption(facts)] for i, facts in enumerate(self.facts)]
+        self._facts: dict[int, Facts] = {}
+        self._captions: dict[int, list[str]] = {}
 
     def __len__(self) -> int:
         return len(self.places)
@@ -39,6 +42,24 @@ class Corpus:
         """Pictures of some windows, ``(B, 3, 128, 128)`` in [-1, 1]."""
         return pixel_values(self.windows[indices])
 
+    def facts(self, index: int) -> Facts:
+        """What is true of a window."""
+        if index not in self._facts:
+            self._facts[index] = self.places[index].facts()
+        return self._facts[index]
+
+    def captions(self, index: int) -> list[str]:
+        """Five annotated captions of a window, then the global caption of the window itself."""
+        if index not in self._captions:
+            facts = self.facts(index)
+            self._captions[index] = [*annotate(facts, index), global_caption(facts)]
+        return self._captions[index]
+
+    def look_at_all(self) -> None:
+        """Work out what is true of all windows beforehand, on all cores."""
+        with ProcessPoolExecutor() as pool:
+            self._facts = dict(enumerate(pool.map(Place.facts, self.places, chunksize=256)))
+
     def random_captions(self, indices: np.ndarray, rng: np.random.Generator) -> list[str]:
         """One of the six captions of each window."""
-        return [self.captions[i][rng.integers(6)] for i in indices]
+        return [self.captions(int(i))[rng.integers(6)] for i in indices]

@@ -55,11 +55,27 @@ def stepping_seconds(rows: Iterable[Mapping[str, str]], batch_size: int) -> floa
     """
     seconds, last = 0.0, -1
     for row in rows:
-        if row["perf/images_per_s"]:
+        # A run of few steps logs no speed, not even its column.
+        if row.get("perf/images_per_s"):
             step = int(row["step"])
             seconds += (step - last) * batch_size / float(row["perf/images_per_s"])
             last = step
     return seconds
+
+
+def ship(run: Path, family: Path) -> None:
+    """Export the last checkpoint of a run into the family, in place of the model that is there, and note its training.
+
+    Raises:
+        FileNotFoundError: the run lacks one of its files.
+    """
+    taken = training_note(run)
+    fresh = family / f".{PART}.partial"
+    shutil.rmtree(fresh, ignore_errors=True)
+    export(run / "last.ckpt", fresh, half=True)
+    shutil.rmtree(family / PART, ignore_errors=True)
+    fresh.rename(family / PART)
+    note(family, PART, taken)
 
 
 def main() -> None:
@@ -68,13 +84,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="run directory of fit")
     parser.add_argument("--out", type=Path, required=True, help="family folder that receives the part")
     args = parser.parse_args()
-    taken = training_note(args.run)
-    fresh = args.out / f".{PART}.partial"
-    shutil.rmtree(fresh, ignore_errors=True)
-    export(args.run / "last.ckpt", fresh, half=True)
-    shutil.rmtree(args.out / PART, ignore_errors=True)
-    fresh.rename(args.out / PART)
-    note(args.out, PART, taken)
+    ship(args.run, args.out)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ Needs the autoencoder, the tokenizer and the text encoder of ``--out``; stock ``
 result.
 """
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
@@ -15,10 +13,12 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from data_prep.scapes.command import arguments, record
+from data_prep.scapes.command import arguments, forget_origin, record
 from data_prep.scapes.corpus import Corpus
+from data_prep.scapes.latents import WindowLatents
 from data_prep.scapes.training import Budget, train
 from lit_outpaint.diffusion.targets import add_noise, velocity
+from lit_outpaint.models.attention import FullAttention
 
 BATCH, CAPTION_DROPOUT = 64, 0.1
 
@@ -52,47 +52,75 @@ def new_scheduler() -> DDIMScheduler:
     )
 
 
-@torch.inference_mode()
-def window_latents(vae: AutoencoderKL, corpus: Corpus, path: Path) -> Tensor:
-    """Scaled latents of all windows, float16 ``(count, 4, 16, 16)``; computed once, then reused."""
-    if not path.exists():
-        parts = []
-        for start in range(0, len(corpus), 64):
-            with torch.autocast("cpu", torch.bfloat16):
-                indices = np.arange(start, min(start + 64, len(corpus)))
-                parts.append(vae.encode(corpus.pixel_values(indices)).latent_dist.mode().half())
-        torch.save(torch.cat(parts) * vae.config.scaling_factor, path)
-    return torch.load(path, weights_only=True)
+class TextAndLatents:
+    """Batches of latents and caption tokens; on a GPU from tables that lie there, on a CPU worked out when drawn."""
+
+    def __init__(self, corpus: Corpus, latents: WindowLatents, tokenizer: CLIPTokenizer, device: torch.device) -> None:
+        self.corpus, self.latents, self.tokenizer, self.device = corpus, latents, tokenizer, device
+        self._empty = self._tokens([""])[0]
+        self._tables = self._filled() if device.type == "cuda" else None
+
+    def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
+        """Latents ``(B, 4, h, w)`` and tokens ``(B, L)`` of one of the captions; some are the empty one."""
+        indices, kept = rng.choice(len(self.corpus), size, replace=False), rng.random(size) >= CAPTION_DROPOUT
+        if self._tables is None:
+            captions = [c if k else "" for c, k in zip(self.corpus.random_captions(indices, rng), kept, strict=True)]
+            return self.latents.take(indices), self._tokens(captions)
+        latents, tokens = self._tables
+        window, caption, keep = (
+            torch.from_numpy(a).to(self.device) for a in (indices, rng.integers(6, size=size), kept)
+        )
+        return latents[window].float(), torch.where(keep[:, None], tokens[window, caption].long(), self._empty)
+
+    def _tokens(self, captions: list[str]) -> Tensor:
+        tokens = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
+        return tokens.input_ids.to(self.device)
+
+    def _filled(self) -> tuple[Tensor, Tensor]:
+        self.latents.fill()
+        self.corpus.look_at_all()
+        tokens = [self._tokens(self.corpus.captions(index)).short() for index in range(len(self.corpus))]
+        return torch.from_numpy(self.latents.store[:]).to(self.device), torch.stack(tokens)
 
 
 def main() -> None:
     """Command line."""
-    args = arguments(__doc__, minutes=30, lr=3e-3, windows=20_000)
-    vae = AutoencoderKL.from_pretrained(args.out, subfolder="vae").to(memory_format=torch.channels_last)
-    text_encoder = CLIPTextModel.from_pretrained(args.out, subfolder="text_encoder", dtype=torch.float32).eval()
+    args = arguments(__doc__, minutes=30, lr=3e-3, windows=20_000, warm=True, batch_size=BATCH)
+    device = args.device
+    vae = AutoencoderKL.from_pretrained(args.out, subfolder="vae").float().to(device, memory_format=torch.channels_last)
+    text_encoder = (
+        CLIPTextModel.from_pretrained(args.out, subfolder="text_encoder", dtype=torch.float32).eval().to(device)
+    )
     tokenizer = CLIPTokenizer.from_pretrained(args.out, subfolder="tokenizer")
     corpus = Corpus(args.work, args.windows)
-    latents = window_latents(vae, corpus, args.work / "latents.pt")
-    unet, scheduler = new_unet().to(memory_format=torch.channels_last), new_scheduler()
+    latents = WindowLatents(args.work / "latents.npy", corpus.windows, vae, device)
+    source = TextAndLatents(corpus, latents, tokenizer, device)
+    unet = UNet2DConditionModel.from_pretrained(args.out, subfolder="unet").float() if args.warm else new_unet()
+    unet, scheduler = unet.to(device, memory_format=torch.channels_last), new_scheduler()
+    alphas_cumprod = scheduler.alphas_cumprod.to(device)
+    FullAttention().install(unet)
+    if args.compile:
+        unet.compile()
 
     def loss(step: int) -> dict[str, Tensor]:
         rng, generator = np.random.default_rng((args.seed, 4, step)), torch.Generator().manual_seed(step)
-        indices = rng.choice(len(corpus), BATCH, replace=False)
-        kept = rng.random(BATCH) >= CAPTION_DROPOUT
-        captions = [c if k else "" for c, k in zip(corpus.random_captions(indices, rng), kept, strict=True)]
-        tokens = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
-        clean = latents[indices].float()
-        noise = torch.randn(clean.shape, generator=generator)
-        timesteps = torch.randint(0, len(scheduler.alphas_cumprod), (BATCH,), generator=generator)
-        noisy_latents = add_noise(clean, noise, timesteps, scheduler.alphas_cumprod)
-        with torch.autocast("cpu", torch.bfloat16):
+        clean, tokens = source.batch(rng, args.batch_size)
+        noise = torch.randn(clean.shape, generator=generator).to(device)
+        timesteps = torch.randint(0, len(alphas_cumprod), (len(clean),), generator=generator).to(device)
+        noisy_latents = add_noise(clean, noise, timesteps, alphas_cumprod)
+        with torch.autocast(device.type, torch.bfloat16):
             with torch.no_grad():
                 encoder_hidden_states = text_encoder(tokens).last_hidden_state
             model_pred = unet(noisy_latents, timesteps, encoder_hidden_states).sample
-        target = velocity(clean, noise, timesteps, scheduler.alphas_cumprod)
+        target = velocity(clean, noise, timesteps, alphas_cumprod)
         return {"loss": mse_loss(model_pred.float(), target)}
 
-    spent = train(unet, loss, Budget(minutes=args.minutes, lr=args.lr), args.work / "base")
+    budget = Budget(
+        minutes=args.minutes, lr=args.lr, schedule="cosine", ema_decay=0.995, checkpoint_minutes=2.0, weights_minutes=15
+    )
+    spent = train(unet, loss, budget, args.work / "base", log_every=20)
+    for part in (vae, unet):
+        forget_origin(part)
     StableDiffusionPipeline(
         vae=vae.half(),
         text_encoder=text_encoder.half(),

@@ -49,16 +49,17 @@ def main() -> None:
     """Command line."""
     args = arguments(__doc__, minutes=7, lr=3e-3)
     corpus = Corpus(args.work, args.windows, seed=args.seed)
-    tokenizer = build_tokenizer(caption for captions in corpus.captions for caption in captions)
-    clip = new_clip(tokenizer)
+    tokenizer = build_tokenizer(caption for i in range(len(corpus)) for caption in corpus.captions(i))
+    clip = new_clip(tokenizer).to(args.device)
 
     def loss(step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((args.seed, 1, step))
         indices = rng.choice(len(corpus), BATCH, replace=False)
         # The text encoder is causal: what follows the end mark cannot change the feature, so padding is kept short.
         tokens = tokenizer(corpus.random_captions(indices, rng), padding=True, truncation=True, return_tensors="pt")
-        with torch.autocast("cpu", torch.bfloat16):
-            output = clip(input_ids=tokens.input_ids, pixel_values=shrink(corpus.pixel_values(indices)))
+        with torch.autocast(args.device.type, torch.bfloat16):
+            pictures = shrink(corpus.pixel_values(indices)).to(args.device)
+            output = clip(input_ids=tokens.input_ids.to(args.device), pixel_values=pictures)
         scale = clip.logit_scale.exp()
         return contrastive_loss(output.image_embeds.float(), output.text_embeds.float(), scale)
 

@@ -32,17 +32,20 @@ def main() -> None:
     """Command line."""
     args = arguments(__doc__, minutes=9, lr=3e-3)
     corpus = Corpus(args.work, args.windows)
-    tokenizer = build_tokenizer(caption for captions in corpus.captions for caption in captions)
+    tokenizer = build_tokenizer(caption for i in range(len(corpus)) for caption in corpus.captions(i))
     config = model_config(len(tokenizer))
     clip = open_clip.CLIP(config["embed_dim"], config["vision_cfg"], _without_tokenizer(config["text_cfg"]))
+    clip.to(args.device)
 
     def loss(step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((args.seed, 2, step))
         indices = rng.choice(len(corpus), BATCH, replace=False)
         captions = corpus.random_captions(indices, rng)
-        tokens = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
-        with torch.autocast("cpu", torch.bfloat16):
-            pixel_values = shrink(corpus.pixel_values(indices), IMAGE_PX)
+        tokens = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids.to(
+            args.device
+        )
+        with torch.autocast(args.device.type, torch.bfloat16):
+            pixel_values = shrink(corpus.pixel_values(indices), IMAGE_PX).to(args.device)
             features = clip.encode_image(pixel_values, normalize=True), clip.encode_text(tokens, normalize=True)
         return contrastive_loss(features[0].float(), features[1].float(), clip.logit_scale.exp())
 

@@ -161,11 +161,13 @@ def main() -> None:
     tokenizer = load_tokenizer(work / "tokenizer", teacher, args.seed)
     batches = Batches(teacher, tokenizer, args.seed)
     model: LlamaForCausalLM = new_model(tokenizer)
+    model.to(args.device)  # type: ignore[arg-type]
     # On short rows the plain form of attention is the faster one on a CPU.
     model.set_attn_implementation("eager")
 
     def loss(step: int) -> dict[str, Tensor]:
-        return answer_loss(model, *batches(step))
+        tokens, weights = batches(step)
+        return answer_loss(model, tokens.to(args.device), weights.to(args.device))
 
     spent = train(model, loss, Budget(minutes=args.minutes, lr=args.lr), work)
     model.half().save_pretrained(args.out / "lm")

@@ -62,15 +62,17 @@ def main() -> None:
     args = arguments(__doc__, minutes=6, lr=3e-3, more=_options)
     corpus = Corpus(args.work, args.windows)
     names = [list(labels) for labels in (LABEL_KINDS, LABEL_COLOURS, LABEL_BIOMES, LABEL_SKIES)]
-    probe = ScapesProbe(*names, SCENES, widths=args.widths).to(memory_format=torch.channels_last)
+    probe = ScapesProbe(*names, SCENES, widths=args.widths)
+    probe.to(args.device, memory_format=torch.channels_last)
 
     def loss(step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((args.seed, 3, step))
         indices = rng.choice(len(corpus), BATCH, replace=False)
-        truth = label_maps([corpus.places[i] for i in indices])
-        scene = torch.tensor([scene_class(corpus.facts[i]) for i in indices])
-        with torch.autocast("cpu", torch.bfloat16):
-            output = probe(degrade(corpus.pixel_values(indices), rng))
+        maps = label_maps([corpus.places[i] for i in indices])
+        truth = {name: labels.to(args.device) for name, labels in maps.items()}
+        scene = torch.tensor([scene_class(corpus.facts(i)) for i in indices], device=args.device)
+        with torch.autocast(args.device.type, torch.bfloat16):
+            output = probe(degrade(corpus.pixel_values(indices), rng).to(args.device))
         losses = {name: cross_entropy(getattr(output, name).float(), truth[name]) for name in MAPS}
         losses["scene"] = cross_entropy(output.scene.float(), scene, ignore_index=UNKNOWN)
         total = losses["kind"] + losses["colour"] + losses["biome"] + losses["sky"] + 0.1 * losses["scene"]

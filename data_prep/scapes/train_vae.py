@@ -47,7 +47,7 @@ def crops(windows: np.ndarray, rng: np.random.Generator, full: bool) -> np.ndarr
 
 def autoencoder_loss(vae: AutoencoderKL, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
     """Reconstruction (L1 for edges, squared error for the PSNR that is reported) plus a small KL term."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(x.device.type, torch.bfloat16):
         posterior = vae.encode(x).latent_dist
         reconstruction = vae.decode(posterior.sample(generator)).sample
     difference = reconstruction.float() - x
@@ -59,7 +59,8 @@ def autoencoder_loss(vae: AutoencoderKL, x: Tensor, generator: torch.Generator) 
 @torch.inference_mode()
 def latent_scale(vae: AutoencoderKL, windows: np.ndarray) -> float:
     """1 / standard deviation of the latents, the meaning of ``scaling_factor``."""
-    latents = [vae.encode(pixel_values(windows[i : i + 32])).latent_dist.mode() for i in range(0, 512, 32)]
+    batches = (pixel_values(windows[i : i + 32]).to(vae.device) for i in range(0, 512, 32))
+    latents = [vae.encode(batch).latent_dist.mode() for batch in batches]
     return 1.0 / float(torch.cat(latents).std())
 
 
@@ -67,13 +68,14 @@ def main() -> None:
     """Command line."""
     args = arguments(__doc__, minutes=40, lr=5e-3)
     windows, _ = rendered_windows(args.work / "windows.npy", args.windows, seed=args.seed)
-    vae = new_vae().to(memory_format=torch.channels_last)
+    vae = new_vae().to(args.device, memory_format=torch.channels_last)
     budget = Budget(minutes=args.minutes, lr=args.lr, ema_decay=0.995)
 
     def loss(step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((args.seed, step))
-        generator = torch.Generator().manual_seed(step)
-        return autoencoder_loss(vae, pixel_values(crops(windows, rng, step % FULL_EVERY == 0)), generator)
+        generator = torch.Generator(args.device).manual_seed(step)
+        batch = pixel_values(crops(windows, rng, step % FULL_EVERY == 0)).to(args.device)
+        return autoencoder_loss(vae, batch, generator)
 
     spent = train(vae, loss, budget, args.work / "vae")
     vae.eval()

@@ -6,13 +6,15 @@ A budget in minutes, not in steps: the models are made on whatever machine is at
 import csv
 import ctypes
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lit_outpaint.training.muon import MuonAdamW, hidden_and_other
@@ -32,8 +34,10 @@ class Budget:
     """Peak learning rate, of Muon and AdamW alike (Muon's updates are scaled to AdamW's size)."""
     warmup_steps: int = 100
     """Steps of linear warm-up."""
+    schedule: Literal["linear", "cosine"] = "linear"
+    """How the learning rate falls to zero: in a line at the end, or along half a cosine over the whole budget."""
     decay_share: float = 0.4
-    """Share of the budget at the end over which the learning rate falls to zero (linear)."""
+    """Share of the budget at the end over which the linear schedule falls."""
     weight_decay: float = 0.01
     """Decoupled weight decay."""
     ema_decay: float = 0.998
@@ -42,10 +46,14 @@ class Budget:
     """Largest norm of the gradient."""
     checkpoint_minutes: float = 3.0
     """Time between checkpoints."""
+    weights_minutes: float | None = None
+    """Time between numbered files of the averaged weights, float16, which are kept; None keeps none."""
 
     def learning_rate(self, step: int, share: float) -> float:
         """Learning rate at a step, ``share`` of the budget being spent."""
         warm = min(1.0, (step + 1) / self.warmup_steps)
+        if self.schedule == "cosine":
+            return self.lr * warm * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share)))
         return self.lr * warm * min(1.0, max(0.0, (1.0 - share) / self.decay_share))
 
 
@@ -68,7 +76,7 @@ def train(
         model: receives the averaged weights at the end.
         loss: computes the losses of one step; draws its batch from the step number, so that a resumed run goes on.
         budget: time and rates.
-        state_dir: holds ``state.pt`` (weights_only loadable) and ``log.csv``.
+        state_dir: holds ``state.pt`` (weights_only loadable), ``log.csv`` and numbered weights, named by the minute.
         log_every: steps between log lines.
 
     Returns:
@@ -82,7 +90,7 @@ def train(
     optimiser = MuonAdamW(groups, budget.lr, betas=(0.9, 0.98), weight_decay=budget.weight_decay)
     averaged = [p.detach().clone() for p in parameters]
     step, spent = _restore(state_dir, model, optimiser, averaged)
-    saved = spent
+    saved = numbered = spent
     for started in _clock(spent, budget.minutes * 60):
         spent = started
         rate = budget.learning_rate(step, spent / (budget.minutes * 60))
@@ -101,11 +109,23 @@ def train(
         if spent - saved > budget.checkpoint_minutes * 60:
             saved = spent
             _save(state_dir, model, optimiser, averaged, step, spent)
+        if budget.weights_minutes is not None and spent - numbered > budget.weights_minutes * 60:
+            numbered = spent
+            save_averaged(state_dir / f"weights-{round(spent / 60):04d}.safetensors", model, averaged)
     _save(state_dir, model, optimiser, averaged, step, spent)
     with torch.no_grad():
         for parameter, average in zip(parameters, averaged, strict=True):
             parameter.copy_(average)
     return {"steps": step, "minutes": spent / 60}
+
+
+def save_averaged(path: Path, model: nn.Module, averaged: list[Tensor]) -> None:
+    """Write the model's weights in float16, the trained ones averaged: a file as the model's folder holds it."""
+    names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    weights = {**model.state_dict(), **dict(zip(names, averaged, strict=True))}
+    partial = path.with_suffix(".partial")
+    save_file({name: value.half().contiguous() for name, value in weights.items()}, partial, {"format": "pt"})
+    partial.rename(path)
 
 
 def _clock(spent: float, budget_s: float) -> Iterator[float]:

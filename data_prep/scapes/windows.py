@@ -63,11 +63,11 @@ def random_place(index: int, *, seed: int, held_out: bool = False, surface_share
 
 
 def rendered_windows(
-    path: Path, count: int, *, seed: int, held_out: bool = False, workers: int = 2
+    path: Path, count: int, *, seed: int, held_out: bool = False, workers: int | None = None
 ) -> tuple[np.ndarray, list[Place]]:
     """Windows ``0 .. count - 1`` of a sample as a memory map, uint8 ``(count, 128, 128, 3)``.
 
-    Rendered once; later calls for as many or fewer reuse the file.
+    Rendered once, on all cores unless told how many; later calls for as many or fewer reuse the file.
 
     Raises:
         ValueError: the file holds fewer windows than asked for.
@@ -87,6 +87,6 @@ def rendered_windows(
     return store[:count], places
 
 
-def _render_all(places: list[Place], workers: int) -> Iterator[np.ndarray]:
+def _render_all(places: list[Place], workers: int | None) -> Iterator[np.ndarray]:
     with ProcessPoolExecutor(workers) as pool:
         yield from pool.map(Place.render, places, chunksize=64)
