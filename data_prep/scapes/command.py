@@ -21,11 +21,11 @@ def arguments(
     minutes: float,
     lr: float,
     windows: int = 30_000,
-    more: Callable[[argparse.ArgumentParser], object] | None = None,
     warm: bool = False,
     batch_size: int | None = None,
+    more: Callable[[argparse.ArgumentParser], object] | None = None,
 ) -> argparse.Namespace:
-    """Parse ``--work --out --minutes --lr --windows --seed`` and more, and set up logging and seeds."""
+    """Parse the options of all trainings and what ``more`` adds, and set up logging and seeds."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="cache of rendered windows, checkpoints and logs")
     parser.add_argument("--out", type=Path, required=True, help="family folder that receives the part")

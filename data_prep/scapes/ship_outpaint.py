@@ -55,7 +55,8 @@ def stepping_seconds(rows: Iterable[Mapping[str, str]], batch_size: int) -> floa
     """
     seconds, last = 0.0, -1
     for row in rows:
-        if row["perf/images_per_s"]:
+        # A run of few steps logs no speed, not even its column.
+        if row.get("perf/images_per_s"):
             step = int(row["step"])
             seconds += (step - last) * batch_size / float(row["perf/images_per_s"])
             last = step

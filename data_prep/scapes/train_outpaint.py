@@ -52,6 +52,7 @@ def main() -> None:
         "trainer.accelerator": "gpu" if device == "cuda" else "cpu",
         "trainer.max_steps": steps,
         "trainer.val_check_interval": steps,
+        "trainer.log_every_n_steps": min(20, steps),
         "model.base.pretrained": base.pretrained,
         "model.base.outpaint": base.outpaint or "null",
         "model.base.compile": str(base.compile).lower(),

@@ -62,7 +62,8 @@ def main() -> None:
     args = arguments(__doc__, minutes=6, lr=3e-3, more=_options)
     corpus = Corpus(args.work, args.windows)
     names = [list(labels) for labels in (LABEL_KINDS, LABEL_COLOURS, LABEL_BIOMES, LABEL_SKIES)]
-    probe = ScapesProbe(*names, SCENES, widths=args.widths).to(args.device, memory_format=torch.channels_last)
+    probe = ScapesProbe(*names, SCENES, widths=args.widths)
+    probe.to(args.device, memory_format=torch.channels_last)
 
     def loss(step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((args.seed, 3, step))
