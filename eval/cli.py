@@ -29,7 +29,7 @@ class _Verb(NamedTuple):
 _VERBS = {
     "run": _Verb(
         "eval.run",
-        "RunConfig",
+        "EvaluationConfig",
         "run",
         "outpaint held-out panoramas with a checkpoint and score them next to the real ones",
     ),

@@ -47,7 +47,7 @@ class ShownPanorama(BaseModel):
         return [note._asdict() for note in notes]
 
 
-class RunRecord(BaseModel):
+class EvaluationRecord(BaseModel):
     """Keys of ``metrics.json`` that only runs write which can be compared; those of prompts have no panoramas."""
 
     model_config = ConfigDict(frozen=True)
@@ -82,7 +82,7 @@ class FinishedRun:
     made: Mapping[str, str]
     """Checkpoint, data, seed, versions, command."""
     figures: Mapping[str, Figure]
-    record: RunRecord
+    record: EvaluationRecord
 
     @cached_property
     def panoramas(self) -> dict[str, KeptPanorama]:
@@ -178,7 +178,7 @@ def read_run(directory: Path, name: str = "") -> FinishedRun:
             title=content["title"],
             made=made,
             figures={key: Figure.from_json(key, told) for key, told in content["figures"].items()},
-            record=RunRecord.model_validate(content),
+            record=EvaluationRecord.model_validate(content),
         )
     except ValidationError as error:
         problem = error.errors()[0]

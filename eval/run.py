@@ -12,7 +12,7 @@ from yaml import safe_load
 from eval.drawing import Drawing
 from eval.figures import aligned, curve_rows, missed_line, not_computed_lines, text_table
 from eval.files import output_directory
-from eval.finished import KeptPanorama, RunRecord, read_run
+from eval.finished import EvaluationRecord, KeptPanorama, read_run
 from eval.judge import load_judge
 from eval.methods import Method, load_method
 from eval.metrics.base import Ratio
@@ -21,7 +21,7 @@ from eval.panorama_figures import score_panoramas
 from eval.report.loss_curve import read_loss_curve
 from eval.report.one_run import write_report
 from eval.report.page import Page
-from eval.run_config import RunConfig
+from eval.run_config import EvaluationConfig
 from eval.run_figures import default_metrics, known_changed
 from eval.shown import shown_panoramas
 from lit_outpaint.captions.length import cut_off
@@ -32,7 +32,7 @@ from lit_outpaint.models.devices import computing_in, device_named
 from lit_outpaint.outpainter import OutpainterConfig
 
 
-def run(config: RunConfig, yaml: str = "") -> Page:
+def run(config: EvaluationConfig, yaml: str = "") -> Page:
     """Do it all; see the module docstring.
 
     Args:
@@ -67,7 +67,7 @@ def run(config: RunConfig, yaml: str = "") -> Page:
         seconds_scoring=f"{time.monotonic() - started:.1f}",
         captions_cut_by_text_encoder=sum(bool(cut_off(method.tokenizer, text)) for text in _captions(walks)),
     )
-    record = RunRecord(
+    record = EvaluationRecord(
         subtitle=f"{len(walks)} held-out panoramas, {config.steps} steps {config.direction}, true local captions, "
         f"method {config.method}",
         settings=safe_load(yaml) or {},
@@ -88,7 +88,7 @@ def run(config: RunConfig, yaml: str = "") -> Page:
 
 
 def _draw(
-    config: RunConfig, method: Method, walks: list[Walk], real: list[Pixels], geometry: Geometry
+    config: EvaluationConfig, method: Method, walks: list[Walk], real: list[Pixels], geometry: Geometry
 ) -> tuple[Rollout, float]:
     """The panoramas, and how many seconds they took."""
     sampling = _sampling(config, geometry, method.window_px)
@@ -126,7 +126,7 @@ def _progress(line: str) -> None:
     print(line, flush=True)
 
 
-def _sampling(config: RunConfig, geometry: Geometry, trained_px: int) -> OutpainterConfig:
+def _sampling(config: EvaluationConfig, geometry: Geometry, trained_px: int) -> OutpainterConfig:
     """The sampling with window and overlap of the panoramas; a window the model was not made for must be asked for."""
     asked = config.sampling.window_px
     if (asked or trained_px) != geometry.window_px:

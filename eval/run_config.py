@@ -14,7 +14,7 @@ from lit_outpaint.protocols import ImageMetric
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class EvaluationConfig:
     """Which checkpoint is scored on what."""
 
     checkpoint: Path

@@ -12,12 +12,12 @@ from eval.functional.bootstrap import Estimate
 from eval.metric_sets import Networks, Sizes, panorama_metrics, set_metrics
 from eval.metrics import ClipSim, Curve, Faithfulness, InceptionScore, seam_metrics
 from eval.perceptual import Lpips, PerceptualDistance, ScapesLpips
-from eval.run_config import RunConfig
+from eval.run_config import EvaluationConfig
 from lit_outpaint.heldout.rollout import Geometry
 from lit_outpaint.protocols import ImageMetric
 
 
-def default_metrics(config: RunConfig, geometry: Geometry) -> tuple[list[ImageMetric], list[Figure]]:
+def default_metrics(config: EvaluationConfig, geometry: Geometry) -> tuple[list[ImageMetric], list[Figure]]:
     """The metrics of ``--figures``, and a figure for each that cannot be had here.
 
     Raises:
@@ -46,12 +46,12 @@ def default_metrics(config: RunConfig, geometry: Geometry) -> tuple[list[ImageMe
     return [*metrics, *of_sets, *published, *of_panoramas, *curves], unavailable
 
 
-def _sizes(config: RunConfig, num_windows: int) -> Sizes:
+def _sizes(config: EvaluationConfig, num_windows: int) -> Sizes:
     size = config.kid_subset_size or max(min(100, num_windows), 2)
     return Sizes(min(config.splits, num_windows), config.kid_subsets, size, max(10_000, size))
 
 
-def _published(config: RunConfig, sizes: Sizes) -> tuple[list[ImageMetric], list[Figure]]:
+def _published(config: EvaluationConfig, sizes: Sizes) -> tuple[list[ImageMetric], list[Figure]]:
     """IS, FID, KID, precision and recall as others publish them, where nothing else is asked for."""
     if config.extractor is not None:
         return [], []

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from eval.compbench.items import Question
 from eval.extractors import ModuleExtractor
 from eval.figures import Figure, Target
-from eval.finished import KeptPanorama, RunRecord, ShownPanorama, read_run
+from eval.finished import EvaluationRecord, KeptPanorama, ShownPanorama, read_run
 from eval.functional.bootstrap import Estimate
 from eval.outputs import write_numbers, write_panoramas
 from eval.report.loss_curve import LossCurve
@@ -181,7 +181,7 @@ def write_toy_run(
         Figure(key=key, title=title, definition=f"How {key} is made.", unit=unit, estimate=value, real=known, **more)
         for key, title, unit, value, more in rows
     ]
-    record = RunRecord(
+    record = EvaluationRecord(
         subtitle="3 held-out panoramas, 2 steps right",
         settings={"steps": 2, "panoramas": 3, "direction": "right", "out": str(out), "judge": {"cloud_share": 0.1}}
         | {"sampling": {"seed": 0, "eta": 0.0}, **(settings or {})},

@@ -169,7 +169,7 @@ def find_sweep(name: str) -> Path:
 
 
 def finished(run_dir: Path) -> bool:
-    """Whether training in a run directory came to its end, by its ``run.json`` (``lit_outpaint.cli.fit.RunRecord``)."""
+    """Whether training in a run directory came to its end: ``lit_outpaint.cli.fit.TrainingRecord`` says so."""
     try:
         said = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

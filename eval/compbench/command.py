@@ -19,7 +19,7 @@ from eval.compbench.questioning import foreign_scores
 from eval.compbench.scores import Ratio, figures, lowest_on_true, ratios
 from eval.figures import Figure, missed_line, text_table
 from eval.files import check_out, write_text
-from eval.finished import KeptPanorama, RunRecord
+from eval.finished import EvaluationRecord, KeptPanorama
 from eval.outputs import PAGE_NAME, provenance, write_numbers, write_page
 from eval.report.page import Page
 from lit_outpaint.data.prompts import Atom, Prompt, read_prompts, true_pictures_dir
@@ -120,7 +120,7 @@ def _write(
     kept: Sequence[Mapping[str, Ratio]],
     settings: Mapping[str, Any],
 ) -> None:
-    record = RunRecord(
+    record = EvaluationRecord(
         subtitle=page.subtitle,
         settings=dict(settings),
         units="prompts",

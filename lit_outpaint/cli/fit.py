@@ -59,7 +59,7 @@ class OneLineParser(LightningArgumentParser):
         raise SystemExit(2)
 
 
-class RunRecord(SaveConfigCallback):
+class TrainingRecord(SaveConfigCallback):
     """Saves ``config.yaml`` (everything) and ``run.json`` (command, seed, machine, versions) in the run directory.
 
     The directory is the trainer's ``default_root_dir`` and never its ``log_dir``: that asks all ranks, whereas files
@@ -241,7 +241,7 @@ def _run(argv: Sequence[str]) -> None:
         OutpaintDataModule,
         args=list(argv),
         parser_class=OneLineParser,
-        save_config_callback=RunRecord if argv[0] == "fit" else None,
+        save_config_callback=TrainingRecord if argv[0] == "fit" else None,
         save_config_kwargs={"overwrite": True, "command": list(argv)},
         trainer_defaults={"callbacks": [PredictionWriter()] if argv[0] == "predict" else []},
         seed_everything_default=0,

@@ -35,7 +35,7 @@ from lit_outpaint.models.overlay import part_directories, window_px_of
 from lit_outpaint.models.regional_config import RegionalConfig
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import load_pipeline
-from lit_outpaint.runs.config import RunConfig, plan_given
+from lit_outpaint.runs.config import OutpaintConfig, plan_given
 from lit_outpaint.runs.directory import (
     INPUT_ERRORS,
     check_new,
@@ -54,7 +54,7 @@ from lit_outpaint.runs.interrupt import Interrupt
 from lit_outpaint.runs.layouts import layout_of_run, read_layout, relaid, store_layout
 from lit_outpaint.runs.many import outpaint_many
 from lit_outpaint.runs.progress import Progress
-from lit_outpaint.runs.record import RUN_NAME, RunRecord, fingerprint, mask_arguments, mask_secrets, versions
+from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord, fingerprint, mask_arguments, mask_secrets, versions
 from lit_outpaint.system.one_line import one_line
 from lit_outpaint.system.ranks import RankConfig, find_share
 from lit_outpaint.system.text import clean
@@ -68,7 +68,7 @@ def build_parser() -> ArgumentParser:
     )
     parser.add_argument("-c", "--config", action="config", help="YAML file with any of the settings below.")
     parser.add_argument("--undo", action="store_true", help="With --resume: take the latest edit back.")
-    parser.add_class_arguments(RunConfig)
+    parser.add_class_arguments(OutpaintConfig)
     parser.add_class_arguments(OutpainterConfig)
     parser.add_class_arguments(RegionalConfig)
     parser.add_class_arguments(Prices)
@@ -202,10 +202,10 @@ def _start(
 
 def _describe(
     parser: ArgumentParser, settings: Namespace, arguments: Sequence[str], image: UInt8[ndarray, "h w 3"], plan: Plan
-) -> RunRecord:
+) -> OutpaintRecord:
     """The record of a run that is about to begin."""
     plain = yaml.safe_load(parser.dump(settings, skip_unset=False))
-    return RunRecord(
+    return OutpaintRecord(
         command=["outpaint", *mask_arguments(arguments)],
         config=mask_secrets({name: value for name, value in plain.items() if name not in ("config", "resume")}),
         steps=[str(plan)],
@@ -216,7 +216,7 @@ def _describe(
     )
 
 
-def _relay(directory: Path, record: RunRecord, layout_file: str, outpainter: Outpainter) -> RunRecord:
+def _relay(directory: Path, record: OutpaintRecord, layout_file: str, outpainter: Outpainter) -> OutpaintRecord:
     """Give a run another layout; the record then asks for the steps that it changes."""
     canvas = Canvas.open(directory)
     graph = lay_out_run(outpainter, record, canvas.image_box)
@@ -230,7 +230,7 @@ def _relay(directory: Path, record: RunRecord, layout_file: str, outpainter: Out
 
 
 def _grow(
-    directory: Path, record: RunRecord, outpainter: Outpainter, caption: str, formats: Collection[Format]
+    directory: Path, record: OutpaintRecord, outpainter: Outpainter, caption: str, formats: Collection[Format]
 ) -> None:
     """Do what is left of the plan, then write the panorama and say so."""
     canvas, plan = Canvas.open(directory), plan_of(record)

@@ -20,7 +20,7 @@ ANYWHERE: Final = ("model", "device", "batch_size")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class OutpaintConfig:
     """What to outpaint, and where to."""
 
     image: str | None = None

@@ -29,7 +29,7 @@ from lit_outpaint.outpainter import Outpainter
 from lit_outpaint.runs.config import ANYWHERE, EDITS, PLANS, plan_given
 from lit_outpaint.runs.edits import with_edit, without_last_edit
 from lit_outpaint.runs.layouts import new_layout, store_layout
-from lit_outpaint.runs.record import RUN_NAME, RunRecord
+from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord
 
 INPUT_ERRORS: Final = (ValueError, FileNotFoundError, NotADirectoryError, PermissionError)
 """What input that is at fault raises."""
@@ -104,7 +104,7 @@ def _box_of(image: UInt8[ndarray, "h w 3"]) -> Box:
 
 def prepare(
     directory: Path,
-    record: RunRecord,
+    record: OutpaintRecord,
     image: UInt8[ndarray, "h w 3"],
     outpainter: Outpainter,
     formats: Collection[Format],
@@ -130,9 +130,9 @@ def prepare(
         raise ValueError(f"--out {directory} cannot be written: {error.strerror}") from error
 
 
-def same_run(directory: Path, wanted: RunRecord, defaults: Mapping[str, Any]) -> RunRecord:
+def same_run(directory: Path, wanted: OutpaintRecord, defaults: Mapping[str, Any]) -> OutpaintRecord:
     """The record of a run that was started by the same command; refuses any other."""
-    found = RunRecord.load(directory)
+    found = OutpaintRecord.load(directory)
     before = {**defaults, **found.config}  # A run from before a setting came to be has its default.
     differing = [name for name in wanted.config if name not in _IDENTITY_FREE and before[name] != wanted.config[name]]
     differing += ["steps"] if found.steps != wanted.steps else []
@@ -145,7 +145,7 @@ def same_run(directory: Path, wanted: RunRecord, defaults: Mapping[str, Any]) ->
     return found
 
 
-def load_resumed(parser: ArgumentParser, given: Namespace) -> tuple[Path, RunRecord, Namespace]:
+def load_resumed(parser: ArgumentParser, given: Namespace) -> tuple[Path, OutpaintRecord, Namespace]:
     """The run directory, its record with any added steps, and its settings."""
     defaults = vars(parser.get_defaults())
     refused = [name for name in defaults if name not in _RESUME_MAY_SET and given.get(name) != defaults[name]]
@@ -154,7 +154,7 @@ def load_resumed(parser: ArgumentParser, given: Namespace) -> tuple[Path, RunRec
             f"with --resume only --{', --'.join(sorted(_RESUME_MAY_SET - {'resume'}))} may be given, got --{refused[0]}"
         )
     directory = Path(given.resume)
-    record = RunRecord.load(directory)
+    record = OutpaintRecord.load(directory)
     settings = parser.parse_object({**record.config, "resume": str(directory)})
     for name in ANYWHERE:
         if given[name] != defaults[name]:
@@ -180,19 +180,19 @@ def load_resumed(parser: ArgumentParser, given: Namespace) -> tuple[Path, RunRec
     return directory, record, settings
 
 
-def _with_steps(record: RunRecord, added: str) -> RunRecord:
+def _with_steps(record: OutpaintRecord, added: str) -> OutpaintRecord:
     """The record with more steps; the same addition again, while it is not finished, means: go on with it."""
     if not record.finished and record.steps[-1] == added and len(record.steps) > 1:
         return record
     return record.model_copy(update={"steps": [*record.steps, added], "finished": False})
 
 
-def plan_of(record: RunRecord) -> Plan:
+def plan_of(record: OutpaintRecord) -> Plan:
     """The whole plan, with what was added to it."""
     return sum(map(parse_plan, record.steps), Plan())
 
 
-def lay_out_run(outpainter: Outpainter, record: RunRecord, image_box: Box) -> Graph:
+def lay_out_run(outpainter: Outpainter, record: OutpaintRecord, image_box: Box) -> Graph:
     """All steps of a run; refuses a captions file that has too few."""
     graph, captioner = outpainter.lay_out(plan_of(record), image_box), outpainter.captioner.inner
     if isinstance(captioner, FileCaptioner) and len(captioner.captions) < len(graph):

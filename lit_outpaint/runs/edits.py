@@ -9,18 +9,18 @@ from lit_outpaint.canvas.edits import Edit
 from lit_outpaint.canvas.journal import StepRecord
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.system.text import clean
-from lit_outpaint.runs.record import RunRecord
+from lit_outpaint.runs.record import OutpaintRecord
 
 
 def with_edit(
-    record: RunRecord,
+    record: OutpaintRecord,
     directory: Path,
     step: int,
     caption: str | None,
     seed: int | None,
     candidate: int | None,
     run_seed: int,
-) -> RunRecord:
+) -> OutpaintRecord:
     """The record of a run in which a step is to be drawn again.
 
     The same edit given again, while it is not finished, means: go on with it.
@@ -69,7 +69,7 @@ def with_edit(
     return _with(record, edit)
 
 
-def _taking(record: RunRecord, old: StepRecord, candidate: int, run_seed: int) -> Edit:
+def _taking(record: OutpaintRecord, old: StepRecord, candidate: int, run_seed: int) -> Edit:
     """The edit that puts another version in the place of a step."""
     num_versions = max(len(old.candidate_scores), 1)
     if candidate == old.candidate or not 0 <= candidate < num_versions:
@@ -91,11 +91,11 @@ def _taking(record: RunRecord, old: StepRecord, candidate: int, run_seed: int) -
     )
 
 
-def _with(record: RunRecord, edit: Edit) -> RunRecord:
+def _with(record: OutpaintRecord, edit: Edit) -> OutpaintRecord:
     return record.model_copy(update={"edits": [*record.edits, edit], "finished": False})
 
 
-def without_last_edit(record: RunRecord) -> RunRecord:
+def without_last_edit(record: OutpaintRecord) -> OutpaintRecord:
     """The record of a run whose latest edit in force is taken back.
 
     Raises:

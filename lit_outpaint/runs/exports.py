@@ -14,12 +14,12 @@ from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.outpainter import OutpainterConfig
 from lit_outpaint.planning.boxes import RegionBox
 from lit_outpaint.runs.layouts import LAYOUT_NAME, read_layout
-from lit_outpaint.runs.record import RunRecord
+from lit_outpaint.runs.record import OutpaintRecord
 
 PANORAMA_NAME = "panorama.png"
 
 
-def run_facts(record: RunRecord) -> dict[str, Any]:
+def run_facts(record: OutpaintRecord) -> dict[str, Any]:
     """What every export says about the run.
 
     Only what is listed here goes in: settings of the drawing, but no path, no command and no captioner's address.
@@ -37,7 +37,7 @@ def run_facts(record: RunRecord) -> dict[str, Any]:
     }
 
 
-def layout_facts(canvas: Canvas, record: RunRecord, directory: Path) -> dict[str, Any]:
+def layout_facts(canvas: Canvas, record: OutpaintRecord, directory: Path) -> dict[str, Any]:
     """The layout of a run for its page: boxes in pixels of the picture, with what each shows."""
     if record.config.get("layout") is None:
         return {}
@@ -51,7 +51,7 @@ def layout_facts(canvas: Canvas, record: RunRecord, directory: Path) -> dict[str
     return {"layout": entries}
 
 
-def write_pictures(canvas: Canvas, directory: Path, record: RunRecord, formats: Collection[Format]) -> list[str]:
+def write_pictures(canvas: Canvas, directory: Path, record: OutpaintRecord, formats: Collection[Format]) -> list[str]:
     """Write the panorama and the asked formats after a run; formats that lie there from before are renewed.
 
     Returns:
@@ -67,7 +67,7 @@ def write_pictures(canvas: Canvas, directory: Path, record: RunRecord, formats: 
     return [line, *map(str, written)]
 
 
-def write_exports_only(directory: Path, record: RunRecord, formats: Collection[Format]) -> list[str]:
+def write_exports_only(directory: Path, record: OutpaintRecord, formats: Collection[Format]) -> list[str]:
     """Write formats of a run that is finished; no model is needed.
 
     Returns:

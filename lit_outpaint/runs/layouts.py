@@ -20,7 +20,7 @@ from lit_outpaint.planning.layout import plan_layout
 from lit_outpaint.planning.local import VISIBLE_SHARE, local_caption
 from lit_outpaint.planning.regions import RegionPlan
 from lit_outpaint.planning.shown import MAX_DRAWN, draw_plan
-from lit_outpaint.runs.record import RunRecord
+from lit_outpaint.runs.record import OutpaintRecord
 from lit_outpaint.system.files import written_whole
 
 AUTO: Final = "auto"
@@ -29,7 +29,7 @@ LAYOUT_NAME, PICTURE_NAME = "layout.json", "layout.png"
 """Files of a run directory."""
 
 
-def new_layout(record: RunRecord, graph: Graph, image_box: Box, outpainter: Outpainter) -> RegionPlan | None:
+def new_layout(record: OutpaintRecord, graph: Graph, image_box: Box, outpainter: Outpainter) -> RegionPlan | None:
     """The layout that a run begins with; None when it asks for none.
 
     A cross of strips is laid out as a chain, which may grow later and must keep what it has.
@@ -62,7 +62,7 @@ def new_layout(record: RunRecord, graph: Graph, image_box: Box, outpainter: Outp
 
 
 def layout_of_run(
-    directory: Path, record: RunRecord, graph: Graph, image_box: Box, outpainter: Outpainter
+    directory: Path, record: OutpaintRecord, graph: Graph, image_box: Box, outpainter: Outpainter
 ) -> RegionPlan | None:
     """The layout that lies in a run's directory, grown with its plan; None when the run asks for none.
 
@@ -112,8 +112,8 @@ def extended(layout: RegionPlan, more: RegionPlan) -> RegionPlan:
 
 
 def relaid(
-    record: RunRecord, canvas: Canvas, graph: Graph, before: RegionPlan | None, layout: RegionPlan, run_seed: int
-) -> RunRecord:
+    record: OutpaintRecord, canvas: Canvas, graph: Graph, before: RegionPlan | None, layout: RegionPlan, run_seed: int
+) -> OutpaintRecord:
     """The record of a run in which every step that another layout asks for something else is to be drawn again.
 
     Args:
@@ -148,7 +148,7 @@ def _named(layout: RegionPlan, graph: Graph, step: int) -> RegionPlan:
     return layout.over(graph[step].window, min_share=VISIBLE_SHARE)
 
 
-def _chain(record: RunRecord, image_box: Box, outpainter: Outpainter) -> ChainLayout:
+def _chain(record: OutpaintRecord, image_box: Box, outpainter: Outpainter) -> ChainLayout:
     return ChainLayout(
         caption=record.config["caption"],
         image_box=RegionBox.of(image_box),

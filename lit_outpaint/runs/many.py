@@ -22,7 +22,7 @@ from lit_outpaint.system.one_line import one_line
 from lit_outpaint.protocols import Captioner, CaptionError
 from lit_outpaint.system.ranks import Share
 from lit_outpaint.runs.directory import INPUT_ERRORS, check_asked, check_writable
-from lit_outpaint.runs.record import RUN_NAME, RunRecord
+from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord
 
 PICTURE_SUFFIXES: Final = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 NUM_IMAGINED: Final = 4
@@ -121,5 +121,5 @@ def _named(pictures: Sequence[Path]) -> dict[str, Path]:
 def _found_or_described(picture: Path, directory: Path, captioner: Callable[[], Captioner]) -> str:
     """The caption that a run was begun with, else one that the captioner writes."""
     if (directory / RUN_NAME).is_file():
-        return str(RunRecord.load(directory).config["caption"])
+        return str(OutpaintRecord.load(directory).config["caption"])
     return scene_around(picture, captioner())

@@ -22,7 +22,7 @@ _SECRET = re.compile(r"(?:^|[._-])(?:api_?key|key|token|secret|password|credenti
 _SAMPLE_BYTES = 1 << 20
 
 
-class RunRecord(BaseModel):
+class OutpaintRecord(BaseModel):
     """What a run was asked for."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,7 +45,7 @@ class RunRecord(BaseModel):
     """Versions of Python and of the packages that the pixels depend on."""
 
     @classmethod
-    def load(cls, directory: Path) -> RunRecord:
+    def load(cls, directory: Path) -> OutpaintRecord:
         """Read the record of a run.
 
         Raises:

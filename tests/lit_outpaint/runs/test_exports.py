@@ -10,7 +10,7 @@ from PIL import Image
 
 from lit_outpaint.cli.outpaint import main
 from lit_outpaint.runs.exports import run_facts
-from lit_outpaint.runs.record import RunRecord
+from lit_outpaint.runs.record import OutpaintRecord
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_the_panorama_tells_how_it_came_to_be_and_nothing_of_the_machine(begin: 
 
 
 def test_facts_hold_no_setting_that_could_be_secret() -> None:
-    record = RunRecord(
+    record = OutpaintRecord(
         command=["outpaint", "--captioner.api_key", "sesame-open"],
         config={"seed": 1, "caption": "a", "captioner": {"api_key": "sesame-open"}, "image": "/srv/sesame-open/a.png"},
         steps=["right:1"],
@@ -59,7 +59,7 @@ def test_facts_hold_no_setting_that_could_be_secret() -> None:
 def test_formats_of_a_finished_run_need_no_model_and_change_nothing_else(begin: list[str], tmp_path: Path) -> None:
     assert main([*begin, "--steps", "right:1"]) == 0
     run = tmp_path / "run"
-    record = RunRecord.load(run)
+    record = OutpaintRecord.load(run)
     record.model_copy(update={"config": {**record.config, "model": str(tmp_path / "gone")}}).save(run)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert main(["--resume", str(run), "--export", "page,tiff"]) == 0

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from lit_outpaint.runs.record import RUN_NAME, RunRecord, fingerprint, mask_arguments, mask_secrets, versions
+from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord, fingerprint, mask_arguments, mask_secrets, versions
 
-RECORD = RunRecord(
+RECORD = OutpaintRecord(
     command=["outpaint", "--seed", "3"],
     config={"seed": 3, "caption": "a lake: \u00fcber Nacht"},
     steps=["right:2"],
@@ -17,7 +17,7 @@ RECORD = RunRecord(
 
 def test_a_record_reads_back_as_it_was_written(tmp_path: Path) -> None:
     RECORD.save(tmp_path)
-    assert RunRecord.load(tmp_path) == RECORD
+    assert OutpaintRecord.load(tmp_path) == RECORD
     assert [path.name for path in tmp_path.iterdir()] == [RUN_NAME]
 
 
@@ -25,7 +25,7 @@ def test_a_record_reads_back_as_it_was_written(tmp_path: Path) -> None:
 def test_a_damaged_record_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / RUN_NAME).write_text(text)
     with pytest.raises(ValueError, match="is no run record") as caught:
-        RunRecord.load(tmp_path)
+        OutpaintRecord.load(tmp_path)
     assert "\n" not in str(caught.value)
 
 
