@@ -259,7 +259,6 @@ class Card(Strict):
     def digest(self) -> str:
         """Checksum that ``sha256`` must equal: of the canonical JSON of every other field."""
         # A set that was written before a field was added stays whole: what its card does not say does not count.
-        unsaid = {"masked_latents", "writers", "counts"} - self.model_fields_set
-        unsaid |= {"language", "language_shapes"} if not self.language else set()
+        unsaid = {"masked_latents", "writers", "counts", "language", "language_shapes"} - self.model_fields_set
         content = self.model_dump(mode="json", exclude={"sha256"} | unsaid)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
