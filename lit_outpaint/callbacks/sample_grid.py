@@ -11,6 +11,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from PIL import Image
 from torch import Tensor
 
+from lit_outpaint.canvas.compositing import to_uint8
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.drawing.batches import draw_batch
@@ -62,7 +63,7 @@ class SampleGrid(Callback):
         with gathered(pl_module), trainer.precision_plugin.forward_context():
             if not trainer.is_global_zero:
                 return
-            grid = to_uint8(tile(self.columns(pl_module, batch.cut(slice(self.num_windows)))))
+            (grid,) = to_uint8(tile(self.columns(pl_module, batch.cut(slice(self.num_windows))))[None])
         if not trainer.fast_dev_run:
             # Not log_dir: it asks all ranks.
             path = Path(trainer.default_root_dir) / "samples" / f"step-{trainer.global_step:07d}.png"
@@ -94,8 +95,3 @@ def tile(columns: list[Float[Tensor, "n 3 hh ww"]], gap_px: int = 2) -> Float[Te
     framed = torch.nn.functional.pad(rows, (0, gap_px, 0, gap_px), value=1.0)
     count, width, channels, tall, wide = framed.shape
     return framed.permute(2, 0, 3, 1, 4).reshape(channels, count * tall, width * wide)[:, :-gap_px, :-gap_px]
-
-
-def to_uint8(picture: Float[Tensor, "3 hh ww"]) -> Any:
-    """Picture in [-1, 1] to an (H, W, 3) array of [0, 255]."""
-    return ((picture.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
