@@ -33,7 +33,7 @@ from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.data.features import Features
 from lit_outpaint.diffusion.schedule import scheduler_class
 from lit_outpaint.drawing.candidates import SeamScorer, Version, choose, record_of
-from lit_outpaint.drawing.caption_queue import CaptionQueue
+from lit_outpaint.drawing.caption_queue import CAPTIONS_NAME, CaptionQueue
 from lit_outpaint.drawing.config import OutpainterConfig
 from lit_outpaint.drawing.from_layout import regions_of
 from lit_outpaint.drawing.joint import JointDrawing, Stopped, check_joint
@@ -50,9 +50,6 @@ StepCallback = Callable[[StepRecord], None]
 """Called after each finished step."""
 
 Pixels = UInt8[ndarray, "_ _ 3"]
-
-CAPTIONS_NAME = "captions.jsonl"
-"""What ``captions_ahead`` has written, in the directory of the canvas."""
 
 
 class Outpainter:
@@ -104,14 +101,9 @@ class Outpainter:
             ValueError: the plan cannot be drawn there, or not with this config.
         """
         config = self.config
-        span_px = config.visual_span_px or self.window_px
-        graph = build_graph(
-            plan,
-            image_box,
-            self.window_px,
-            self.stride_px,
-            None if config.visual_source == "visible_part_of_window" else span_px,
-        )
+        seen_px = config.visual_span_px or self.window_px
+        span_px = None if config.visual_source == "visible_part_of_window" else seen_px
+        graph = build_graph(plan, image_box, self.window_px, self.stride_px, span_px)
         if config.seam_feather_cells and not all(step.is_strip for step in graph):
             raise ValueError("seam_feather_cells needs windows with one joint, not corners or rings; set it to 0")
         return graph

@@ -28,6 +28,9 @@ MAX_PREVIOUS = 32
 
 ReadView = Callable[[PlannedStep], UInt8[ndarray, "_ _ 3"]]
 
+CAPTIONS_NAME = "captions.jsonl"
+"""What ``captions_ahead`` has written, in the directory of the canvas."""
+
 
 class CaptionQueue:
     """Writes the local captions of a plan's steps ahead of time; a context that ends its threads.

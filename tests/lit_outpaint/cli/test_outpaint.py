@@ -1,14 +1,9 @@
-import json
 import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,55 +11,21 @@ import yaml
 from PIL import Image
 
 from lit_outpaint.cli.outpaint import main
+from lit_outpaint.testing.outpaint import argv_of, pixel_files_of, records_of
 
 GLOBAL = "a wide view at night: a meadow, a lake, and a desert"
-FAST = ["--num_inference_steps", "2", "--device", "cpu"]
-
-
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
-    pixels = np.random.default_rng(3).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "in.png")
-    return tmp_path / "in.png"
-
-
-@pytest.fixture
-def arguments(tmp_path: Path, image: Path, model: Path) -> dict[str, str]:
-    return {
-        "--image": str(image),
-        "--caption": GLOBAL,
-        "--steps": "right:2,up:1",
-        "--out": str(tmp_path / "run"),
-        "--model": str(model),
-    }
-
-
-def _argv(arguments: dict[str, str]) -> list[str]:
-    return [part for pair in arguments.items() for part in pair] + FAST
-
-
-def _records(run: Path) -> list[dict[str, Any]]:
-    """The journal without the wall times."""
-    lines = (run / "steps.jsonl").read_text().splitlines()
-    return [{**json.loads(line), "seconds": None} for line in lines]
-
-
-def _pixel_files(run: Path) -> dict[str, bytes]:
-    """Every byte of the picture: all files of the array, and the panorama."""
-    files = [path for path in (run / "canvas.zarr").rglob("*") if path.is_file()]
-    return {str(path.relative_to(run)): path.read_bytes() for path in [*files, run / "panorama.png"]}
 
 
 def test_a_run_leaves_panorama_canvas_steps_and_record(
     arguments: dict[str, str], image: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(_argv(arguments)) == 0
+    assert main(argv_of(arguments)) == 0
     run = Path(arguments["--out"])
     assert sorted(path.name for path in run.iterdir()) == ["canvas.zarr", "panorama.png", "run.yaml", "steps.jsonl"]
     with Image.open(run / "panorama.png") as panorama:
         assert panorama.size == (128, 96)
         np.testing.assert_array_equal(np.asarray(panorama.convert("RGB"))[32:, :64], np.asarray(Image.open(image)))
-    assert [(record["step"], record["direction"]) for record in _records(run)] == [
+    assert [(record["step"], record["direction"]) for record in records_of(run)] == [
         (0, "right"),
         (2, "up"),  # It needs nothing of the others, so it is drawn with the first.
         (1, "right"),
@@ -79,7 +40,7 @@ def test_the_record_holds_what_is_needed_to_go_on_and_no_secret(
     arguments: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOME_API_KEY", "sesame-open")
-    assert main([*_argv(arguments), "--seed", "7"]) == 0
+    assert main([*argv_of(arguments), "--seed", "7"]) == 0
     text = (Path(arguments["--out"]) / "run.yaml").read_text()
     record = yaml.safe_load(text)
     assert record["config"]["seed"] == 7
@@ -92,20 +53,20 @@ def test_the_record_holds_what_is_needed_to_go_on_and_no_secret(
 
 
 def test_the_same_command_again_changes_nothing(arguments: dict[str, str]) -> None:
-    assert main(_argv(arguments)) == 0
+    assert main(argv_of(arguments)) == 0
     run = Path(arguments["--out"])
-    before, steps = _pixel_files(run), (run / "steps.jsonl").read_bytes()
-    assert main(_argv(arguments)) == 0
-    assert _pixel_files(run) == before
+    before, steps = pixel_files_of(run), (run / "steps.jsonl").read_bytes()
+    assert main(argv_of(arguments)) == 0
+    assert pixel_files_of(run) == before
     assert (run / "steps.jsonl").read_bytes() == steps
 
 
 def test_steps_added_by_resume_are_the_steps_of_one_longer_run(arguments: dict[str, str], tmp_path: Path) -> None:
-    assert main(_argv(arguments)) == 0
+    assert main(argv_of(arguments)) == 0
     assert main(["--resume", arguments["--out"], "--steps", "left:2"]) == 0
     longer = {**arguments, "--steps": "right:2,up:1,left:2", "--out": str(tmp_path / "longer")}
-    assert main(_argv(longer)) == 0
-    runs = [sorted(_records(tmp_path / name), key=lambda record: record["step"]) for name in ("run", "longer")]
+    assert main(argv_of(longer)) == 0
+    runs = [sorted(records_of(tmp_path / name), key=lambda record: record["step"]) for name in ("run", "longer")]
     assert runs[0] == runs[1]
     panoramas = [np.asarray(Image.open(tmp_path / name / "panorama.png")) for name in ("run", "longer")]
     np.testing.assert_array_equal(*panoramas)
@@ -121,8 +82,8 @@ def test_settings_come_from_a_file_and_the_command_line_wins(arguments: dict[str
 
 def test_captions_come_from_a_file(arguments: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "c.txt").write_text("a red house\na blue house\na kite\n")
-    assert main(_argv({**arguments, "--captions": str(tmp_path / "c.txt")})) == 0
-    records = sorted(_records(tmp_path / "run"), key=lambda record: record["step"])
+    assert main(argv_of({**arguments, "--captions": str(tmp_path / "c.txt")})) == 0
+    records = sorted(records_of(tmp_path / "run"), key=lambda record: record["step"])
     assert [record["local_caption"] for record in records] == ["a red house", "a blue house", "a kite"]
     assert {record["caption_source"] for record in records} == {"file"}
 
@@ -133,8 +94,8 @@ def test_a_captioner_is_chosen_by_class_path(arguments: dict[str, str], tmp_path
         "--captioner": "lit_outpaint.captions.from_file.FileCaptioner",
         "--captioner.path": str(tmp_path / "c.txt"),
     }
-    assert main(_argv({**arguments, **chosen})) == 0
-    assert _records(tmp_path / "run")[0]["local_caption"] == "a red house"
+    assert main(argv_of({**arguments, **chosen})) == 0
+    assert records_of(tmp_path / "run")[0]["local_caption"] == "a red house"
     assert main(["--resume", arguments["--out"]]) == 0
 
 
@@ -146,14 +107,14 @@ def test_captions_are_recorded_and_replayed(
         wrapper = {"--captioner": f"lit_outpaint.captions.cache.{name}", "--captioner.path": str(tmp_path / "a.sqlite")}
         return {**arguments, **wrapper, **inner, "--out": str(tmp_path / out)}
 
-    assert main(_argv(wrapped("ReplayCaptioner", "early"))) == 2
+    assert main(argv_of(wrapped("ReplayCaptioner", "early"))) == 2
     assert "record it with CachedCaptioner" in capsys.readouterr().err
-    assert main(_argv(wrapped("CachedCaptioner", "recorded"))) == 0
+    assert main(argv_of(wrapped("CachedCaptioner", "recorded"))) == 0
     assert "answers from the cache" not in capsys.readouterr().out
-    assert main(_argv(wrapped("ReplayCaptioner", "replayed"))) == 0
+    assert main(argv_of(wrapped("ReplayCaptioner", "replayed"))) == 0
     assert "0 turns with the model, 3 answers from the cache" in capsys.readouterr().out
-    assert _records(tmp_path / "replayed") == _records(tmp_path / "recorded")
-    assert main(_argv({**wrapped("ReplayCaptioner", "other"), "--caption": "a desert"})) == 2
+    assert records_of(tmp_path / "replayed") == records_of(tmp_path / "recorded")
+    assert main(argv_of({**wrapped("ReplayCaptioner", "other"), "--caption": "a desert"})) == 2
     assert "has none of rules to this next_local" in capsys.readouterr().err
 
 
@@ -161,7 +122,7 @@ def test_captions_that_are_cut_are_counted_and_said(
     arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "c.txt").write_text("a lake\n" + 2 * f"{GLOBAL * 20}\n")
-    assert main(_argv({**arguments, "--captions": str(tmp_path / "c.txt")})) == 0
+    assert main(argv_of({**arguments, "--captions": str(tmp_path / "c.txt")})) == 0
     assert "2 local captions were longer than the text encoder reads" in capsys.readouterr().out
 
 
@@ -169,9 +130,9 @@ def test_a_global_caption_that_is_cut_is_said(
     arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     long = f"{GLOBAL} " * 20
-    assert main(_argv({**arguments, "--caption": long, "--steps": "right:1"})) == 0
+    assert main(argv_of({**arguments, "--caption": long, "--steps": "right:1"})) == 0
     assert "the caption is longer than the text encoder reads; not read: " in capsys.readouterr().out
-    assert _records(tmp_path / "run")[0]["truncated"].keys() == {"global"}
+    assert records_of(tmp_path / "run")[0]["truncated"].keys() == {"global"}
 
 
 def test_a_large_picture_is_scaled_to_the_window_unless_kept(
@@ -179,9 +140,9 @@ def test_a_large_picture_is_scaled_to_the_window_unless_kept(
 ) -> None:
     Image.new("RGB", (200, 128), "green").save(tmp_path / "large.png")
     wanted = {**arguments, "--image": str(tmp_path / "large.png"), "--steps": "right:1"}
-    assert main(_argv(wanted)) == 0
+    assert main(argv_of(wanted)) == 0
     assert "image: 200 x 128 px scaled to 100 x 64 px" in capsys.readouterr().out
-    assert main(_argv({**wanted, "--out": str(tmp_path / "kept"), "--fit": "keep"})) == 0
+    assert main(argv_of({**wanted, "--out": str(tmp_path / "kept"), "--fit": "keep"})) == 0
     assert Image.open(tmp_path / "kept" / "panorama.png").size == (232, 128)
 
 
@@ -304,7 +265,7 @@ def test_a_picture_is_refused_before_the_model_is_loaded(
     for part in ("unet", "vae"):
         shutil.copytree(Path(arguments["--model"]).parent / part, unloadable / part, ignore=_weights)
     _small_image(tmp_path, arguments)
-    assert main(_argv({**arguments, "--model": str(unloadable)})) == 2
+    assert main(argv_of({**arguments, "--model": str(unloadable)})) == 2
     assert "got 64 x 15" in capsys.readouterr().err
 
 
@@ -316,7 +277,7 @@ def test_a_picture_smaller_than_a_window_is_enlarged(
     arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Image.new("RGB", (48, 32), "red").save(tmp_path / "small.png")
-    assert main(_argv({**arguments, "--image": str(tmp_path / "small.png"), "--steps": "right:1"})) == 0
+    assert main(argv_of({**arguments, "--image": str(tmp_path / "small.png"), "--steps": "right:1"})) == 0
     assert "image: 48 x 32 px scaled to 96 x 64 px" in capsys.readouterr().out
     assert Image.open(Path(arguments["--out"]) / "panorama.png").size == (96 + 32, 64)
 
@@ -328,7 +289,7 @@ def test_a_run_in_bfloat16_draws_nearly_the_same_and_goes_on_so(
     drawn = {}
     for dtype in ("float32", "bfloat16"):
         out = tmp_path / dtype
-        assert main([*_argv({**arguments, "--out": str(out)}), f"--dtype={dtype}", f"--engine={engine}"]) == 0
+        assert main([*argv_of({**arguments, "--out": str(out)}), f"--dtype={dtype}", f"--engine={engine}"]) == 0
         drawn[dtype] = np.asarray(Image.open(out / "panorama.png")).astype(int)
     assert not np.array_equal(*drawn.values())
     assert np.abs(drawn["float32"] - drawn["bfloat16"]).mean() < 8
@@ -340,17 +301,17 @@ def test_a_run_in_bfloat16_draws_nearly_the_same_and_goes_on_so(
 def test_another_run_in_the_same_place_is_refused(
     arguments: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(_argv(arguments)) == 0
-    files = _pixel_files(Path(arguments["--out"]))
-    assert main([*_argv({**arguments, "--steps": "right:3"}), "--seed", "4"]) == 2
+    assert main(argv_of(arguments)) == 0
+    files = pixel_files_of(Path(arguments["--out"]))
+    assert main([*argv_of({**arguments, "--steps": "right:3"}), "--seed", "4"]) == 2
     assert "holds another run (seed, steps differ)" in capsys.readouterr().err
-    assert _pixel_files(Path(arguments["--out"])) == files
+    assert pixel_files_of(Path(arguments["--out"])) == files
 
 
 def test_a_run_does_not_go_on_with_another_model(
     arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(_argv(arguments)) == 0
+    assert main(argv_of(arguments)) == 0
     shutil.copytree(Path(arguments["--model"]).parent, tmp_path / "family")
     weights = next((tmp_path / "family" / "vae").glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x07")
@@ -360,7 +321,7 @@ def test_a_run_does_not_go_on_with_another_model(
 
 
 def test_a_damaged_canvas_is_refused(arguments: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(_argv(arguments)) == 0
+    assert main(argv_of(arguments)) == 0
     shutil.rmtree(Path(arguments["--out"]) / "canvas.zarr" / "c")
     assert main(["--resume", arguments["--out"]]) == 2
     assert "is damaged" in capsys.readouterr().err
@@ -381,48 +342,3 @@ def test_the_verb_answers_on_the_real_command_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.splitlines() == ["error: outpaint needs --caption (or --resume DIR to go on with a run)"]
-
-
-def _num_lines(run: Path) -> int:
-    journal = run / "steps.jsonl"
-    return len(journal.read_bytes().splitlines()) if journal.exists() else 0
-
-
-def _run_in_a_process(processes: Any, argv: list[str], kill_after: Callable[[], None] | None = None) -> int:
-    process = processes.Process(target=main, args=(argv,))
-    process.start()
-    if kill_after is not None:
-        kill_after()
-        process.kill()  # SIGKILL; nothing when it has just ended by itself
-    process.join()
-    return process.exitcode
-
-
-@pytest.mark.parametrize("candidates", ["1", "2"])
-def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(
-    arguments: dict[str, str], tmp_path: Path, processes: Any, candidates: str
-) -> None:
-    arguments |= {"--steps": "right:4,left:3,up:3,down:2", "--batch_size": "2", "--candidates": candidates}
-    run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
-    assert _run_in_a_process(processes, _argv({**arguments, "--out": str(undisturbed)})) == 0
-
-    seed = random.SystemRandom().randrange(10**9)
-    dice = random.Random(seed)
-
-    def one_more_step_and_a_moment() -> None:
-        lines, patience = _num_lines(run), time.monotonic() + 60
-        while _num_lines(run) == lines and time.monotonic() < patience:
-            time.sleep(0.002)
-        time.sleep(dice.random() * 0.3)
-
-    killed_at = []
-    for _ in range(3):
-        code = _run_in_a_process(processes, _argv(arguments), kill_after=one_more_step_and_a_moment)
-        killed_at.append((code, _num_lines(run)))
-    said = f"killed after {killed_at}, dice seed {seed}"
-    assert killed_at[0][0] == -signal.SIGKILL, said
-    assert 0 < killed_at[0][1] < 12, said
-    assert _run_in_a_process(processes, _argv(arguments)) == 0
-    assert _records(run) == _records(undisturbed), said
-    assert _pixel_files(run) == _pixel_files(undisturbed), said
-    assert not list(tmp_path.rglob("*.partial")), said

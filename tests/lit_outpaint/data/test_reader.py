@@ -11,7 +11,7 @@ from lit_outpaint.canvas.geometry import DIRECTIONS, outpaint_mask
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.data.features import Features
 from lit_outpaint.data.integrity import check_shard_set
-from lit_outpaint.data.reader import SampleRef, ShardDataset, ViewChoice, decode_window
+from lit_outpaint.data.reader import SampleRef, ShardDataset, View, ViewChoice, decode_window
 from lit_outpaint.data.schema import ShardError, masked_latents_key, view_name, visual_key
 from lit_outpaint.data.shard_files import ShardFiles
 from lit_outpaint.data.tensors import unpack_tensors
@@ -81,7 +81,7 @@ def test_the_view_of_a_key_depends_on_seed_and_epoch_alone(shards: Path, workers
     loader.epoch_sampler.set_epoch(2)
     for batch in loader:
         for key, direction in zip(batch.keys, batch.directions, strict=True):
-            assert (direction, 0.5) == reference.choice.draw(7, 2, key)
+            assert View(direction, 0.5) == reference.choice.draw(7, 2, key)
 
 
 def test_epochs_and_seeds_see_other_views() -> None:
@@ -89,14 +89,14 @@ def test_epochs_and_seeds_see_other_views() -> None:
     draws = [[choice.draw(seed, epoch, f"k{i}") for i in range(32)] for seed, epoch in ((0, 0), (0, 1), (1, 0))]
     assert draws[0] != draws[1]
     assert draws[0] != draws[2]
-    assert {direction for direction, _ in draws[0]} == set(DIRECTIONS)
-    assert all(0.2 <= ratio <= 0.8 for draw in draws for _, ratio in draw)
+    assert {view.kind for view in draws[0]} == set(DIRECTIONS)
+    assert all(0.2 <= view.ratio <= 0.8 for draw in draws for view in draw)
 
 
 def test_a_range_picks_the_stored_ratios_inside_it() -> None:
     stored = ("right.0.25", "right.0.5", "right.0.75")
     choice = ViewChoice(directions=("right",), ratios=(0.4, 0.8), precomputed=stored)
-    assert {choice.draw(0, 0, f"k{i}") for i in range(40)} == {("right", 0.5), ("right", 0.75)}
+    assert {choice.draw(0, 0, f"k{i}") for i in range(40)} == {View("right", 0.5), View("right", 0.75)}
     with pytest.raises(ShardError, match="views: online"):
         ViewChoice(directions=("right",), ratios=(0.3, 0.4), precomputed=stored)
     with pytest.raises(ShardError, match="'left'"):

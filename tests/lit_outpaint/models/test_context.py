@@ -25,7 +25,8 @@ def _features(dims: ContextDims = DIMS) -> Features:
 @pytest.mark.parametrize(("fusion", "rows"), [("tokens", 14), ("channels", 14), ("mean", 14), ("none", 21)])
 def test_rows_are_text_then_visual(fusion: Fusion, rows: int) -> None:
     part = ContextConfig(fusion=fusion).build(DIMS)
-    hidden_states, key_bias, spans = part(_features())
+    context = part(_features())
+    hidden_states, key_bias, spans = context.hidden_states, context.key_bias, context.spans
     assert isinstance(part, ConditioningPart)
     assert (part.rows, part.dims) == (rows, DIMS)
     assert spans == {"text": slice(0, rows - 7), "visual": slice(rows - 7, rows)}
@@ -87,8 +88,8 @@ def test_no_picture_gives_rows_of_zeros() -> None:
 
 def test_every_weight_learns() -> None:
     context = ContextConfig().build(DIMS)
-    hidden_states, key_bias, _ = context(_features())
-    (hidden_states.square().sum() + key_bias.sum()).backward()
+    made = context(_features())
+    (made.hidden_states.square().sum() + made.key_bias.sum()).backward()
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in context.parameters())
 
 
