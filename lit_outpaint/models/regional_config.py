@@ -13,7 +13,7 @@ class RegionalConfig:
     merge: Merge = "attention_crop"
     """attention_crop: inside cross-attention, one U-Net call a step (the released code of RPG); latent_concat: one call
     for each region, their latents put together (the paper's formula)."""
-    base_ratio: float = 0.3
+    base_ratio: float = 0.2
     """Share of the base prompt inside a region that does not say its own, in [0, 1]. RPG's authors advise 0.2 for
     things of different kinds and 0.35 to 0.55 for several of one kind."""
     end_fraction: float = 1.0
