@@ -11,6 +11,7 @@ from data_prep.scapes.score_tables import marked, weights_hash
 
 PARTS = {
     "vae": "autoencoder, stock AutoencoderKL (f 8, 4 channels)",
+    "decoder": "the autoencoder's decoder, trained further on its frozen encoder (docs/family.md)",
     "clip": "conditioning CLIP: text encoder (77 tokens) and vision encoder (7 x 7 patches of 112 px)",
     "probe": "segmentation probe (the judge) and scene classifier (features of IS)",
     "steering_probe": "a second, smaller probe: steers the closed loop of generate --rounds, scores nothing",
