@@ -149,7 +149,7 @@ class ClosedLoopMethod:
         pixels = self.repairer.repair(
             best, [repair for repair in repairs if repair is not None], [one.generator(number) for one in pictures]
         )
-        self._take(pictures, pixels, "edit", [tuple(edits_of(one.best.judgement.findings)) for one in pictures])
+        self._take(pictures, pixels, "edit", [self._fitting(picture)[0] for picture in pictures])
 
     def _take(
         self,
@@ -168,22 +168,33 @@ class ClosedLoopMethod:
     def _repair_of(self, picture: _Picture) -> Repair | None:
         """How the best try is edited; None where it has to be drawn again.
 
-        What cannot be edited is scenery, and more than `LoopConfig.max_edited` of a picture. An edit that was undone is
-        not tried twice in a row.
+        What cannot be edited is scenery, and more than `LoopConfig.max_edited` of a picture at once. An edit that was
+        undone is not tried twice in a row.
         """
         best, last = picture.best, picture.rounds[-1]
-        findings = best.judgement.findings
-        edits = edits_of(findings)
-        if self.repairer is None or not edits or best.judgement.missing_scenery or best.judgement.fault:
+        if self.repairer is None or best.judgement.missing_scenery or best.judgement.fault:
             return None
         if last.action == "edit" and not last.kept:
             return None
-        height, width = (side // CELL_PX for side in best.pixels.shape[:2])
-        cells = edit_mask(edits, findings, height, width, self.config.edits)
-        if not cells.any() or cells.mean() > self.config.max_edited:
+        edits, cells = self._fitting(picture)
+        if not edits:
             return None
-        mask = np.kron(cells, np.ones((CELL_PX, CELL_PX), dtype=bool))
-        return _repair(picture.plan, edits, mask, self.method)
+        return _repair(picture.plan, edits, np.kron(cells, np.ones((CELL_PX, CELL_PX), dtype=bool)), self.method)
+
+    def _fitting(self, picture: _Picture) -> tuple[tuple[Edit, ...], Bool[ndarray, "h w"]]:
+        """The edits of the best try that are made at once, and what they draw again, in latent cells.
+
+        The first that fit into `LoopConfig.max_edited`; the others wait for a later round.
+        """
+        best = picture.best
+        height, width = (side // CELL_PX for side in best.pixels.shape[:2])
+        chosen: tuple[Edit, ...] = ()
+        mask = np.zeros((height, width), dtype=bool)
+        for edit in edits_of(best.judgement.findings):
+            wider = edit_mask((*chosen, edit), best.judgement.findings, height, width, self.config.edits)
+            if wider.sum() > mask.sum() and wider.mean() <= self.config.max_edited:
+                chosen, mask = (*chosen, edit), wider
+        return chosen, mask
 
     def _best_of(self, pictures: Sequence[_Picture]) -> list[UInt8[ndarray, "h w 3"]]:
         """The best, by the judge that steers, of as many drawings as there were tries."""

@@ -13,7 +13,7 @@ class LoopConfig:
     rounds: int = 0
     """Rounds of editing at most; 0 takes the first picture as it is."""
     max_edited: float = 0.6
-    """A picture of which more than this share would be edited is drawn again instead."""
+    """Share of a picture that is edited at once at most; edits that do not fit wait for the next round."""
     beside: bool = True
     """Draw the best of as many pictures as the loop took rounds and one, for comparison."""
     edits: EditRules = field(default_factory=EditRules)

@@ -71,6 +71,9 @@ class RulePlanner:
         things = self._things(read, locked)
         items = [Item(read.all[thing.mention].lane, read.all[thing.mention].band) for thing in things]
         left_of, above = _pairs(read.relations, things)
+        for upper, _ in above:
+            # "A balloon above a barn in a meadow": the meadow is the barn's.
+            read.all[things[upper].mention].place = read.all[things[upper].mention].ground = ""
         boxes: list[RegionBox | None] = list(arrange(items, left_of, above))
         sides = _sides(read.all)
         if len(things) == 1 and len(sides) == 2 and boxes == [WHOLE]:

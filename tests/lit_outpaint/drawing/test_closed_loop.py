@@ -124,3 +124,12 @@ def test_a_picture_does_not_depend_on_its_batch(method: RpgMethod, repairer: Inp
 def test_settings_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name}.*{value}"):
         LoopConfig(**{name: value})
+
+
+def test_edits_that_do_not_fit_wait_for_the_next_round(method: RpgMethod, repairer: Inpainter, level: float) -> None:
+    """Each thing fills a quarter of the picture, so that no more than one is edited at once."""
+    config = LoopConfig(rounds=2, max_edited=0.3, beside=False, edits=EditRules(margin=0.0))
+    drawn = run(method, repairer, level, config)
+    edits = [one["edits"] for notes in drawn.notes for one in notes["rounds"] if one["action"] == "edit"]
+    assert edits
+    assert {len(edited) for edited in edits} == {1}

@@ -212,3 +212,8 @@ def test_each_region_is_told_of_the_scene() -> None:
     assert [region.thing for region in regions] == ["a red barn", "a blue tent"]
     regions = RulePlanner(with_scene=False).plan(prompt).plan.regions
     assert [region.prompt for region in regions] == ["a red barn", "a blue tent"]
+
+
+def test_what_is_above_something_does_not_stand_in_its_place() -> None:
+    regions = RulePlanner().plan("a balloon above a red barn to the left of a tent, in a meadow").plan.regions
+    assert [region.prompt for region in regions] == ["a balloon", "a red barn in a meadow", "a tent in a meadow"]
