@@ -76,31 +76,6 @@ class OutpaintPipeline(ConditionedPipeline):
             scheduler=scheduler,
         )
 
-    @classmethod
-    def assemble(
-        cls,
-        encoders: FrozenEncoders,
-        *,
-        unet: Any,
-        context: Any,
-        scheduler: Any,
-        attention: dict[str, Any] | None = None,
-        language: dict[str, Any] | None = None,
-    ) -> OutpaintPipeline:
-        """Put the frozen parts of a family and the trained ones together."""
-        return cls(
-            vae=encoders.vae,
-            text_encoder=encoders.text_encoder,
-            tokenizer=encoders.tokenizer,
-            image_encoder=encoders.image_encoder,
-            image_processor=encoders.image_processor,
-            unet=unet,
-            context=context,
-            scheduler=scheduler,
-            attention=attention,
-            language=language,
-        )
-
     @torch.no_grad()
     def draw(
         self,

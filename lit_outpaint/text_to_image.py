@@ -25,7 +25,6 @@ from lit_outpaint.diffusion.sampling import denoise
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.conditioned import ConditionedPipeline, StepEnd, as_list
 from lit_outpaint.models.context import PromptEncoder
-from lit_outpaint.models.encoders import FrozenEncoders
 from lit_outpaint.models.loading import OPTIONS, is_model, load_overlay, with_dtype
 from lit_outpaint.models.overlay import OVERLAY_NAME
 from lit_outpaint.models.region_conditions import RegionPrompt
@@ -70,29 +69,6 @@ class TextToImagePipeline(ConditionedPipeline):
             unet=unet,
             context=context,
             scheduler=scheduler,
-        )
-
-    @classmethod
-    def assemble(
-        cls,
-        encoders: FrozenEncoders,
-        *,
-        unet: Any,
-        context: Any,
-        scheduler: Any,
-        attention: dict[str, Any] | None = None,
-        language: dict[str, Any] | None = None,
-    ) -> TextToImagePipeline:
-        """Put the frozen parts of a family and the trained ones together."""
-        return cls(
-            vae=encoders.vae,
-            text_encoder=encoders.text_encoder,
-            tokenizer=encoders.tokenizer,
-            unet=unet,
-            context=context,
-            scheduler=scheduler,
-            attention=attention,
-            language=language,
         )
 
     @torch.no_grad()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import torch
 from diffusers import DiffusionPipeline, ImagePipelineOutput
@@ -33,11 +34,28 @@ from lit_outpaint.system.named import build, described
 StepEnd = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any] | None]
 """``callback_on_step_end`` of diffusers: pipeline, number of the step, timestep, tensors by name; returns changes."""
 
+FROZEN_PARTS: Final = ("vae", "text_encoder", "tokenizer", "image_encoder", "image_processor")
+"""Parts of a pipeline that no training changes."""
+
+Pipeline = TypeVar("Pipeline", bound="ConditionedPipeline")
+
 
 class ConditionedPipeline(DiffusionPipeline):
     """A diffusers pipeline whose U-Net reads the context of a conditioning part by an attention rule."""
 
     _callback_tensor_inputs = ("latents",)
+
+    @classmethod
+    def assemble(cls: type[Pipeline], encoders: FrozenEncoders, **trained: Any) -> Pipeline:
+        """Put the frozen parts of a family and the trained ones together.
+
+        Args:
+            encoders: give the parts that the constructor names.
+            trained: ``unet``, ``context``, ``scheduler`` and, where they are not the usual ones, ``attention`` and
+                ``language``.
+        """
+        named = inspect.signature(cls.__init__).parameters
+        return cls(**{name: getattr(encoders, name) for name in FROZEN_PARTS if name in named}, **trained)
 
     def take_parts(
         self, attention: dict[str, Any] | None, language: dict[str, Any] | None = None, **parts: Any
