@@ -59,6 +59,8 @@ from lit_outpaint.system.one_line import one_line
 from lit_outpaint.system.ranks import RankConfig, find_share
 from lit_outpaint.system.text import clean
 
+log = logging.getLogger(__name__)
+
 
 def build_parser() -> ArgumentParser:
     """The parser of the verb; help is generated from the configs."""
@@ -120,10 +122,13 @@ class _Parts:
         return Outpainter(self._pipeline, self.captioner, config, view, self._scorer, regional)
 
     def say_cost(self, settings: Namespace) -> None:
-        """Print what the captioner has counted."""
-        cost = self.captioner.ledger.text(Prices(**{field.name: settings[field.name] for field in fields(Prices)}))
+        """Print what the captioner has counted, and warn where a model left too much to others."""
+        ledger = self.captioner.ledger
+        cost = ledger.text(Prices(**{field.name: settings[field.name] for field in fields(Prices)}))
         if cost:
-            print(cost)
+            print(cost, ledger.shares(), sep="\n")
+        if ledger.warning():
+            log.warning(ledger.warning())
 
 
 def _outpaint(parser: ArgumentParser, settings: Namespace, arguments: Sequence[str]) -> int:
