@@ -4,7 +4,8 @@
 
 40 ordinary captions (``ordinary_captions.txt``), one question of each kind for each, and walks of 20 steps. An echo is
 a first answer that repeats what it was told (more than 0.6 of the content words in common): the caption of imagine,
-one caption of summarise, an earlier caption or the scene of next_local. ``llama_server.sh`` installs two small models.
+one caption of summarise, an earlier caption or the scene of next_local. ``llama_server.sh`` installs two small models;
+``--path DIR`` asks a transformers model in this process instead.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from lit_outpaint.captions.language_model import LanguageModelCaptioner, Languag
 from lit_outpaint.captions.objects import things_seen
 from lit_outpaint.captions.reading import AnswerFault, read_texts
 from lit_outpaint.captions.rules import RuleCaptioner
+from lit_outpaint.chat.local_chat import LocalChat
 from lit_outpaint.chat.openai_chat import OpenAIChat
 from lit_outpaint.chat.requests import ChatModel, ChatReply, ChatRequest
 from lit_outpaint.protocols import Written
@@ -111,7 +113,8 @@ def table(rows: dict[str, Row]) -> str:
 def main() -> None:
     """Ask, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--model", required=True, help="name of the model, as the server knows it")
+    parser.add_argument("--model", default="smollm2", help="name of the model, as the server knows it")
+    parser.add_argument("--path", default="", help="directory of a model that runs in this process, without a server")
     parser.add_argument("--base_url", default="http://127.0.0.1:8080/v1", help="address of the server")
     parser.add_argument("--schema_mode", choices=("auto", "json_schema", "json_object", "none"), default="auto")
     parser.add_argument("--temperature", type=float, default=0.7)
@@ -124,16 +127,12 @@ def main() -> None:
     args = parser.parse_args()
     named = {f"{call}_prompt": f"{call}.{args.prompts}" for call in ("imagine", "summarise", "next_local")}
     config = LanguageModelConfig(**named) if args.prompts else LanguageModelConfig()
-    chat = OpenAIChat(
-        args.model,
-        args.base_url,
-        temperature=args.temperature,
-        seed=args.seed,
-        schema_mode=args.schema_mode,
-        concurrency=1,
-        timeout_s=600.0,
-    )
-    captioner = LanguageModelCaptioner(chat, config)
+    sampling = {"temperature": args.temperature, "seed": args.seed}
+    if args.path:
+        captioner = LanguageModelCaptioner(LocalChat(args.path, batch_size=1, max_wait_ms=0, **sampling), config)
+    else:
+        server = {"schema_mode": args.schema_mode, "concurrency": 1, "timeout_s": 600.0}
+        captioner = LanguageModelCaptioner(OpenAIChat(args.model, args.base_url, **server, **sampling), config)
     print(table(measure(captioner, args.cases, args.walks)))
     print(captioner.ledger.text(), captioner.ledger.shares(), sep="\n")
 

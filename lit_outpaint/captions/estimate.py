@@ -42,7 +42,7 @@ class CountingChat:
         """Answer with filler that names a word of the question, as a summary must."""
         captions = request.schema["properties"].get("captions")
         if captions is None:
-            text = json.dumps({"caption": _filler(0, _word_of(request.messages[-1].text))})
+            text = json.dumps({"caption": _filler(request.draw, _word_of(request.messages[-1].text))})
         else:
             text = json.dumps({"captions": [_filler(number, "") for number in range(captions["minItems"])]})
         return ChatReply(text=text, prompt_tokens=self._asked(request), completion_tokens=_tokens(len(text)))
@@ -67,7 +67,7 @@ def counting(captioner: Captioner) -> Captioner:
 
 def _filler(number: int, word: str) -> str:
     """Twenty words, of which hardly any stand in a filler of another number."""
-    name = "".join(chr(ord("a") + int(digit)) for digit in f"{number:02d}")
+    name = "".join(chr(ord("a") + int(digit)) for digit in f"{number % 100:02d}")
     return " ".join([word or name, *(f"{name}{chr(ord('a') + place)}" for place in range(1, _WORDS_PER_CAPTION))])
 
 
