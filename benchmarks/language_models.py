@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lit_outpaint.captions.answers import CaptionAnswer, CaptionsAnswer
 from lit_outpaint.captions.checks import unlike
@@ -125,13 +126,15 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=len(CAPTIONS), help="captions")
     parser.add_argument("--walks", type=int, default=2, help=f"walks of {STEPS} steps")
     args = parser.parse_args()
-    named = {f"{call}_prompt": f"{call}.{args.prompts}" for call in ("imagine", "summarise", "next_local")}
+    named: dict[str, Any] = {
+        f"{call}_prompt": f"{call}.{args.prompts}" for call in ("imagine", "summarise", "next_local")
+    }
     config = LanguageModelConfig(**named) if args.prompts else LanguageModelConfig()
-    sampling = {"temperature": args.temperature, "seed": args.seed}
+    sampling: dict[str, Any] = {"temperature": args.temperature, "seed": args.seed}
     if args.path:
         captioner = LanguageModelCaptioner(LocalChat(args.path, batch_size=1, max_wait_ms=0, **sampling), config)
     else:
-        server = {"schema_mode": args.schema_mode, "concurrency": 1, "timeout_s": 600.0}
+        server: dict[str, Any] = {"schema_mode": args.schema_mode, "concurrency": 1, "timeout_s": 600.0}
         captioner = LanguageModelCaptioner(OpenAIChat(args.model, args.base_url, **server, **sampling), config)
     print(table(measure(captioner, args.cases, args.walks)))
     print(captioner.ledger.text(), captioner.ledger.shares(), sep="\n")
