@@ -297,7 +297,9 @@ def _run(
     image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     grower = Outpainter(pipeline, captioner, OutpainterConfig(**sampling))
     canvas = Canvas.create(directory, image, chunk_px=side)
-    return grower.run(canvas, parse_plan(plan), GLOBAL_CAPTION, [clock] if clock else [])
+    return grower.run(
+        canvas, grower.lay_out(parse_plan(plan), canvas.image_box), GLOBAL_CAPTION, [clock] if clock else []
+    )
 
 
 if __name__ == "__main__":

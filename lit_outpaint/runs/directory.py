@@ -24,7 +24,6 @@ from lit_outpaint.canvas.image_io import enlarge_to_window, shrink_to_window
 from lit_outpaint.canvas.plan import Plan, Rectangle, parse_plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.from_file import FileCaptioner
-from lit_outpaint.system.text import clean
 from lit_outpaint.outpainter import Outpainter
 from lit_outpaint.runs.config import ANYWHERE, EDITS, PLANS, plan_given
 from lit_outpaint.runs.edits import with_edit, without_last_edit
@@ -53,7 +52,6 @@ _IDENTITY_FREE = {
 def check_new(settings: Namespace) -> Path:
     """Refuse what can be refused before anything is loaded; return the run directory."""
     check_asked(settings, ("image", "caption", "out"))
-    clean(settings.caption)
     directory = Path(settings.out)
     if directory.is_dir() and any(directory.iterdir()) and not (directory / RUN_NAME).is_file():
         raise ValueError(f"--out must be a new directory or a run, but {directory} holds other files")
@@ -87,8 +85,8 @@ def fit_image(image: UInt8[ndarray, "h w 3"], window_px: int, fit: str, plan: Pl
         ValueError: the picture is too small.
     """
     fitted = image if fit == "keep" else enlarge_to_window(shrink_to_window(image, window_px), window_px)
-    anchor_window(_box_of(fitted), window_px)
-    before, after = _box_of(image), _box_of(fitted)
+    anchor_window(box_of(fitted), window_px)
+    before, after = box_of(image), box_of(fitted)
     if before != after:
         print(f"image: {before.width} x {before.height} px scaled to {after.width} x {after.height} px")
     width, height = (side - side % VAE_FACTOR for side in (after.width, after.height))
@@ -98,7 +96,8 @@ def fit_image(image: UInt8[ndarray, "h w 3"], window_px: int, fit: str, plan: Pl
     return fitted
 
 
-def _box_of(image: UInt8[ndarray, "h w 3"]) -> Box:
+def box_of(image: UInt8[ndarray, "h w 3"]) -> Box:
+    """Where a first image lies on its canvas."""
     return Box(0, 0, image.shape[1], image.shape[0])
 
 
@@ -106,14 +105,14 @@ def prepare(
     directory: Path,
     record: OutpaintRecord,
     image: UInt8[ndarray, "h w 3"],
+    graph: Graph,
     outpainter: Outpainter,
     formats: Collection[Format],
 ) -> None:
     """Make the run directory with the first image: whole, or not at all."""
-    graph = lay_out_run(outpainter, record, _box_of(image))
     outpainter.check_joint(graph, range(len(graph)))
     extent = graph.box
-    layout = new_layout(record, graph, _box_of(image), outpainter)
+    layout = new_layout(record, graph, box_of(image), outpainter)
     check_formats(formats, extent)
     check_room(directory, extent.area)
     partial = directory.absolute().parent / f".{directory.name}.partial"
