@@ -18,6 +18,7 @@ from data_prep.progress import progress
 from data_prep.source import USED
 from data_prep.tars import read_samples
 from data_prep.text import sum_text_cards, text_card
+from lit_outpaint.canvas.geometry import HEADINGS
 from lit_outpaint.data.fingerprint import require_same_encoders
 from lit_outpaint.data.index import IndexEntry
 from lit_outpaint.data.integrity import check_sha256, check_shard_set, check_size
@@ -161,7 +162,7 @@ def _check_evalset(directory: Path, card: Card) -> None:
     if f"{EVALSET_DIR}/{PANORAMAS_NAME}" in names:
         for row in read_panoramas(root):
             long = row.window_px + row.stride_px * len(row.steps)
-            pictures[row.image] = (long, row.window_px) if row.direction in ("left", "right") else (row.window_px, long)
+            pictures[row.image] = (row.window_px, long) if HEADINGS[row.direction].axis else (long, row.window_px)
     for name, size in pictures.items():
         if f"{EVALSET_DIR}/{name}" not in names:
             raise ShardError(f"{root / name} is not in the card; prepare the set anew")

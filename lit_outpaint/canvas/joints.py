@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 
 from lit_outpaint.canvas.compositing import composite
-from lit_outpaint.canvas.geometry import DIRECTIONS, Box, Direction, box_mask
+from lit_outpaint.canvas.geometry import HEADINGS, Box, Heading, box_mask
 from lit_outpaint.canvas.seams import SeamTreatment, treat_seam
 
 
@@ -32,18 +32,20 @@ def treat_joints(
         reach_px: see `treat_seam`.
     """
     height, width = generated.shape[:2]
+    window = Box(0, 0, width, height)
     part = np.s_[new.y0 : new.y1, new.x0 : new.x1]
     mixed = np.zeros((new.height, new.width, 3), np.float32)
     weights = np.zeros((new.height, new.width, 1), np.float32)
-    for direction in DIRECTIONS:
-        across = _across(new, direction, height, width)
-        depth = new.width if direction in ("left", "right") else new.height
+    for direction, heading in HEADINGS.items():
+        # The new part and the known pixels before it, over the width of the new part.
+        across = heading.between(new, heading.inner(window), heading.outer(new))
+        depth = heading.length(new)
         if across.area == new.area:
             continue  # Nothing is known on that side.
         cut = np.s_[across.y0 : across.y1, across.x0 : across.x1]
         treated = generated.copy()
         treated[cut] = treat_seam(generated[cut], known[cut], direction, depth, treatment, reach_px)
-        nearness = 1.0 / _lines_from_joint(direction, depth)
+        nearness = 1.0 / _lines_from_joint(heading, depth)
         mixed += nearness * treated[part]
         weights += nearness
     result = generated.copy()
@@ -63,19 +65,7 @@ def paste(
     return composite(known, treated, box_mask(new, *known.shape[:2]))
 
 
-def _across(new: Box, direction: Direction, height: int, width: int) -> Box:
-    """The new part and the known pixels before it, over the width of the new part."""
-    if direction == "right":
-        return Box(0, new.y0, new.x1, new.y1)
-    if direction == "left":
-        return Box(new.x0, new.y0, width, new.y1)
-    if direction == "down":
-        return Box(new.x0, 0, new.x1, new.y1)
-    return Box(new.x0, new.y0, new.x1, height)
-
-
-def _lines_from_joint(direction: Direction, depth: int) -> Float[ndarray, "_ _ 1"]:
+def _lines_from_joint(heading: Heading, depth: int) -> Float[ndarray, "_ _ 1"]:
     """1 on the line next to the joint, 2 on the next; broadcasts over the new part."""
-    lines = np.arange(1, depth + 1, dtype=np.float32)
-    lines = lines[::-1] if direction in ("left", "up") else lines
-    return lines[None, :, None] if direction in ("left", "right") else lines[:, None, None]
+    lines = np.arange(1, depth + 1, dtype=np.float32)[:: heading.sign]
+    return lines[:, None, None] if heading.axis else lines[None, :, None]

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from numpy import ndarray
 
-from lit_outpaint.canvas.geometry import Direction
+from lit_outpaint.canvas.geometry import HEADINGS, Direction
 
 SeamTreatment = Literal["none", "colour", "poisson"]
 """``none`` pastes the new side as it was decoded; see `colour_correction` and `poisson_correction`."""
@@ -137,13 +137,9 @@ def membrane(edge: Float[ndarray, "h 3"], num_lines: int) -> Float[ndarray, "h {
 
 def grow_right(image: ndarray, direction: Direction) -> ndarray:
     """A view of a window ``(H, W, C)``, turned or mirrored so that it grows to the right."""
-    if direction == "right":
-        return image
-    if direction == "left":
-        return image[:, ::-1]
-    if direction == "down":
-        return image.transpose(1, 0, 2)
-    return image[::-1].transpose(1, 0, 2)
+    heading = HEADINGS[direction]
+    turned = image.transpose(1, 0, 2) if heading.axis else image
+    return turned[:, :: heading.sign]
 
 
 @lru_cache(maxsize=8)
