@@ -7,6 +7,7 @@ from typing import Literal
 
 from lit_outpaint.canvas.seams import SeamTreatment
 from lit_outpaint.diffusion.settings import Sampling
+from lit_outpaint.system.settings import setting
 
 VisualSource = Literal["canvas_so_far", "visible_part_of_window", "image_from_global_caption"]
 
@@ -38,7 +39,7 @@ class OutpainterConfig(Sampling):
     captions_ahead: bool = False
     """Write all captions before the first window is drawn, from text alone; else a captioner that can see is shown the
     newest pixels, and each is asked for as early as that allows."""
-    batch_size: int = 8
+    batch_size: int = setting(8, on_resume="replaces")
     """At most so many windows are drawn together, where the plan has so many that do not need each other; does not
     change the picture."""
     compile: bool = False

@@ -25,7 +25,7 @@ from lit_outpaint.canvas.plan import Plan, Rectangle, parse_plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.from_file import FileCaptioner
 from lit_outpaint.outpainter import Outpainter
-from lit_outpaint.runs.config import ANYWHERE, EDITS, PLANS, plan_given
+from lit_outpaint.runs.config import ROLES, plan_given, that
 from lit_outpaint.runs.edits import with_edit, without_last_edit
 from lit_outpaint.runs.layouts import new_layout, store_layout
 from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord
@@ -33,20 +33,6 @@ from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord
 INPUT_ERRORS: Final = (ValueError, FileNotFoundError, NotADirectoryError, PermissionError)
 """What input that is at fault raises."""
 _CHUNK_LIMIT_PX = 256
-_RESUME_MAY_SET = {"resume", "export", "layout", *ANYWHERE, *PLANS, *EDITS}
-_IDENTITY_FREE = {
-    *ANYWHERE,
-    *PLANS,
-    *EDITS,
-    "out",
-    "image",
-    "export",
-    "price_prompt",
-    "price_completion",
-    "rank",
-    "world_size",
-}
-"""Settings that may differ when the same command is given again: the record checks plan, image and model itself."""
 
 
 def check_new(settings: Namespace) -> Path:
@@ -65,8 +51,8 @@ def check_asked(settings: Namespace, needed: Sequence[str]) -> None:
         if settings[name] is None:
             raise ValueError(f"outpaint needs --{name} (or --resume DIR to go on with a run)")
     if not plan_given(settings).parts:
-        raise ValueError(f"outpaint needs a plan, one of --{', --'.join(PLANS)}")
-    for name in EDITS:
+        raise ValueError(f"outpaint needs a plan, one of --{', --'.join(that('adds'))}")
+    for name in that("edits"):
         if settings[name] is not None and settings[name] is not False:
             raise ValueError(f"--{name} needs --resume and the run to edit")
 
@@ -133,7 +119,7 @@ def same_run(directory: Path, wanted: OutpaintRecord, defaults: Mapping[str, Any
     """The record of a run that was started by the same command; refuses any other."""
     found = OutpaintRecord.load(directory)
     before = {**defaults, **found.config}  # A run from before a setting came to be has its default.
-    differing = [name for name in wanted.config if name not in _IDENTITY_FREE and before[name] != wanted.config[name]]
+    differing = [name for name in wanted.config if ROLES[name].identity and before[name] != wanted.config[name]]
     differing += ["steps"] if found.steps != wanted.steps else []
     differing += ["image"] if found.image_sha256 != wanted.image_sha256 else []
     differing += ["model"] if found.model_fingerprint != wanted.model_fingerprint else []
@@ -147,15 +133,14 @@ def same_run(directory: Path, wanted: OutpaintRecord, defaults: Mapping[str, Any
 def load_resumed(parser: ArgumentParser, given: Namespace) -> tuple[Path, OutpaintRecord, Namespace]:
     """The run directory, its record with any added steps, and its settings."""
     defaults = vars(parser.get_defaults())
-    refused = [name for name in defaults if name not in _RESUME_MAY_SET and given.get(name) != defaults[name]]
+    refused = [name for name in that("refused") if given.get(name) != defaults.get(name)]
     if refused:
-        raise ValueError(
-            f"with --resume only --{', --'.join(sorted(_RESUME_MAY_SET - {'resume'}))} may be given, got --{refused[0]}"
-        )
+        may = sorted(ROLES.keys() - {*that("refused"), "resume"})
+        raise ValueError(f"with --resume only --{', --'.join(may)} may be given, got --{refused[0]}")
     directory = Path(given.resume)
     record = OutpaintRecord.load(directory)
     settings = parser.parse_object({**record.config, "resume": str(directory)})
-    for name in ANYWHERE:
+    for name in that("replaces"):
         if given[name] != defaults[name]:
             settings[name] = given[name]
     added = plan_given(given)
