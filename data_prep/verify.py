@@ -105,7 +105,7 @@ def _check_counts(
         if said != counted:
             raise ShardError(
                 f"{directory / CARD_NAME} is wrong about {what}: it says {said}, counted are {counted}; prepare the set"
-                " anew"
+                " again"
             )
 
 
@@ -115,10 +115,10 @@ def _check_shard(path: Path, entries: list[IndexEntry], card: Card) -> list[Samp
     shapes = expected_shapes(card)
     samples = list(read_samples(path, SUFFIXES))
     if [key for key, _ in samples] != [entry.key for entry in entries]:
-        raise ShardError(f"{path} holds other samples than the index says; prepare the set anew")
+        raise ShardError(f"{path} holds other samples than the index says; prepare the set again")
     for entry, (key, members) in zip(entries, samples, strict=True):
         if tuple(member.span for member in members.values()) != entry.spans:
-            raise ShardError(f"{path}: the index points to the wrong place for {key}; prepare the set anew")
+            raise ShardError(f"{path}: the index points to the wrong place for {key}; prepare the set again")
         try:
             decode_window(members[IMAGE_SUFFIX].data, card.window_px)
             records.append(SampleRecord.model_validate_json(members[RECORD_SUFFIX].data))
@@ -149,7 +149,7 @@ def _check_tensors(path: Path, key: str, data: bytearray, shapes: Mapping[str, t
         if tuple(tensor.shape) != shapes[name]:
             raise ShardError(f"{path}: {name} of {key} has shape {tuple(tensor.shape)}, the card says {shapes[name]}")
         if not torch.isfinite(tensor).all():
-            raise ShardError(f"{path}: {name} of {key} holds values that are not finite; prepare the set anew")
+            raise ShardError(f"{path}: {name} of {key} holds values that are not finite; prepare the set again")
 
 
 def _check_evalset(directory: Path, card: Card) -> None:
@@ -165,7 +165,7 @@ def _check_evalset(directory: Path, card: Card) -> None:
             pictures[row.image] = (row.window_px, long) if HEADINGS[row.direction].axis else (long, row.window_px)
     for name, size in pictures.items():
         if f"{EVALSET_DIR}/{name}" not in names:
-            raise ShardError(f"{root / name} is not in the card; prepare the set anew")
+            raise ShardError(f"{root / name} is not in the card; prepare the set again")
         with Image.open(root / name, formats=("PNG",)) as image:
             if image.size != size:
                 raise ShardError(

@@ -15,7 +15,7 @@ from diffusers import StableDiffusionInpaintPipeline
 from eval.drawing import Drawing
 from eval.sources import load_base_pipeline
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
-from lit_outpaint.canvas.joints import paste
+from lit_outpaint.canvas.pasting import paste
 from lit_outpaint.data.views import extend_visible
 from lit_outpaint.diffusion.schedule import scheduler_class
 from lit_outpaint.drawing.engine import WindowRequest
@@ -52,7 +52,7 @@ class InpaintLoop:
     """Draws windows with the inpainting pipeline.
 
     The part to be drawn is filled with the nearest known pixels before the pipeline encodes the window: what lies there
-    is not read, but an encoder that looks across the joint would take an empty part for content.
+    is not read, but an encoder that looks across the seam would take an empty part for content.
 
     Args:
         base: see `load_text_to_image`.

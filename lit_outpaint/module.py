@@ -221,7 +221,7 @@ class OutpaintModule(TrainedSystem):
             return self.encoders.decode(draw_batch(self, batch, self.sampling, SampleDraws(batch.keys).normal))
 
     def held_out_losses(self, batch: OutpaintBatch) -> Tensor:
-        """Error of each sample that counts, for noise and a timestep that hang on its key alone."""
+        """Error of each sample that counts, for noise and a timestep that depend on its key alone."""
         losses = self.drawn_losses(self.complete(batch), SampleDraws(batch.keys, self.device))
         return losses if batch.counts is None else losses[batch.counts]
 

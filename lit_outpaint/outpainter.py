@@ -19,8 +19,8 @@ from lit_outpaint.canvas.edits import Edit, Revisions, check_same_plan, keep_can
 from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.canvas.graph import Graph, build_graph
 from lit_outpaint.canvas.joint_pass import begin_pass, end_pass, undo_torn_pass
-from lit_outpaint.canvas.joints import paste
 from lit_outpaint.canvas.journal import StepRecord
+from lit_outpaint.canvas.pasting import paste
 from lit_outpaint.canvas.plan import Plan, stride_of
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.fallback import WithFallback

@@ -1,6 +1,6 @@
 """``python -m lit_outpaint outpaint``: from a picture and a caption to a panorama on disk.
 
-A run goes on from its last finished step whenever the same command, or ``--resume``, is given again.
+A run continues from its last finished step whenever the same command, or ``--resume``, is given again.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # --help
         return int(stop.code or 0)
     except KeyboardInterrupt as stop:
-        print(str(stop) or "interrupted; go on with --resume and the run directory", file=sys.stderr)
+        print(str(stop) or "interrupted; continue with --resume and the run directory", file=sys.stderr)
         return 130
 
 
@@ -179,7 +179,7 @@ def _start(
     parts: Callable[[], _Parts],
     again: bool = True,
 ) -> bool:
-    """Begin a run, or go on with the same one; with ``again`` False one that is finished is left alone.
+    """Begin a run, or continue the same one; with ``again`` False one that is finished is left alone.
 
     Returns:
         Whether anything was to be done.
@@ -267,7 +267,7 @@ def _grow(
         )
     if canvas.num_steps < len(graph):
         raise KeyboardInterrupt(
-            f"stopped after {canvas.num_steps} of {len(graph)} steps; go on with: "
+            f"stopped after {canvas.num_steps} of {len(graph)} steps; continue with: "
             f"python -m lit_outpaint outpaint --resume {shlex.quote(str(directory))}"
         )
     _say_cut_captions(canvas, outpainter.truncated(caption=caption))

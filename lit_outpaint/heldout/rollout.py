@@ -53,8 +53,8 @@ class Geometry(NamedTuple):
         return HEADINGS[self.direction].sign > 0
 
     @property
-    def joint(self) -> int:
-        """First line after the joint inside a window, along the growing axis."""
+    def seam(self) -> int:
+        """First line after the seam inside a window, along the growing axis."""
         return self.window_px - self.stride_px if self.forward else self.stride_px
 
     def length(self, num_steps: int) -> int:

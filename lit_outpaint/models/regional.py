@@ -66,7 +66,7 @@ class RegionalRows(NamedTuple):
     """Keys and values of the regions' rows, (B * R, heads, L, C), by name of the layer, where they are known."""
 
     def cells_of(self, positions: int) -> RegionCells:
-        """The layout on the map with so many positions."""
+        """The layout on the map with this many positions."""
         if positions not in self.cells:
             self.cells[positions] = region_cells(self.regions, *map_size(self.size, positions))
         return self.cells[positions]

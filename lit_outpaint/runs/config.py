@@ -33,14 +33,14 @@ class OutpaintConfig:
     to: str | None = setting(None, on_resume="adds")
     """Size to fill around the picture, corners included: 2048x512."""
     loop: int | None = setting(None, on_resume="adds")
-    """So many steps to the right, the last of which meets the left end: a ring, whose panorama wraps around."""
+    """Steps to the right, this many, the last of which meets the left end: a ring, whose panorama wraps around."""
     plan: str | None = setting(None, on_resume="adds")
     """YAML file with a list of steps: texts such as right:8, or maps with direction, times, caption, window: [x, y]."""
     out: str | None = setting(None)
     """Run directory to make: panorama.png, canvas.zarr, steps.jsonl, run.yaml. With a directory of pictures, where the
     runs lie, one named after each picture."""
     resume: str | None = setting(None, on_resume="asks")
-    """Run directory to go on with; only a plan, an edit, --export, --model, --device and --batch_size go with it."""
+    """Run directory to continue; only a plan, an edit, --export, --model, --device and --batch_size go with it."""
     edit_step: int | None = setting(None, on_resume="edits")
     """With --resume: draw this step (its number in steps.jsonl) again, and all that builds on it."""
     edit_caption: str | None = setting(None, on_resume="edits")

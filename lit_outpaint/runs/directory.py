@@ -1,4 +1,4 @@
-"""Run directories: refused, made, recognised and gone on with.
+"""Run directories: refused, made, recognised and continued.
 
 A run directory comes into being whole: it is prepared beside its place and renamed.
 """
@@ -49,7 +49,7 @@ def check_asked(settings: Namespace, needed: Sequence[str]) -> None:
     """Refuse a command that lacks a setting or a plan, or that edits a run it does not name."""
     for name in needed:
         if settings[name] is None:
-            raise ValueError(f"outpaint needs --{name} (or --resume DIR to go on with a run)")
+            raise ValueError(f"outpaint needs --{name} (or --resume DIR to continue a run)")
     if not plan_given(settings).parts:
         raise ValueError(f"outpaint needs a plan, one of --{', --'.join(that('adds'))}")
     for name in that("edits"):
@@ -165,7 +165,7 @@ def load_resumed(parser: ArgumentParser, given: Namespace) -> tuple[Path, Outpai
 
 
 def _with_steps(record: OutpaintRecord, added: str) -> OutpaintRecord:
-    """The record with more steps; the same addition again, while it is not finished, means: go on with it."""
+    """The record with more steps; the same addition again, while it is not finished, means: continue it."""
     if not record.finished and record.steps[-1] == added and len(record.steps) > 1:
         return record
     return record.model_copy(update={"steps": [*record.steps, added], "finished": False})

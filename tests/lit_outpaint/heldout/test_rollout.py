@@ -92,9 +92,9 @@ def test_third_window_lies_three_strides_on(direction: Direction, box: Box) -> N
     assert Geometry(direction, WINDOW, STRIDE).window_box(2) == box
 
 
-def test_joint_is_where_the_new_strip_begins_or_ends() -> None:
-    assert Geometry("right", 16, 4).joint == 12
-    assert Geometry("left", 16, 4).joint == 4
+def test_seam_is_where_the_new_strip_begins_or_ends() -> None:
+    assert Geometry("right", 16, 4).seam == 12
+    assert Geometry("left", 16, 4).seam == 4
 
 
 def test_panoramas_have_their_own_seeds() -> None:
