@@ -35,7 +35,7 @@ class OutpainterConfig(Sampling):
     visual_span_px: int | None = None
     """How far back canvas_so_far looks; one window when absent, so that memory stays constant."""
     visual_refresh_every: int = 1
-    """The vision encoder looks at the canvas again every this many steps of a chain; between them it keeps the view."""
+    """After this many steps of a chain the vision encoder looks at the canvas again; until then it keeps its view."""
     captions_ahead: bool = False
     """Write all captions before the first window is drawn, from text alone; else a captioner that can see is shown the
     newest pixels, and each is asked for as early as that allows."""
