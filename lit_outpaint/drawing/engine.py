@@ -50,10 +50,15 @@ class WindowRequest:
 class Engine(Protocol):
     """Draws windows."""
 
-    interruptible: bool
-    """Whether a run may stop between two calls."""
-    seconds_per_step: float
-    """What each step has cost before it is asked for."""
+    @property
+    def interruptible(self) -> bool:
+        """Whether a run may stop between two calls."""
+        ...
+
+    @property
+    def seconds_per_step(self) -> float:
+        """What each step has cost before it is asked for."""
+        ...
 
     def draw(self, requests: Sequence[WindowRequest]) -> UInt8[ndarray, "b h w 3"]:
         """Whole windows as the model draws them, the known part included."""

@@ -87,16 +87,16 @@ ROLES: Final[dict[str, Role]] = {
 """Of all settings of ``outpaint``."""
 
 
-def that(on_resume: OnResume) -> list[str]:
-    """The settings that do this beside ``--resume``."""
+def settings_that(on_resume: OnResume) -> list[str]:
+    """Names of the settings that do this beside ``--resume``."""
     return [name for name, role in ROLES.items() if role.on_resume == on_resume]
 
 
 def plan_given(settings: Namespace) -> Plan:
     """The plan that the command line gives, empty when it gives none."""
-    given = [name for name in that("adds") if settings[name] is not None]
+    given = [name for name in settings_that("adds") if settings[name] is not None]
     if len(given) > 1:
-        raise ValueError(f"a plan is given by one of --{', --'.join(that('adds'))}, got --{' and --'.join(given)}")
+        raise ValueError(f"a plan is given by one of --{', --'.join(settings_that('adds'))}, got --{' and --'.join(given)}")
     if settings.plan is not None:
         return read_plan(Path(settings.plan))
     prefixes = {"steps": "", "to": "to:", "loop": "loop:"}

@@ -25,7 +25,7 @@ from lit_outpaint.canvas.plan import Plan, Rectangle, parse_plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.from_file import FileCaptioner
 from lit_outpaint.outpainter import Outpainter
-from lit_outpaint.runs.config import ROLES, plan_given, that
+from lit_outpaint.runs.config import ROLES, plan_given, settings_that
 from lit_outpaint.runs.edits import with_edit, without_last_edit
 from lit_outpaint.runs.layouts import new_layout, store_layout
 from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord
@@ -51,8 +51,8 @@ def check_asked(settings: Namespace, needed: Sequence[str]) -> None:
         if settings[name] is None:
             raise ValueError(f"outpaint needs --{name} (or --resume DIR to continue a run)")
     if not plan_given(settings).parts:
-        raise ValueError(f"outpaint needs a plan, one of --{', --'.join(that('adds'))}")
-    for name in that("edits"):
+        raise ValueError(f"outpaint needs a plan, one of --{', --'.join(settings_that('adds'))}")
+    for name in settings_that("edits"):
         if settings[name] is not None and settings[name] is not False:
             raise ValueError(f"--{name} needs --resume and the run to edit")
 
@@ -133,14 +133,14 @@ def same_run(directory: Path, wanted: OutpaintRecord, defaults: Mapping[str, Any
 def load_resumed(parser: ArgumentParser, given: Namespace) -> tuple[Path, OutpaintRecord, Namespace]:
     """The run directory, its record with any added steps, and its settings."""
     defaults = vars(parser.get_defaults())
-    refused = [name for name in that("refused") if given.get(name) != defaults.get(name)]
+    refused = [name for name in settings_that("refused") if given.get(name) != defaults.get(name)]
     if refused:
-        may = sorted(ROLES.keys() - {*that("refused"), "resume"})
+        may = sorted(ROLES.keys() - {*settings_that("refused"), "resume"})
         raise ValueError(f"with --resume only --{', --'.join(may)} may be given, got --{refused[0]}")
     directory = Path(given.resume)
     record = OutpaintRecord.load(directory)
     settings = parser.parse_object({**record.config, "resume": str(directory)})
-    for name in that("replaces"):
+    for name in settings_that("replaces"):
         if given[name] != defaults[name]:
             settings[name] = given[name]
     added = plan_given(given)
