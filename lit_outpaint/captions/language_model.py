@@ -154,7 +154,7 @@ class LanguageModelCaptioner:
         return self._ask("imagine", {"caption": caption}, [unlike([caption], most)], count=n)
 
     def summarise(self, captions: Sequence[str]) -> Written:
-        """See ``Captioner``; a summary has a content word of its captions."""
+        """Return one caption of the whole scene, with a content word of the captions."""
         return self._ask("summarise", {"captions": list(captions)}, [about(captions)])[0]
 
     def next_local(
@@ -167,7 +167,7 @@ class LanguageModelCaptioner:
         seen: Sequence[str],
         step: int,
     ) -> Written:
-        """See ``Captioner``; what it says is not like the captions that it is told."""
+        """Return the caption of the window that is drawn next, unlike the captions that it is told."""
         told = _latest(previous, self.config.max_previous)
         arguments = {
             "global_caption": global_caption,
@@ -180,7 +180,7 @@ class LanguageModelCaptioner:
         return self._ask("next_local", arguments, checks, image=view if self.chat.sees else None, draw=draw)[0]
 
     def describe(self, image: Image) -> Written:
-        """See ``Captioner``."""
+        """Return one sentence that says what a picture shows."""
         if not self.chat.sees:
             raise CaptionError(f"{self.name} takes no pictures; to describe needs a model that sees", "blind")
         return self._ask("describe", {}, image=image)[0]

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from lit_outpaint.system.settings import setting
+
 Kind = Literal[
     "turns",
     "hits",
@@ -36,9 +38,9 @@ WARN_FALLBACK_SHARE = 0.1
 class Prices:
     """What a language model costs, in any currency."""
 
-    price_prompt: float = 0.0
+    price_prompt: float = setting(0.0)
     """Price of a million prompt tokens, for the count at the end."""
-    price_completion: float = 0.0
+    price_completion: float = setting(0.0)
     """Price of a million tokens of answers."""
 
     def __post_init__(self) -> None:
