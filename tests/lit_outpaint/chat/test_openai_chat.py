@@ -271,7 +271,7 @@ def test_requests_a_minute_are_spaced() -> None:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda _: chat.reply(REQUEST), range(6)))
         chat.close()
-    assert max(server.times) - min(server.times) >= 0.35
+    assert max(server.times) - start >= 0.45
 
 
 def test_a_copy_in_another_process_asks_the_same() -> None:
