@@ -15,8 +15,9 @@ from diffusers import StableDiffusionInpaintPipeline
 from eval.drawing import Drawing
 from eval.sources import load_base_pipeline
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
-from lit_outpaint.canvas.geometry import Box, box_mask
+from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.canvas.joints import paste
+from lit_outpaint.canvas.masks import box_mask
 from lit_outpaint.data.views import extend_visible
 from lit_outpaint.diffusion.schedule import scheduler_class
 from lit_outpaint.heldout.rollout import Pixels, Rollout

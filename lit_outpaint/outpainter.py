@@ -19,11 +19,12 @@ from torch import Tensor
 
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
 from lit_outpaint.canvas.edits import Edit, Revisions, check_same_plan, keep_candidate, set_aside, take_back
-from lit_outpaint.canvas.geometry import Box, box_mask
+from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.canvas.graph import Graph, PlannedStep, build_graph
 from lit_outpaint.canvas.joint_pass import begin_pass, end_pass, undo_torn_pass
 from lit_outpaint.canvas.joints import paste
 from lit_outpaint.canvas.journal import StepRecord
+from lit_outpaint.canvas.masks import box_mask
 from lit_outpaint.canvas.plan import Plan, stride_of
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.canvas.windows import read_window

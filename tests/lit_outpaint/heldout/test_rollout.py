@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lit_outpaint.canvas.geometry import Box, Direction, box_mask
+from lit_outpaint.canvas.geometry import Box, Direction
+from lit_outpaint.canvas.masks import box_mask
 from lit_outpaint.heldout.rollout import Geometry, Walk, changed_pixels, panorama_seed, roll_out
 
 WINDOW, STRIDE = 16, 8
