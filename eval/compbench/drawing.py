@@ -14,7 +14,7 @@ from lit_outpaint.captions.length import cut_off
 from lit_outpaint.cli.generate import GenerateConfig, generate
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.heldout.rollout import Pixels
-from lit_outpaint.models.loading import is_model
+from lit_outpaint.models.overlay import is_model
 from lit_outpaint.text_to_image import load_text_to_image
 
 PROMPTS_NAME: Final = "prompts.jsonl"
