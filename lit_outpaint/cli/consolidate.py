@@ -6,11 +6,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
-import lit_outpaint.module  # noqa: F401, declares what a checkpoint may hold
-from lit_outpaint.training.checkpoint import publish, read_checkpoint
-
 
 def consolidate(directory: str | Path, out: str | Path) -> Path:
     """Write one file with what the files of all ranks hold; it appears whole or not at all.
@@ -28,6 +23,14 @@ def consolidate(directory: str | Path, out: str | Path) -> Path:
         raise ValueError(f"--out must be a new file, but {out} exists; give another one")
     if directory.is_file():
         raise ValueError(f"{directory} is one file already; consolidate takes the directory that a sharded run left")
+    if not directory.exists():
+        raise FileNotFoundError(f"the checkpoint to consolidate must be there, found no {directory}")
+    # A refusal does not wait for them.
+    import torch
+
+    import lit_outpaint.module  # noqa: F401, declares what a checkpoint may hold
+    from lit_outpaint.training.checkpoint import publish, read_checkpoint
+
     checkpoint = read_checkpoint(directory)
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(f".{out.name}.{os.getpid()}.part")

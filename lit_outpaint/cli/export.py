@@ -4,6 +4,8 @@ By default only what training made is written, the U-Net and the conditioning, w
 overlay that ``lit_outpaint.pipeline.load_pipeline`` reads); ``--full`` writes every part.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import shutil
@@ -12,17 +14,15 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from diffusers import UNet2DConditionModel
-from safetensors.torch import save_file
-
-from lit_outpaint.assembly import attention_of, load_module, to_pipeline
-from lit_outpaint.models.context import ContextEncoder
-from lit_outpaint.models.loading import OPTIONS, changes_of
 from lit_outpaint.models.overlay import UNET_CHANGES, write_overlay
-from lit_outpaint.module import OutpaintModule
 from lit_outpaint.system.named import class_path, described
+
+if TYPE_CHECKING:
+    import torch
+
+    from lit_outpaint.module import OutpaintModule
 
 
 def export(checkpoint: str | Path, out: str | Path, *, half: bool = False, full: bool = False) -> Path:
@@ -41,6 +41,13 @@ def export(checkpoint: str | Path, out: str | Path, *, half: bool = False, full:
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"--out must be a new or empty directory, {out} holds something; give another one")
+    if not Path(checkpoint).exists():
+        raise FileNotFoundError(f"the checkpoint to export must be there, found no {checkpoint}")
+    # A refusal does not wait for them.
+    import torch
+
+    from lit_outpaint.assembly import load_module, to_pipeline
+
     module = load_module(checkpoint)
     with _made_whole(out) as directory:
         if full:
@@ -74,6 +81,13 @@ class _OneLineParser(argparse.ArgumentParser):
 
 def _write_overlay(module: OutpaintModule, directory: Path, out: Path, dtype: torch.dtype) -> None:
     """Write the U-Net, the conditioning, the schedule where it is not the family's, and where the rest lies."""
+    from diffusers import UNet2DConditionModel
+    from safetensors.torch import save_file
+
+    from lit_outpaint.assembly import attention_of
+    from lit_outpaint.models.context import ContextEncoder
+    from lit_outpaint.models.loading import OPTIONS, changes_of
+
     family = module.config.pretrained
     if not Path(family).is_dir() or module.config.vision is not None:
         raise ValueError(
