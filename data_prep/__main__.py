@@ -150,6 +150,9 @@ def _pack(options: Namespace) -> int:
 
 
 def _verify(options: Namespace) -> int:
+    from lit_outpaint.data.shard_set import load_card
+
+    load_card(Path(options.directory))  # Refuses what is no shard set before torch is loaded to read it.
     from data_prep.pack import summary
     from data_prep.verify import verify
 

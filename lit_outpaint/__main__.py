@@ -69,11 +69,18 @@ def keep_freed_memory() -> None:
 def _program(verb: str) -> Callable[[Sequence[str]], int]:
     """Import only what the verb needs."""
     if verb in TRAINING_VERBS:
-        from lit_outpaint.cli.fit import main as train
-
-        return train
+        return _train
     own: Callable[[Sequence[str]], int] = import_module(f"lit_outpaint.cli.{verb}").main
     return lambda arguments: own(arguments[1:])
+
+
+def _train(arguments: Sequence[str]) -> int:
+    from lit_outpaint.cli.fit_arguments import check_arguments
+
+    check_arguments(arguments[0], arguments[1:])
+    from lit_outpaint.cli.fit import main as train
+
+    return train(arguments)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """``consolidate``: the checkpoint of a sharded run, a directory, becomes one file."""
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from lit_outpaint.cli.one_line_parser import OneLineParser
 
 
 def consolidate(directory: str | Path, out: str | Path) -> Path:
@@ -44,7 +45,7 @@ def consolidate(directory: str | Path, out: str | Path) -> Path:
 
 def main(argv: Sequence[str]) -> int:
     """Run the verb and return the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="python -m lit_outpaint consolidate",
         description="Make one file of the checkpoint directory that a sharded run left. Runs go on from either, export"
         " and eval read either; one file is easier to move.",

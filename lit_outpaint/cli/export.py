@@ -6,16 +6,15 @@ overlay that ``lit_outpaint.pipeline.load_pipeline`` reads); ``--full`` writes e
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.models.overlay import UNET_CHANGES, write_overlay
 from lit_outpaint.system.named import class_path, described
 
@@ -61,7 +60,7 @@ def export(checkpoint: str | Path, out: str | Path, *, half: bool = False, full:
 
 def main(argv: Sequence[str]) -> int:
     """Run the ``export`` verb and return the exit code."""
-    parser = _OneLineParser(prog="python -m lit_outpaint export", description="Export a checkpoint for inference.")
+    parser = OneLineParser(prog="python -m lit_outpaint export", description="Export a checkpoint for inference.")
     parser.add_argument("checkpoint", help="the .ckpt file that fit wrote")
     parser.add_argument("--out", required=True, help="directory to write")
     parser.add_argument("--half", action="store_true", help="store float16 weights")
@@ -69,14 +68,6 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     print(export(options.checkpoint, options.out, half=options.half, full=options.full))
     return 0
-
-
-class _OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage text in front of it."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        sys.stderr.write(f"error: {message}\n")
-        raise SystemExit(2)
 
 
 def _write_overlay(module: OutpaintModule, directory: Path, out: Path, dtype: torch.dtype) -> None:
