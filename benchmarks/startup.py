@@ -51,8 +51,6 @@ eval score --images absent --out made
 eval compbench --prompts absent --images absent --out made
 eval compare absent missing --out made
 eval report absent --out made
-eval study absent missing --out made
-eval study-report absent --out made
 data_prep all --source coco --root absent --out made
 data_prep caption --out absent
 data_prep encode --out absent

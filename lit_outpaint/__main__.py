@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from lit_outpaint.system.threads import settle_threads
+
 TRAINING_VERBS = {
     "fit": "train on shards",
     "validate": "score a checkpoint on the held-out windows of a shard set",
@@ -26,6 +28,8 @@ OWN_VERBS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code."""
+    if argv is None:
+        settle_threads()
     arguments = list(sys.argv[1:] if argv is None else argv)
     verb = arguments[0] if arguments else ""
     if verb in ("", "-h", "--help"):
