@@ -27,5 +27,5 @@ def lay_out(plan: Plan, image_box: Box, config: OutpainterConfig, window_px: int
     span_px = None if config.visual_source == "visible_part_of_window" else seen_px
     graph = build_graph(plan, image_box, window_px, stride_px_of(config, window_px), span_px)
     if config.seam_feather_cells and not all(step.is_strip for step in graph):
-        raise ValueError("seam_feather_cells needs windows with one joint, not corners or rings; set it to 0")
+        raise ValueError("seam_feather_cells needs windows with one seam, not corners or rings; set it to 0")
     return graph

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from lit_outpaint.canvas.geometry import Box, new_box
+from lit_outpaint.canvas.geometry import new_box
 from lit_outpaint.canvas.seeding import window_generator
+from lit_outpaint.drawing.engine import WindowRequest
 from lit_outpaint.heldout.walks import Geometry, Pixels, Walk
 
 Report = Callable[[str], None]
@@ -31,16 +31,8 @@ class Rollout(NamedTuple):
 class Draws(Protocol):
     """What a rollout asks of an outpainter; see ``Outpainter.draw``."""
 
-    def draw(
-        self,
-        known: Pixels,
-        new: Sequence[Box],
-        local_captions: Sequence[str],
-        global_captions: Sequence[str],
-        views: Sequence[Pixels],
-        generators: Sequence[torch.Generator],
-    ) -> Pixels:
-        """Fill the new boxes of windows ``(B, H, W, 3)``."""
+    def draw(self, requests: Sequence[WindowRequest]) -> Pixels:
+        """Windows ``(B, H, W, 3)`` with their new part filled; the known parts come back bit for bit."""
         ...
 
 
@@ -77,11 +69,7 @@ def roll_out(
     for step in range(num_steps):
         for start in range(0, len(walks), batch_size):
             part = slice(start, start + batch_size)
-            generators = [
-                window_generator(panorama_seed(seed, walk.key), geometry.window_box(step), geometry.direction)
-                for walk in walks[part]
-            ]
-            grown = _step(outpainter, walks[part], canvases[part], geometry, step, view_px, generators)
+            grown = _step(outpainter, walks[part], canvases[part], geometry, step, view_px, seed)
             for index, canvas in enumerate(grown, start):
                 changed[index, step] = changed_pixels(canvases[index], canvas, geometry)
                 canvases[index] = canvas
@@ -107,18 +95,25 @@ def _step(
     geometry: Geometry,
     step: int,
     view_px: int,
-    generators: Sequence[torch.Generator],
+    seed: int,
 ) -> list[Pixels]:
     """One more strip for a batch of panoramas."""
     grown = [_with_room(canvas, geometry) for canvas in canvases]
     windows = [geometry.window_at(canvas, step + 1) for canvas in grown]
+    box = geometry.window_box(step)
     drawn = outpainter.draw(
-        np.stack(windows),
-        [new_box(geometry.direction, geometry.stride_px, geometry.window_px)] * len(walks),
-        [walk.local_captions[step] for walk in walks],
-        [walk.global_caption for walk in walks],
-        [geometry.end(canvas, view_px) for canvas in canvases],
-        generators,
+        [
+            WindowRequest(
+                window=box,
+                known=window,
+                new=new_box(geometry.direction, geometry.stride_px, geometry.window_px),
+                caption=walk.local_captions[step],
+                global_caption=walk.global_caption,
+                view=geometry.end(canvas, view_px),
+                generator=window_generator(panorama_seed(seed, walk.key), box, geometry.direction),
+            )
+            for walk, window, canvas in zip(walks, windows, canvases, strict=True)
+        ]
     )
     for window, new in zip(windows, drawn, strict=True):
         window[...] = new

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_outpaint.canvas.geometry import Box, Direction, next_window
+from lit_outpaint.canvas.geometry import HEADINGS, Box, Direction, next_window
 
 Pixels = NDArray[np.uint8]
 
@@ -31,7 +31,7 @@ class Geometry(NamedTuple):
     @property
     def horizontal(self) -> bool:
         """Whether the canvas grows along x."""
-        return self.direction in ("left", "right")
+        return HEADINGS[self.direction].axis == 0
 
     @property
     def axis(self) -> Literal["x", "y"]:
@@ -41,11 +41,11 @@ class Geometry(NamedTuple):
     @property
     def forward(self) -> bool:
         """Whether the canvas grows towards larger coordinates."""
-        return self.direction in ("right", "down")
+        return HEADINGS[self.direction].sign > 0
 
     @property
-    def joint(self) -> int:
-        """First line after the joint inside a window, along the growing axis."""
+    def seam(self) -> int:
+        """First line after the seam inside a window, along the growing axis."""
         return self.window_px - self.stride_px if self.forward else self.stride_px
 
     def length(self, num_steps: int) -> int:
@@ -54,11 +54,9 @@ class Geometry(NamedTuple):
 
     def window_box(self, step: int) -> Box:
         """The window that step ``step`` (from 0) draws, in canvas coordinates: the start window begins at (0, 0)."""
-        anchor = Box(0, 0, self.window_px, self.window_px)
-        grown = step * self.stride_px
-        back, ahead = (0, grown) if self.forward else (grown, 0)
-        across, along = (1, 0) if self.horizontal else (0, 1)
-        canvas = Box(-back * across, -back * along, anchor.x1 + ahead * across, anchor.y1 + ahead * along)
+        anchor, heading = Box(0, 0, self.window_px, self.window_px), HEADINGS[self.direction]
+        edge = heading.outer(anchor) + heading.sign * step * self.stride_px
+        canvas = heading.between(anchor, heading.inner(anchor), edge)
         return next_window(canvas, self.direction, self.window_px, self.stride_px, anchor)[0]
 
     def window_span(self, total: int, step: int) -> slice:
