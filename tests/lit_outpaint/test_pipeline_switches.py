@@ -57,11 +57,10 @@ def test_a_call_leaves_the_unet_as_it_was_even_one_that_fails(pipeline: Outpaint
     "offload",
     [
         lambda pipeline: pipeline.enable_model_cpu_offload(device="cpu"),
-        lambda pipeline: pipeline.enable_sequential_cpu_offload(device="cpu"),
         lambda pipeline: pipeline.enable_group_offload(torch.device("cpu"), offload_type="leaf_level"),
         lambda pipeline: pipeline.enable_group_offload(torch.device("cpu"), num_blocks_per_group=1),
     ],
-    ids=["model", "sequential", "leaves", "blocks"],
+    ids=["model", "leaves", "blocks"],
 )
 def test_offloaded_weights_are_used_within_calls_of_their_model_and_draw_the_same(
     offload: Callable[[OutpaintPipeline], None], pipeline: OutpaintPipeline
