@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from lit_outpaint.captions.cache import CachedCaptioner
-from lit_outpaint.captions.fallback import WithFallback
-from lit_outpaint.captions.language_model import LanguageModelCaptioner
+from lit_outpaint.captions.fallback import with_chat
+from lit_outpaint.chat.cache import CachedChat
 from lit_outpaint.chat.requests import ChatModel, ChatReply, ChatRequest
 from lit_outpaint.protocols import Captioner
 
@@ -43,13 +42,13 @@ class CountingChat:
 
 def counting(captioner: Captioner) -> Captioner:
     """A captioner that goes the way of ``captioner`` without asking its model or writing to its cache."""
-    if isinstance(captioner, WithFallback):
-        return WithFallback(counting(captioner.inner), captioner.fallback)
-    if isinstance(captioner, CachedCaptioner):
-        return CachedCaptioner(counting(captioner.inner), captioner.store.path, dry=True)
-    if isinstance(captioner, LanguageModelCaptioner):
-        return LanguageModelCaptioner(CountingChat(captioner.chat), captioner.config)
-    return captioner
+    return with_chat(captioner, _counting)
+
+
+def _counting(chat: ChatModel) -> ChatModel:
+    if isinstance(chat, CachedChat):
+        return CachedChat(_counting(chat.inner), chat.store.path, dry=True)
+    return CountingChat(chat)
 
 
 def _filler(number: int) -> str:

@@ -11,8 +11,9 @@ from lit_outpaint.captions.answers import CaptionAnswer, CaptionsAnswer
 from lit_outpaint.captions.length import CaptionLimit
 from lit_outpaint.captions.prompts import Prompt, load_prompt
 from lit_outpaint.captions.reading import AnswerFault, read_texts
+from lit_outpaint.chat.conversation import Conversation
 from lit_outpaint.chat.ledger import Ledger
-from lit_outpaint.chat.requests import ChatError, ChatModel, ChatRequest, Message
+from lit_outpaint.chat.requests import ChatError, ChatModel
 from lit_outpaint.protocols import CaptionError, Written
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ MAX_IMAGINED: Final = 64
 REPAIR: Final = "That answer cannot be used: {fault}. Answer again with JSON only, in the form that was asked for."
 SHORTEN: Final = "That is too long. Answer again in the same form, with at most 30 words in each caption."
 _FOLLOW_UPS_SHA256: Final = hashlib.sha256(f"{REPAIR}\n{SHORTEN}".encode()).hexdigest()
-_MAX_QUOTED_CHARS: Final = 1000
 
 Call = Literal["imagine", "summarise", "next_local", "describe"]
 
@@ -71,7 +71,9 @@ class LanguageModelCaptioner:
     for again once, shorter, and then cut at a word. Whatever else goes wrong is a ``CaptionError``.
 
     Args:
-        chat: the model.
+        chat: the model, by class_path: lit_outpaint.chat.openai_chat.OpenAIChat (any server that speaks the OpenAI
+            protocol), lit_outpaint.chat.local_chat.LocalChat (in this process), or one of them inside
+            lit_outpaint.chat.cache.CachedChat.
         config: how it is asked.
 
     Attributes:
@@ -164,12 +166,19 @@ class _Talk:
         count: int = 1,
         image: Image | None = None,
     ) -> None:
-        self.captioner, self.count, self.image = captioner, count, image
-        self.turns: tuple[Message, ...] = captioner.config.prompt(call).fill(**question)
+        self.captioner, self.count = captioner, count
         self.answer: type[CaptionAnswer | CaptionsAnswer] = CaptionsAnswer if call == "imagine" else CaptionAnswer
-        self.schema = self.answer.model_json_schema()
+        schema = self.answer.model_json_schema()
         if call == "imagine":
-            self.schema["properties"]["captions"] |= {"minItems": count, "maxItems": count}
+            schema["properties"]["captions"] |= {"minItems": count, "maxItems": count}
+        self.conversation = Conversation(
+            captioner.chat,
+            captioner.config.prompt(call).fill(**question),
+            schema=schema,
+            max_tokens=captioner.config.max_tokens * count,
+            image=image,
+            ledger=captioner.ledger,
+        )
 
     def captions(self, unlike: str = "") -> list[str]:
         """As many distinct captions as were asked for, none like ``unlike``, each within the text encoder's length.
@@ -189,7 +198,7 @@ class _Talk:
                 fault = str(error)
             if not last_try:
                 self.captioner.ledger.add(repairs=1)
-                self._say(REPAIR.replace("{fault}", fault))
+                self.conversation.say(REPAIR.replace("{fault}", fault))
         raise CaptionError(f"{self.captioner.name} gave no usable answer: {fault}", "invalid_answer")
 
     def _fitting(self, texts: list[str], unlike: str) -> list[str]:
@@ -198,7 +207,7 @@ class _Talk:
         if all(map(limit.fits, texts)):
             return texts
         ledger.add(shortened=sum(not limit.fits(text) for text in texts))
-        self._say(SHORTEN)
+        self.conversation.say(SHORTEN)
         try:
             shorter = _distinct(read_texts(self._ask(), self.answer), unlike)
         except (AnswerFault, CaptionError):
@@ -211,30 +220,11 @@ class _Talk:
             raise CaptionError(f"{self.captioner.name}: {error}", "invalid_answer") from error
 
     def _ask(self) -> str:
-        """The model's reply to the turns so far; it becomes one of them."""
-        request = ChatRequest(
-            messages=self.turns,
-            schema=self.schema,
-            image=self.image,
-            max_tokens=self.captioner.config.max_tokens * self.count,
-        )
+        """The model's reply to the turns so far."""
         try:
-            reply = self.captioner.chat.reply(request)
+            return self.conversation.ask().text
         except ChatError as error:
-            self.captioner.ledger.add(turns=1, retries=error.retries)
             raise CaptionError(f"{self.captioner.name}: {error}", error.cause) from error
-        self.captioner.ledger.add(
-            turns=1,
-            retries=reply.retries,
-            prompt_tokens=reply.prompt_tokens,
-            completion_tokens=reply.completion_tokens,
-        )
-        # Many chat templates refuse an empty turn, and a huge one would only cost.
-        self.turns += (Message("assistant", reply.text.strip()[:_MAX_QUOTED_CHARS] or "{}"),)
-        return reply.text
-
-    def _say(self, text: str) -> None:
-        self.turns += (Message("user", text),)
 
 
 def _distinct(texts: Sequence[str], unlike: str) -> list[str]:

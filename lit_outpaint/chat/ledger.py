@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 Kind = Literal["turns", "hits", "prompt_tokens", "completion_tokens", "retries", "repairs", "shortened", "cut"]
-"""Turns with the model, answers from the cache, tokens, requests sent again after a fault of the server, answers asked
+"""Turns with the model, replies from the cache, tokens, requests sent again after a fault of the server, answers asked
 for again because they did not pass, captions asked for again because they were too long, captions that were cut."""
 
 
@@ -103,7 +103,7 @@ class Ledger:
         causes = ", ".join(f"{cause} {number:,}" for cause, number in self.fallbacks.items())
         return "\n".join(
             [
-                f"{what}: {count['turns']:,} turns with the model, {count['hits']:,} answers from the cache",
+                f"{what}: {count['turns']:,} turns with the model, {count['hits']:,} replies from the cache",
                 f"  {tokens}{cost}",
                 f"  {count['retries']:,} retries, {count['repairs']:,} repairs, {count['shortened']:,} asked to be "
                 f"shorter, {count['cut']:,} cut",

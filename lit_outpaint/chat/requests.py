@@ -63,6 +63,8 @@ class ChatReply:
     completion_tokens: int
     retries: int = 0
     """How often it was asked before it replied."""
+    from_cache: bool = False
+    """Whether it was not asked at all: the reply was kept from before."""
 
 
 @runtime_checkable
