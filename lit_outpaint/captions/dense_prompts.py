@@ -68,12 +68,13 @@ def dense_prompt(chat: ChatModel, caption: str, config: DensePromptConfig = Dens
     fault = ""
     for _ in range(2):
         try:
-            return _of_length(read_texts(conversation.ask().text, ParagraphAnswer)[0], config)
+            return _of_length(read_texts(conversation.ask(), ParagraphAnswer)[0], config)
         except AnswerFault as error:
             fault = str(error)
         conversation.say(REPAIR.format(fault=fault))
     raise CaptionError(
-        f"{chat.name} was asked twice for a dense prompt, and its answer cannot be used: {fault}", "schema"
+        f"{chat.name} was asked twice for a dense prompt, and its answer cannot be used: {fault}",
+        conversation.cause("schema"),
     )
 
 

@@ -199,7 +199,8 @@ class _Talk:
             if not last_try:
                 self.captioner.ledger.add(repairs=1)
                 self.conversation.say(REPAIR.replace("{fault}", fault))
-        raise CaptionError(f"{self.captioner.name} gave no usable answer: {fault}", "invalid_answer")
+        cause = self.conversation.cause("invalid_answer")
+        raise CaptionError(f"{self.captioner.name} gave no usable answer: {fault}", cause)
 
     def _fitting(self, texts: list[str], unlike: str) -> list[str]:
         """The captions, within the length of the text encoder."""
@@ -222,7 +223,7 @@ class _Talk:
     def _ask(self) -> str:
         """The model's reply to the turns so far."""
         try:
-            return self.conversation.ask().text
+            return self.conversation.ask()
         except ChatError as error:
             raise CaptionError(f"{self.captioner.name}: {error}", error.cause) from error
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lit_outpaint.chat.ledger import Ledger
-from lit_outpaint.chat.requests import ChatError, ChatModel, ChatReply, ChatRequest, Message
+from lit_outpaint.chat.requests import ChatError, ChatModel, ChatRequest, Ended, Message
+from lit_outpaint.chat.thoughts import final_answer
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -38,9 +39,10 @@ class Conversation:
     ) -> None:
         self.chat, self.turns, self.image, self.ledger = chat, turns, image, ledger or Ledger()
         self.schema, self.max_tokens = schema, max_tokens
+        self._ended: Ended | Literal["empty"] = "stop"
 
-    def ask(self) -> ChatReply:
-        """The model's reply to the turns so far; it becomes one of them.
+    def ask(self) -> str:
+        """The model's answer to the turns so far, without its thoughts; it becomes one of them.
 
         Raises:
             ChatError: there is none.
@@ -60,9 +62,19 @@ class Conversation:
                 prompt_tokens=reply.prompt_tokens,
                 completion_tokens=reply.completion_tokens,
             )
+        answer = final_answer(reply.text).strip()
+        self._ended = "empty" if reply.ended == "stop" and not answer else reply.ended
         # Many chat templates refuse an empty turn, and a huge one would only cost.
-        self.turns += (Message("assistant", reply.text.strip()[:MAX_QUOTED_CHARS] or "{}"),)
-        return reply
+        self.turns += (Message("assistant", answer[:MAX_QUOTED_CHARS] or "{}"),)
+        return answer
+
+    def cause(self, otherwise: str) -> str:
+        """Why the last answer cannot be used, in one word to count by.
+
+        Args:
+            otherwise: what is wrong with it, if it is whole.
+        """
+        return otherwise if self._ended == "stop" else self._ended
 
     def say(self, text: str) -> None:
         """Add a turn of the user."""

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lit_outpaint.chat.batching import Batcher
+from lit_outpaint.chat.openai_wire import without_system
 from lit_outpaint.chat.pictures import shown
-from lit_outpaint.chat.requests import ChatError, ChatReply, ChatRequest
+from lit_outpaint.chat.requests import ChatError, ChatReply, ChatRequest, Message
+from lit_outpaint.chat.thoughts import holds_thoughts
 from lit_outpaint.system.files import file_sha256
 
 if TYPE_CHECKING:
@@ -216,18 +218,19 @@ class _Model:
         """The conversation in the model's own form."""
         from jinja2 import TemplateError
 
-        turns = [{"role": turn.role, "content": turn.text} for turn in request.messages]
+        turns, with_image = request.messages, request.image is not None
         try:
-            return self._template(turns, request.image is not None)
+            text = self._template(turns, with_image)
         except TemplateError:
-            # Some models know no system turn: its text goes before the user's.
-            if turns[0]["role"] != "system":
+            if turns[0].role != "system":
                 raise
-            system, user, *rest = turns
-            first = {"role": "user", "content": f"{system['content']}\n\n{user['content']}"}
-            return self._template([first, *rest], request.image is not None)
+            return self._template(without_system(turns), with_image)
+        # Some templates refuse a system turn, others leave it out without a word.
+        dropped = turns[0].role == "system" and turns[0].text.strip() not in text
+        return self._template(without_system(turns), with_image) if dropped else text
 
-    def _template(self, turns: list[dict[str, Any]], with_image: bool) -> str:
+    def _template(self, messages: Sequence[Message], with_image: bool) -> str:
+        turns: list[dict[str, Any]] = [{"role": turn.role, "content": turn.text} for turn in messages]
         if self.sees:
             turns = [turn | {"content": [{"type": "text", "text": turn["content"]}]} for turn in turns]
             if with_image:
@@ -266,10 +269,16 @@ class _Model:
         length = next((place for place, token in enumerate(tokens) if token in ends), len(tokens))
         length = min(length, request.max_tokens)
         return ChatReply(
-            text=self.tokenizer.decode(tokens[:length], skip_special_tokens=True),
+            text=self._decoded(tokens[:length]),
             prompt_tokens=prompt_tokens,
             completion_tokens=length,
+            ended="length" if length == len(tokens[: request.max_tokens]) else "stop",
         )
+
+    def _decoded(self, tokens: list[int]) -> str:
+        """The text; marks of thoughts, which may be special tokens, are left in it."""
+        marked = self.tokenizer.decode(tokens, skip_special_tokens=False)
+        return marked if holds_thoughts(marked) else self.tokenizer.decode(tokens, skip_special_tokens=True)
 
 
 class _RowGumbel:

@@ -9,7 +9,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lit_outpaint.captions.prompts import load_prompt
-from lit_outpaint.captions.reading import AnswerFault, json_values, without_thoughts
+from lit_outpaint.captions.reading import AnswerFault, json_values
 from lit_outpaint.chat.conversation import Conversation
 from lit_outpaint.chat.ledger import Ledger
 from lit_outpaint.chat.requests import ChatError, ChatModel
@@ -98,12 +98,12 @@ class ModelJudge:
         try:
             for last_try in (False, True):
                 try:
-                    return _read(conversation.ask().text)
+                    return _read(conversation.ask())
                 except AnswerFault as error:
-                    fault = str(error)
+                    fault = f"{conversation.cause('invalid_answer')}: {error}"
                     if not last_try:
                         self.ledger.add(repairs=1)
-                        conversation.say(REPAIR.format(fault=fault))
+                        conversation.say(REPAIR.format(fault=error))
         except ChatError as error:
             fault = f"{error.cause}: {error}"
         log.warning("judge %s said nothing that can be used of a picture: %s", self.name, fault)
@@ -118,7 +118,7 @@ def _read(text: str) -> Look:
     """
     fault = "it holds no JSON object with things and scenery"
     try:
-        for value in json_values(without_thoughts(text)):
+        for value in json_values(text):
             try:
                 answer = _Answer.model_validate(value)
             except ValidationError as error:

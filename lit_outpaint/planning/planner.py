@@ -97,7 +97,7 @@ class LanguageModelPlanner:
         except ChatError as error:
             return self._one_region(prompt, locked, error.cause, str(error))
         except PlanFault as error:
-            return self._one_region(prompt, locked, error.cause, str(error))
+            return self._one_region(prompt, locked, talk.conversation.cause(error.cause), str(error))
         plan = RegionPlan(base_prompt=prompt, regions=(*locked, *regions))
         return Planned(plan, self.name, reasoning=reasoning)
 
@@ -148,11 +148,11 @@ class _Talk:
             PlanFault: it gives none that can be used, asked twice.
         """
         try:
-            return self._regions(read_plan_answer(self.conversation.ask().text))
+            return self._regions(read_plan_answer(self.conversation.ask()))
         except PlanFault as fault:
             self.planner.ledger.add(repairs=1)
             self.conversation.say(REPAIR.replace("{fault}", str(fault)))
-        return self._regions(read_plan_answer(self.conversation.ask().text))
+        return self._regions(read_plan_answer(self.conversation.ask()))
 
     def _regions(self, proposal: Proposal) -> tuple[list[Region], str]:
         taken = [region.box for region in self.locked]
