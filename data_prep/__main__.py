@@ -14,6 +14,7 @@ from data_prep.config import CallConfig, CaptionConfig, EncodeConfig, MachineCon
 from data_prep.scapes.compbench.command import CompbenchConfig, write_compbench
 from lit_outpaint.data.prompts import true_pictures_dir
 from lit_outpaint.models.language import LanguageConfig
+from lit_outpaint.system.command_line import checked_words
 from lit_outpaint.system.one_line import one_line
 from lit_outpaint.system.ranks import ALONE, RankConfig, Share, find_share
 from lit_outpaint.system.threads import settle_threads
@@ -27,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if argv is None:
         settle_threads()
-    words = _normalised(sys.argv[1:] if argv is None else argv)
     try:
+        words = _normalised(checked_words(sys.argv[1:] if argv is None else argv))
         parser = build_parser(_source(words))
         options = parser.instantiate(parser.parse_args(words))
         return _COMMANDS[options.command](options[options.command])
