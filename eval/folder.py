@@ -16,6 +16,7 @@ from torch import Tensor
 
 from eval.files import PICTURE_SUFFIXES, pictures_in, read_picture
 from lit_outpaint.canvas.compositing import to_pixel_values
+from lit_outpaint.captions.of_pictures import read_picture_captions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,15 +94,15 @@ def read_captions(file: Path, keys: Iterable[str]) -> dict[str, Captions]:
 
     Args:
         file: ``.json``, an object from the picture's name to its caption, or to ``{"caption", "local_captions"}``;
-            ``.jsonl``, a line ``{"image", "caption", "local_captions"}`` each; or ``.csv`` with columns ``image`` and
-            ``caption``. Names may end like the file or not.
+            ``.jsonl``, a line ``{"image", "caption", "local_captions"}`` each; ``.csv`` with columns ``image`` and
+            ``caption``; or ``.tsv``, a line ``NAME<tab>caption`` each. Names may end like the file or not.
         keys: the pictures that need captions.
 
     Raises:
         ValueError: the file is of another kind, a row is incomplete, or a picture has no caption.
     """
     if not file.is_file():
-        raise ValueError(f"--captions must be a .json, .jsonl or .csv file, found no {file}")
+        raise ValueError(f"--captions must be a .json, .jsonl, .csv or .tsv file, found no {file}")
     try:
         rows = dict(_rows(file))
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError) as error:
@@ -128,8 +129,11 @@ def _rows(file: Path) -> Iterable[tuple[str, Captions]]:
     elif file.suffix == ".csv":
         for row in csv.DictReader(text.splitlines()):
             yield Path(row["image"]).stem, _captions(row)
+    elif file.suffix == ".tsv":
+        for name, caption in read_picture_captions(file).items():
+            yield Path(name).stem, Captions(caption)
     else:
-        raise ValueError(f"--captions must be a .json, .jsonl or .csv file, got {file.name}")
+        raise ValueError(f"--captions must be a .json, .jsonl, .csv or .tsv file, got {file.name}")
 
 
 def _captions(row: Mapping[str, Any]) -> Captions:

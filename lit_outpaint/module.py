@@ -6,6 +6,7 @@ model_pred  = unet([noisy latents, mask, masked-image latents], t, W)
 loss        = MSE(model_pred, target) over the region that counts
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,15 +29,22 @@ from lit_outpaint.diffusion.objective import ObjectiveConfig
 from lit_outpaint.diffusion.schedule import load_scheduler
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.diffusion.snr import min_snr_weights
-from lit_outpaint.diffusion.targets import add_noise, training_target
+from lit_outpaint.diffusion.targets import add_noise, offset_noise, training_target
 from lit_outpaint.drawing.batches import draw_batch
 from lit_outpaint.models.attention import AttentionRule, FullAttention
-from lit_outpaint.models.conditions import drop_conditions, encode_language, encode_plain, encode_views
+from lit_outpaint.models.conditions import (
+    drop_conditions,
+    encode_language,
+    encode_local_captions,
+    encode_plain,
+    encode_views,
+)
 from lit_outpaint.models.context import ConditioningConfig, Context, ContextConfig, LanguageDims, load_context
 from lit_outpaint.models.denoiser import Denoiser, Known
 from lit_outpaint.models.encoders import FrozenEncoders, check_parts, family_dims, family_scaling_factor, sample_latents
 from lit_outpaint.models.language import LanguageConfig
 from lit_outpaint.models.language_encoders import LanguageEncoder, block_tokenizer
+from lit_outpaint.models.single_file import family_directory
 from lit_outpaint.models.unet import ModelConfig, load_unet
 from lit_outpaint.protocols import EntityParser
 from lit_outpaint.training.averaged_weights import AveragedWeights
@@ -101,7 +109,12 @@ class OutpaintModule(LightningModule):
         """
         super().__init__()
         self.save_hyperparameters()
+        base = replace(base, pretrained=family_directory(base.pretrained, base.pretrained_config))
         self.config, self.objective, self.optim, self.dropout, self.sampling = base, objective, optim, dropout, sampling
+        if base.train == "lora" and optim.name == "muon":
+            raise ValueError(
+                "optim.name muon works on whole matrices, of which model.base.train lora has none; use adamw"
+            )
         check_parts(base.pretrained, ["scheduler"])
         self.scheduler = load_scheduler(base.pretrained, objective.prediction_type)
         self.prediction_type = self.scheduler.config.prediction_type
@@ -131,8 +144,10 @@ class OutpaintModule(LightningModule):
         """Shard the weights, under a strategy that asks for it."""
         if self.device_mesh is None or is_sharded(self):
             return
-        if self.optim.name == "muon":
-            raise ValueError("optim.name muon works on whole matrices, which sharded weights are not; use adamw")
+        if self.optim.name != "adamw":
+            raise ValueError(
+                f"optim.name {self.optim.name} works on whole matrices, which sharded weights are not; use adamw"
+            )
         blocks = [*self.unet.down_blocks, self.unet.mid_block, *self.unet.up_blocks]
         sent = torch.bfloat16 if self.trainer.precision == "bf16-mixed" else None
         shard_module(self, blocks, self.device_mesh["data_parallel"], sent)
@@ -173,6 +188,9 @@ class OutpaintModule(LightningModule):
         latents = sample_latents(batch.moments, self.scaling_factor, draws.normal(batch.moments.chunk(2, dim=1)[0]))
         noise = draws.normal(latents)
         timesteps = draws.integers(len(latents), len(self.alphas_cumprod))
+        if self.training and self.objective.noise_offset:
+            # Drawn last, so that all else is drawn as without it.
+            noise = offset_noise(noise, draws.normal(noise[..., :1, :1]), self.objective.noise_offset)
         return self.denoising_losses(batch, latents, noise, timesteps)
 
     def denoising_losses(self, batch: OutpaintBatch, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
@@ -234,6 +252,8 @@ class OutpaintModule(LightningModule):
         """Encode what the shards do not hold (online views)."""
         if self.language_online and batch.features.language_local is None and self.language is not None:
             batch = encode_language(batch, self.language, self.context.needs)
+        if "text_local" in self.needs and batch.features.text_local is None:
+            batch = encode_local_captions(batch, self.encoders)
         there = {"visual": batch.features.visual, MASKED_IMAGE_LATENTS: batch.masked_image_latents}
         whole = all(there[name] is not None for name in self.needs if name in there)
         return batch if whole else encode_views(batch, self.encoders)

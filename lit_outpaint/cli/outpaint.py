@@ -187,6 +187,7 @@ def _start(
     known_px = settings.window_px or window_px_of(Path(settings.model))
     # A picture that does not fit is refused before gigabytes are loaded.
     image = fit_image(image, known_px or parts().outpainter(settings, directory).window_px, settings.fit, plan)
+    computing = computing_in(settings.dtype, device_named(settings.device))
     outpainter = parts().outpainter(settings, directory)
     record = _describe(parser, settings, arguments, image, plan)
     if (directory / RUN_NAME).is_file():
@@ -195,7 +196,7 @@ def _start(
             return False
     else:
         prepare(directory, record, image, outpainter, formats)
-    with only_user_of(directory), computing_in(settings.dtype, device_named(settings.device)):
+    with only_user_of(directory), computing:
         _grow(directory, record, outpainter, settings.caption, formats)
     return True
 

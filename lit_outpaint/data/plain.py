@@ -19,11 +19,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lit_outpaint.canvas.masks import window_mask
+from lit_outpaint.data.augment import Augment
 from lit_outpaint.data.plain_index import IMAGE_ENDINGS, PlainIndex
 from lit_outpaint.data.reader import SampleRef, ViewChoice, counted
 from lit_outpaint.data.schema import MAX_IMAGE_PX, ShardError, Split
 
 CAPTION: Final = "caption"
+CAPTIONS: Final = "captions"
 GLOBAL_CAPTION: Final = "global_caption"
 """Names in ``KEY.json``."""
 
@@ -50,7 +52,9 @@ class PlainBatch(NamedTuple):
 class PlainDataset(Dataset[PlainBatch]):
     """Samples of plain shards, addressed by lists of ``SampleRef``; each list becomes a batch."""
 
-    def __init__(self, index: PlainIndex, window_px: int, choice: ViewChoice, seed: int) -> None:
+    def __init__(
+        self, index: PlainIndex, window_px: int, choice: ViewChoice, seed: int, augment: Augment = Augment()
+    ) -> None:
         """Choose samples and views; nothing is read yet.
 
         Raises:
@@ -58,13 +62,14 @@ class PlainDataset(Dataset[PlainBatch]):
         """
         _decoder()
         self.entries, self.window_px, self.choice, self.seed = index, window_px, choice, seed
+        self.augment = augment
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def __getitems__(self, refs: Sequence[SampleRef]) -> PlainBatch:
         """Load samples, each with the view that its epoch gives it."""
-        samples = [self._sample(ref.position) for ref in refs]
+        samples = [self._sample(ref.position, ref.epoch) for ref in refs]
         keys = tuple(key for key, *_ in samples)
         views = [self.choice.draw(self.seed, ref.epoch, key) for ref, key in zip(refs, keys, strict=True)]
         return PlainBatch(
@@ -83,7 +88,7 @@ class PlainDataset(Dataset[PlainBatch]):
         """The batch as the training process gets it, in pinned memory if it goes on to a GPU."""
         return batch._replace(pixel_values=batch.pixel_values.pin_memory()) if pinned else batch
 
-    def _sample(self, place: int) -> tuple[str, Float[Tensor, "3 h w"], str, str]:
+    def _sample(self, place: int, epoch: int) -> tuple[str, Float[Tensor, "3 h w"], str, str]:
         """Key, window, local and global caption.
 
         Raises:
@@ -104,11 +109,18 @@ class PlainDataset(Dataset[PlainBatch]):
             raise ShardError(f"{key} in {path} cannot be decoded: {str(cause).splitlines()[0]}") from error
         parsed = sample.get("json")
         facts: dict[str, Any] = parsed if isinstance(parsed, dict) else {}
-        local = str(sample.get("txt") or facts.get(CAPTION) or "").strip()
-        if not local:
+        several = facts.get(CAPTIONS)
+        said = several if isinstance(several, list) and several else [sample.get("txt") or facts.get(CAPTION) or ""]
+        captions = [text for text in (str(one).strip() for one in said) if text]
+        if not captions:
             raise ShardError(f"{key} in {path} needs a caption, in {key}.txt or as {CAPTION!r} in {key}.json")
+        local = self.augment.caption(captions, self.seed, epoch, key)
         scene = str(facts.get(GLOBAL_CAPTION) or local).strip()
-        return key, to_window(sample[endings[0]], self.window_px), local, scene
+        centre = self.augment.centre(self.seed, epoch, key)
+        window = to_window(sample[endings[0]], self.window_px, centre)
+        if self.augment.mirrored([*captions, scene], self.seed, epoch, key):
+            window = window.flip(-1)
+        return key, window, local, scene
 
 
 def plain_shards(directory: Path) -> dict[Split, list[Path]]:
@@ -125,9 +137,11 @@ def plain_shards(directory: Path) -> dict[Split, list[Path]]:
     return {"train": train, "val": held_out}
 
 
-def to_window(image: Image.Image, window_px: int) -> Float[Tensor, "3 {window_px} {window_px}"]:
-    """The largest square in the middle of a picture, resized; [-1, 1]."""
-    square = ImageOps.fit(image.convert("RGB"), (window_px, window_px), Image.Resampling.BICUBIC)
+def to_window(image: Image.Image, window_px: int, centre: float = 0.5) -> Float[Tensor, "3 {window_px} {window_px}"]:
+    """The largest square of a picture, at a share of the way along its longer side, resized; [-1, 1]."""
+    square = ImageOps.fit(
+        image.convert("RGB"), (window_px, window_px), Image.Resampling.BICUBIC, centering=(centre, centre)
+    )
     return torch.from_numpy(np.array(square)).permute(2, 0, 1).float().div_(127.5).sub_(1.0)
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from lit_outpaint.canvas.masks import HOLES, MaskKind, window_mask
+from lit_outpaint.data.augment import Augment
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.features import PICTURES, Features
 from lit_outpaint.data.index import Index, IndexEntry
@@ -155,6 +156,7 @@ class ShardDataset(Dataset[PackedBatch]):
         choice: ViewChoice,
         seed: int,
         empty: Features,
+        augment: Augment = Augment(),
     ) -> None:
         self.files = ShardFiles(shards)
         self.entries = entries
@@ -162,6 +164,7 @@ class ShardDataset(Dataset[PackedBatch]):
         self.choice = choice
         self.seed = seed
         self.empty = empty
+        self.augment = augment
         self.needs: tuple[str, ...] = DEFAULT_NEEDS
         """Names of the features and views that batches hold; set before the first batch is read."""
         self.slots: Slots | None = None
@@ -184,7 +187,9 @@ class ShardDataset(Dataset[PackedBatch]):
         needed = {name for name in self.needs if name in (*PICTURES, MASKED_IMAGE_LATENTS)}
         stored = needed <= rows.places.keys()
         windows = None if stored else torch.stack([self._window(entry) for entry in entries])
-        captions = tuple(self._captions(entry) for entry in entries) if CAPTIONS in self.needs else None
+        captions = None
+        if CAPTIONS in self.needs:
+            captions = tuple(self._captions(entry, ref.epoch) for ref, entry in zip(refs, entries, strict=True))
         keys = tuple(entry.key for entry in entries)
         return PackedBatch(keys, tuple(drawn), rows, windows, captions, slot, counted(refs))
 
@@ -264,9 +269,11 @@ class ShardDataset(Dataset[PackedBatch]):
             self._masks[view] = window_mask(view.kind, view.ratio, self.window_px, self.window_px)
         return self._masks[view]
 
-    def _captions(self, entry: IndexEntry) -> tuple[str, str]:
+    def _captions(self, entry: IndexEntry, epoch: int) -> tuple[str, str]:
         record = SampleRecord.model_validate_json(bytes(self.files.read(entry, RECORD_SUFFIX)))
-        return record.local_caption, record.global_caption
+        if not self.augment.captions:
+            return record.local_caption, record.global_caption
+        return self.augment.caption(record.local_captions, self.seed, epoch, entry.key), record.global_caption
 
     def _window(self, entry: IndexEntry) -> Tensor:
         return decode_window(self.files.read(entry, IMAGE_SUFFIX), self.window_px)

@@ -8,6 +8,7 @@ from PIL import Image
 
 from eval.cli import main
 from eval.extractors import to_levels
+from eval.folder import Captions, read_captions
 from eval.testing import toy_pictures
 
 COUNT = 6
@@ -231,3 +232,9 @@ def test_pictures_are_read_at_their_own_levels(tmp_path: Path) -> None:
     folder = read_folder(_folder(tmp_path / "images"), "--images")
     assert folder.keys == [f"p{index}" for index in range(COUNT)]
     assert torch.equal(folder.load(folder.paths), toy_pictures(COUNT, 64, 64))
+
+
+def test_captions_may_be_those_of_outpaint(tmp_path: Path) -> None:
+    file = tmp_path / "captions.tsv"
+    file.write_text("a.png\ta lake, and a barn\nb.jpg\ta desert\n")
+    assert read_captions(file, ["a", "b"]) == {"a": Captions("a lake, and a barn"), "b": Captions("a desert")}

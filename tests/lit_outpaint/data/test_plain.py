@@ -187,3 +187,33 @@ def test_fit_trains_on_plain_shards(plain: Path, models: Path, tmp_path: Path) -
     log = (tmp_path / "plain" / "metrics.csv").read_text()
     assert re.search(r"train/loss", log)
     assert (tmp_path / "plain" / "last.ckpt").exists()
+
+
+def test_captions_and_crops_change_from_epoch_to_epoch_and_resume_exactly(plain: Path) -> None:
+    captions = [f"caption {number}" for number in range(3)]
+    facts = {"png": picture(0), "json": json.dumps({"captions": captions}).encode()}
+    write_tar(plain / "part-0.tar", {f"s{number}": facts for number in range(4)})
+
+    def epoch(number: int, **options: object) -> dict[str, tuple[str, torch.Tensor]]:
+        data = module(plain, captions="all", crops="random", flips=True, **options)
+        loader = data.train_dataloader()
+        loader.epoch_sampler.set_epoch(number)
+        rows = [zip(b.keys, b.local_captions, b.pixel_values, strict=True) for b in loader]
+        return {key: (caption, window) for batch in rows for key, caption, window in batch if key.startswith("s")}
+
+    seen = [epoch(number) for number in range(3)]
+    everywhere = set.intersection(*(set(one) for one in seen))
+    assert everywhere, "an epoch drops no more than a batch"
+    for key in everywhere:
+        assert sorted(one[key][0] for one in seen) == captions
+        assert not torch.equal(seen[0][key][1], seen[1][key][1])
+    again = epoch(1, batch_size=2)
+    for key in again.keys() & seen[1].keys():
+        assert again[key][0] == seen[1][key][0]
+        assert torch.equal(again[key][1], seen[1][key][1])
+
+
+@pytest.mark.parametrize("option", [{"flips": True}, {"crops": "random"}])
+def test_prepared_shards_are_neither_mirrored_nor_cut_again(option: dict, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="plain_px"):
+        OutpaintDataModule(str(tmp_path), **option)
