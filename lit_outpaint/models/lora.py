@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 LORA_FILE: Final = "pytorch_lora_weights.safetensors"
@@ -83,6 +83,8 @@ def merge_lora(unet: UNet2DConditionModel) -> None:
 
 def write_lora(unet: UNet2DConditionModel, settings: LoraSettings, directory: Path, dtype: torch.dtype) -> None:
     """Write the adapters of a U-Net as ``LORA_FILE``, for ``load_lora_weights`` of diffusers."""
+    from diffusers import StableDiffusionPipeline  # Takes seconds to load.
+
     StableDiffusionPipeline.save_lora_weights(directory, unet_lora_layers=_for_diffusers(unet, settings, dtype))
 
 

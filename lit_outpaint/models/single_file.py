@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from diffusers import StableDiffusionPipeline
 from safetensors import SafetensorError, safe_open
 
 from lit_outpaint.data.shard_cache import cache_home
@@ -52,6 +51,8 @@ def family_directory(pretrained: str, configuration: str | None = None) -> str:
 
 def _unpack(path: Path, configuration: str | None, place: Path) -> None:
     """Write the family of a file, whole or not at all; several processes may do so at once."""
+    from diffusers import StableDiffusionPipeline  # Takes seconds to load.
+
     try:
         with safe_open(path, framework="pt") as file:
             channels = file.get_slice(_FIRST_LAYER).get_shape()[1]
