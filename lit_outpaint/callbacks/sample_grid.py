@@ -109,9 +109,9 @@ class SampleGrid(Callback):
 
 def under_prompts(module: Any, batch: OutpaintBatch, prompts: Sequence[str]) -> OutpaintBatch:
     """A batch with other captions, one per window."""
-    batch = module.complete(batch)
+    batch, language = module.complete(batch), module.frozen.language(module.device)
     made = {
-        name: module.encoders.encode_text(prompts) if name in TEXTS else module.language.encode(prompts)
+        name: module.encoders.encode_text(prompts) if name in TEXTS else language.encode(prompts)
         for name in module.context.needs
         if name not in PICTURES
     }

@@ -86,7 +86,7 @@ class OutpaintDataModule(LightningDataModule):
             crops: of plain shards, the middle square of each picture, or in each epoch one anywhere along it.
             flips: of plain shards, mirror half of the pictures, by chance in each epoch; those whose captions say left
                 or right stay as they are.
-            allow_other_shards: let a run go on with another shard set than the one it was begun with.
+            allow_other_shards: let a run continue with another shard set than the one it was begun with.
 
         Raises:
             ValueError: a value is out of range.
@@ -148,7 +148,7 @@ class OutpaintDataModule(LightningDataModule):
         return {} if self.card is None else {"shards": self.card.sha256}
 
     def check_same_shards(self, begun_with: Mapping[str, str]) -> None:
-        """Refuse to go on with another set than a run was begun with.
+        """Refuse to continue with another set than a run was begun with.
 
         Args:
             begun_with: `state_dict` of then.
@@ -161,7 +161,7 @@ class OutpaintDataModule(LightningDataModule):
             return
         raise ValueError(
             f"the run was begun with the shard set {before[:12]}, and {self.place} is {now[:12]} (sha256 of its card);"
-            " give the set it was begun with, or --data.allow_other_shards true to go on with this one"
+            " give the set it was begun with, or --data.allow_other_shards true to continue with this one"
         )
 
     def setup(self, stage: str | None = None) -> None:

@@ -350,7 +350,7 @@ def test_text_to_image_trains_exports_and_draws(toy_family: Path, toy_shards: Pa
     assert pictures[1] == pictures[3] != pictures[0], "training changed what is drawn"
 
 
-def test_a_run_goes_on_with_another_set_only_where_that_is_said(
+def test_a_run_continues_with_another_set_only_where_that_is_said(
     run_dir: Path, toy_family: Path, toy_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     other = shutil.copytree(toy_shards, tmp_path / "other")
