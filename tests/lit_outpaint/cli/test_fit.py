@@ -356,7 +356,9 @@ def test_a_run_continues_with_another_set_only_where_that_is_said(
     other = shutil.copytree(toy_shards, tmp_path / "other")
     card = load_card(other)
     card = card.model_copy(update={"settings": card.settings | {"note": "another set"}})
-    (other / "card.json").write_text(card.model_copy(update={"sha256": card.digest()}).model_dump_json())
+    (other / "card.json").write_text(
+        card.model_copy(update={"sha256": card.digest()}).model_dump_json(exclude_unset=True)
+    )
     shutil.copytree(run_dir, tmp_path / "runs" / "on")
     before = (tmp_path / "runs" / "on" / "config.yaml").read_bytes()
     argv = arguments(toy_family, other, tmp_path / "runs", "--name=on", "--trainer.max_steps=5", "--ckpt_path=last")

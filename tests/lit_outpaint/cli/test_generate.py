@@ -137,7 +137,7 @@ def test_pictures_are_drawn_in_another_type(argv: list[str], tmp_path: Path) -> 
     assert "dtype" not in yaml.safe_load((tmp_path / "out" / "run.yaml").read_text())
     assert yaml.safe_load((tmp_path / "half" / "run.yaml").read_text())["dtype"] == "bfloat16"
     whole, rounded = (np.asarray(Image.open(tmp_path / run / "p-0.png"), np.int16) for run in ("out", "half"))
-    assert 0 < np.abs(whole - rounded).max() < 60
+    assert 0 < np.abs(whole - rounded).mean() < 20
 
 
 def test_tf32_on_a_cpu_is_refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
