@@ -42,6 +42,7 @@ class OutpaintDataModule(LightningDataModule):
         cache_dir: str | None = None,
         cache_gib: float = 50.0,
         plain_px: int | None = None,
+        max_damaged: float = 0.01,
     ) -> None:
         """Configure; nothing is read before ``setup``.
 
@@ -64,6 +65,8 @@ class OutpaintDataModule(LightningDataModule):
             cache_gib: what these copies may take together. A set that does not fit needs a shuffle_buffer.
             plain_px: the directory holds plain WebDataset shards, pictures with captions (KEY.jpg, KEY.txt) and no
                 features; their squares are resized to windows of this side, and all is encoded in every step.
+            max_damaged: the share of the samples that may turn out to be damaged, at least one unless it is 0. Each is
+                named, and another sample takes its place; one more ends the run.
 
         Raises:
             ValueError: a value is out of range.
@@ -84,7 +87,10 @@ class OutpaintDataModule(LightningDataModule):
             raise ValueError(
                 f"plain_px must be the side of a window, and plain shards lie in a directory; got {plain_px}, {shards}"
             )
+        if not 0 <= max_damaged <= 1:
+            raise ValueError(f"max_damaged must be a share, between 0 and 1, got {max_damaged:g}")
         self.place = shards
+        self.max_damaged = max_damaged
         self.plain_px = plain_px
         self.shuffle_buffer = shuffle_buffer
         self.cache = ShardCache(
@@ -243,6 +249,7 @@ class OutpaintDataModule(LightningDataModule):
             sampler,
             num_workers=self.num_workers,
             pinned=torch.cuda.is_available(),
+            max_damaged=self.max_damaged,
             **(self._remote if split == "train" else {}),
             persistent_workers=self.num_workers > 0,
         )
