@@ -21,12 +21,7 @@ _SUM_LINE: Final = re.compile(r"([0-9a-fA-F]{32}|[0-9a-fA-F]{64})\s+\*?(\S+)")
 
 
 class FileError(Exception):
-    """A file cannot be had; the message says which and why."""
-
-    def __init__(self, cause: str, name: str) -> None:
-        super().__init__(f"the image {name} cannot be had: {cause.replace('_', ' ')}")
-        self.cause = cause
-        """What it is counted under."""
+    """A file cannot be had; the message is the cause it is counted under."""
 
 
 class Files(Protocol):
@@ -53,13 +48,13 @@ class Folder:
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                raise FileError("no_plain_file", name)
+                raise FileError("no_plain_file")
             if status.st_size > MAX_FILE_BYTES:
-                raise FileError("too_large", name)
+                raise FileError("too_large")
             with os.fdopen(descriptor, "rb", closefd=False) as file:
                 return file.read()
         except OSError:
-            raise FileError("unreadable", name) from None
+            raise FileError("unreadable") from None
         finally:
             os.close(descriptor)
 
@@ -71,8 +66,8 @@ class Folder:
             except FileNotFoundError:
                 continue
             except OSError:
-                raise FileError("unreadable", name) from None
-        raise FileError("missing", name)
+                raise FileError("unreadable") from None
+        raise FileError("missing")
 
 
 class ZipFolder:
@@ -87,13 +82,13 @@ class ZipFolder:
         inside = (f"{self.folder}/{spelling}" for spelling in (*_spellings(name), *_misread(name)))
         info = next((self._zip.NameToInfo[path] for path in inside if path in self._zip.NameToInfo), None)
         if info is None:
-            raise FileError("missing", name)
+            raise FileError("missing")
         if info.file_size > MAX_FILE_BYTES:
-            raise FileError("too_large", name)
+            raise FileError("too_large")
         try:
             return self._zip.read(info)
         except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError):
-            raise FileError("unreadable", name) from None
+            raise FileError("unreadable") from None
 
 
 @lru_cache(maxsize=4)
@@ -181,7 +176,7 @@ def _spellings(name: str) -> tuple[str, ...]:
     # Some programs take a backslash for a separator. Control characters and halves of characters are in no name.
     strange = any(letter == "\\" or unicodedata.category(letter) in ("Cc", "Cs") for letter in name)
     if strange or any(not part or part.startswith(".") for part in parts):
-        raise FileError("unsafe_name", name)
+        raise FileError("unsafe_name")
     return tuple(dict.fromkeys((name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))))
 
 

@@ -89,7 +89,11 @@ class CocoSource:
             for image in progress(images, len(images), f"coco {stem}"):
                 try:
                     window = self._window(files, split, image, counts)
-                except (FileError, PictureError) as error:
+                except FileError as cause:
+                    counts[f"{LEFT_OUT}{cause}"] += 1
+                    left_out.append(f"the image {split}/{image.file_name} cannot be had: {cause}")
+                    continue
+                except PictureError as error:
                     counts[f"{LEFT_OUT}{error.cause}"] += 1
                     left_out.append(str(error))
                     continue

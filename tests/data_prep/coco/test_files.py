@@ -32,9 +32,8 @@ def test_a_name_reaches_nothing_outside_its_folder(root: Path, name: str) -> Non
     with zipfile.ZipFile(archive, "a") as opened:
         opened.writestr("outside.jpg", b"1")
     for files in (Folder(root / "train2017"), ZipFolder(archive, "train2017")):
-        with pytest.raises(FileError, match="unsafe name") as refusal:
+        with pytest.raises(FileError, match="unsafe_name"):
             files.read(name)
-        assert refusal.value.cause == "unsafe_name"
 
 
 @pytest.mark.parametrize(

@@ -202,9 +202,13 @@ def test_plain_shards_lie_in_a_directory() -> None:
         OutpaintDataModule("https://example.org/plain", plain_px=64)
 
 
-def test_fit_trains_on_plain_shards_past_a_damaged_sample(plain: Path, models: Path, tmp_path: Path) -> None:
-    tar = plain / "part-1.tar"
-    tar.write_bytes(tar.read_bytes().replace(picture(2), bytes(len(picture(2)))))
+def test_fit_trains_on_plain_shards_past_a_damaged_sample(
+    plain: Path, models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = bytearray((plain / "part-1.tar").read_bytes())
+    place = content.rindex(b"\x89PNG")
+    content[place : place + 4] = b"none"
+    (plain / "part-1.tar").write_bytes(content)
     words = (
         f"fit --data.shards={plain} --data.plain_px=128 --data.batch_size=2 --data.num_workers=0 --runs_dir={tmp_path}"
         f" --name=plain --model.base.pretrained={models} --trainer.accelerator=cpu --trainer.max_steps=6"
@@ -214,4 +218,5 @@ def test_fit_trains_on_plain_shards_past_a_damaged_sample(plain: Path, models: P
     assert main(words.split()) == 0
     log = (tmp_path / "plain" / "metrics.csv").read_text()
     assert re.search(r"train/loss", log)
+    assert sum("sample a/1_3 in" in line for line in caplog.messages) == 1
     assert (tmp_path / "plain" / "last.ckpt").exists()

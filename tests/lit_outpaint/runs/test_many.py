@@ -141,7 +141,7 @@ def test_pictures_of_one_name_are_runs_of_their_own_and_no_decoder_ends_the_othe
     (line,) = (line for line in said.err.splitlines() if line.startswith("error: "))
     assert line.startswith(f"error: broken.avif: the image {directory / 'broken.avif'} cannot be read: ")
     runs = {path.name: np.asarray(Image.open(path / "panorama.png"))[32, 0] for path in (tmp_path / "runs").iterdir()}
-    assert {name: int(pixel.argmax()) for name, pixel in runs.items()} == {"photo": 0, "photo.jpg": 2, "photo.png.jpg": 1}
+    assert {name: int(pixel.argmax()) for name, pixel in runs.items()} == {"photo.png": 0, "photo.jpg": 2, "photo.png.jpg": 1}
 
 
 def test_a_captioner_that_cannot_look_fails_picture_by_picture(
