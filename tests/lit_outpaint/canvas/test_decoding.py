@@ -154,7 +154,8 @@ def _big_text() -> bytes:
 
 def _broken_avif() -> bytes:
     data = encoded(Image.effect_noise((64, 64), 50).convert("RGB"), "AVIF")
-    return data[: len(data) // 2] + bytes(len(data) - len(data) // 2)
+    begin = data.index(b"mdat") + 4
+    return data[:begin] + bytes(len(data) - begin)
 
 
 @pytest.mark.parametrize(
