@@ -43,7 +43,7 @@ class Folder:
         self.directory = directory
 
     def read(self, name: str) -> bytes:
-        """See `Files`."""
+        """Return the bytes of a file."""
         descriptor = self._open(name)
         try:
             status = os.fstat(descriptor)
@@ -78,7 +78,7 @@ class ZipFolder:
         self._zip = zipfile.ZipFile(path)
 
     def read(self, name: str) -> bytes:
-        """See `Files`; the zip's own check-sum is checked on the way."""
+        """Return the bytes of a file; the zip's own check-sum is checked on the way."""
         inside = (f"{self.folder}/{spelling}" for spelling in (*_spellings(name), *_misread(name)))
         info = next((self._zip.NameToInfo[path] for path in inside if path in self._zip.NameToInfo), None)
         if info is None:

@@ -82,7 +82,7 @@ def load_whole(
             damage.append(Damage(wanted[row].position, name_of(wanted[row].position), str(fault)))
             if tries[row] == MOST_TRIES:
                 last = f"{MOST_TRIES} samples in a row are damaged, such as {damage[-1].name}: {fault}"
-                return ShardError(f"{last}; prepare the set anew")
+                return ShardError(f"{last}; prepare the set again")
             wanted[row] = stand_in(refs[row], tries[row], seed, shards)
             tries[row] += 1
         except ShardError as error:
@@ -136,7 +136,7 @@ class DamageLog:
             if len(self._met) > self.most:
                 raise ShardError(
                     f"{len(self._met)} of {self.samples} samples are damaged, more than data.max_damaged"
-                    f" {self.most_share:g} allows; prepare the set anew, or raise it. The last is {one.name}: {one.why}"
+                    f" {self.most_share:g} allows; prepare it again, or raise that. The last is {one.name}: {one.why}"
                 )
             log.warning(
                 "%s is damaged, another sample takes its place: %s (%d so far)", one.name, one.why, len(self._met)

@@ -76,10 +76,10 @@ class PackedRows(NamedTuple):
     """Where each field lies in it."""
 
     def unpack(self, pinned: bool = False, slot: Tensor | None = None) -> dict[str, Tensor]:
-        """The fields as float32 tensors, in pinned memory if they go on to a GPU.
+        """The fields as float32 tensors, in pinned memory if they go to a GPU.
 
         Args:
-            pinned: whether they go on to a GPU.
+            pinned: whether they go to a GPU.
             slot: where their bytes lie, if not in ``buffer``.
         """
         buffer = self.buffer if slot is None else slot

@@ -51,11 +51,11 @@ def load_picture(path: Path) -> Pixels:
         ValueError: the file is missing or no picture.
     """
     if not path.is_file():
-        raise ValueError(f"the evaluation set names {path}, which is missing; write the set anew")
+        raise ValueError(f"the evaluation set names {path}, which is missing; write the set again")
     try:
         return load_image(path)
     except ValueError as error:
-        raise ValueError(f"{error}; write the evaluation set anew") from error
+        raise ValueError(f"{error}; write the evaluation set again") from error
 
 
 def walk_of(truth: EvalPanorama, picture: Pixels, geometry: Geometry) -> Walk:
