@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from eval.files import PICTURE_SUFFIXES, pictures_in, read_picture
 from lit_outpaint.canvas.compositing import to_pixel_values
+from lit_outpaint.canvas.decoding import POLICY, PictureError, upright_size
 from lit_outpaint.captions.of_pictures import read_picture_captions
 
 
@@ -44,9 +44,9 @@ class PictureFolder:
         return torch.as_tensor(to_pixel_values(levels)).contiguous()
 
     def content(self) -> str:
-        """A checksum of all files, whatever they are called."""
+        """A checksum of all files, whatever they are called, and of how they are read."""
         digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in self.paths)
-        return hashlib.sha256("".join(digests).encode()).hexdigest()
+        return hashlib.sha256("".join([*digests, f"policy {POLICY}"]).encode()).hexdigest()
 
 
 def read_folder(directory: Path, flag: str) -> PictureFolder:
@@ -142,7 +142,6 @@ def _captions(row: Mapping[str, Any]) -> Captions:
 
 def _size(path: Path) -> tuple[int, int]:
     try:
-        with Image.open(path) as image:
-            return image.size
-    except (UnidentifiedImageError, OSError) as error:
+        return upright_size(path)
+    except PictureError as error:
         raise ValueError(f"{path} must be a readable picture ({error}); mend or remove it") from error

@@ -5,7 +5,7 @@ All of it follows from (seed, epoch, key), like views, so that a resumed run see
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,9 +29,12 @@ class Augment:
             return captions[0]
         return captions[(_number("caption", seed, key) + epoch) % len(captions)]
 
-    def centre(self, seed: int, epoch: int, key: str) -> float:
-        """Where the square lies along the longer side, in [0, 1]."""
-        return _number("crop", seed, epoch, key) / 2**64 if self.crops else 0.5
+    def place(self, seed: int, epoch: int, key: str) -> Callable[[int], int]:
+        """From the pixels that do not fit into the square to how many of them lie left of it or above."""
+        if not self.crops:
+            return lambda spare: spare // 2
+        number = _number("crop", seed, epoch, key)
+        return lambda spare: number % (spare + 1)
 
     def mirrored(self, captions: Sequence[str], seed: int, epoch: int, key: str) -> bool:
         """Whether the picture is mirrored; never where one of its captions tells left from right."""

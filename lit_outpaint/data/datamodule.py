@@ -58,6 +58,7 @@ class OutpaintDataModule(LightningDataModule):
         crops: Literal["middle", "random"] = "middle",
         flips: bool = False,
         allow_other_shards: bool = False,
+        max_damaged: float = 0.01,
     ) -> None:
         """Configure; nothing is read before ``setup``.
 
@@ -87,6 +88,8 @@ class OutpaintDataModule(LightningDataModule):
             flips: of plain shards, mirror half of the pictures, by chance in each epoch; those whose captions say left
                 or right stay as they are.
             allow_other_shards: let a run continue with another shard set than the one it was begun with.
+            max_damaged: the share of the samples that may turn out to be damaged, at least one unless it is 0. Each is
+                named, and another sample takes its place; one more ends the run.
 
         Raises:
             ValueError: a value is out of range.
@@ -114,6 +117,9 @@ class OutpaintDataModule(LightningDataModule):
             )
         self.augment = Augment(captions=captions == "all", crops=crops == "random", flips=flips)
         self.place, self.allow_other_shards = shards, allow_other_shards
+        if not 0 <= max_damaged <= 1:
+            raise ValueError(f"max_damaged must be a share, between 0 and 1, got {max_damaged:g}")
+        self.max_damaged = max_damaged
         self.plain_px = plain_px
         self.shuffle_buffer = shuffle_buffer
         self.cache = ShardCache(
@@ -304,6 +310,7 @@ class OutpaintDataModule(LightningDataModule):
             sampler,
             num_workers=workers,
             pinned=torch.cuda.is_available(),
+            max_damaged=self.max_damaged,
             **(self._remote if split == "train" else {}),
             persistent_workers=workers > 0,
         )

@@ -14,13 +14,12 @@ def test_as_many_epochs_as_captions_see_each_once() -> None:
 def test_without_it_a_sample_is_the_same_in_every_epoch() -> None:
     plain = Augment()
     assert {plain.caption(FIVE, 0, epoch, "key") for epoch in range(9)} == {FIVE[0]}
-    assert {plain.centre(0, epoch, "key") for epoch in range(9)} == {0.5}
+    assert {plain.place(0, epoch, "key")(11) for epoch in range(9)} == {5}
     assert not any(plain.mirrored(FIVE, 0, epoch, "key") for epoch in range(9))
 
 
 def test_crops_lie_anywhere_and_half_of_the_pictures_are_mirrored() -> None:
-    centres = [ALL.centre(0, epoch, "key") for epoch in range(200)]
-    assert min(centres) < 0.1 < 0.9 < max(centres) <= 1
+    assert {ALL.place(0, epoch, "key")(10) for epoch in range(200)} == set(range(11))
     assert 60 < sum(ALL.mirrored(FIVE, 0, epoch, "key") for epoch in range(200)) < 140
 
 

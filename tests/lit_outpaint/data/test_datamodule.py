@@ -92,6 +92,7 @@ def test_a_model_learns_from_every_kind_of_mask(shards: Path, models: Path) -> N
         ({"mask_ratio": (0.6, 0.4)}, "low end first"),
         ({"directions": []}, "at least one side"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"max_damaged": 1.5}, "max_damaged must be a share"),
     ],
 )
 def test_a_wrong_setting_is_refused_before_step_0(shards: Path, options: dict[str, object], message: str) -> None:
