@@ -41,6 +41,10 @@ def test_a_caption_is_read_as_places_sky_and_ground() -> None:
     assert read_scenery("two red barns in a meadow at dusk").surface == (
         Place("a meadow", ("a red barn", "a red barn")),
     )
+    assert read_scenery("a red barn in a meadow and two tents in a desert").surface == (
+        Place("a meadow", ("a red barn",)),
+        Place("a desert", ("a tent", "a tent")),
+    )
     assert read_scenery("a red barn and a tent").surface == (Place("", ("a red barn", "a tent")),)
     assert read_scenery("a quiet view").surface == (Place("", ()),)
 
@@ -111,7 +115,7 @@ def test_things_that_find_no_room_are_refused_in_one_line() -> None:
         # What the image leaves of its own place has room on the left alone.
         ("six red barns in a meadow and a blue tent in a desert", 576),
         # No cut between two places fits on both sides of the image.
-        ("a lake, three red barns in a meadow and a blue flag in a snowfield", 64),
+        ("a lake, a meadow with three red barns and a snowfield with a blue flag", 64),
     ],
 )
 def test_things_are_divided_around_the_image_where_room_is_scarce(caption: str, image_at: int) -> None:
