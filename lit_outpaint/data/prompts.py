@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from lit_outpaint.data.schema import Strict, check_key
 
@@ -18,6 +18,8 @@ CATEGORIES: Final[tuple[Category, ...]] = ("presence", "colour", "spatial", "cou
 
 Relation = Literal["left_of", "right_of", "above", "below", "between"]
 Side = Literal["left", "middle", "right"]
+Growth = Literal["left", "right", "up", "down"]
+"""The side on which a step grows."""
 
 
 class Thing(Strict):
@@ -109,6 +111,17 @@ Atom = Annotated[
 ATOM_TYPES: Final = ("present", "colour", "count", "relation", "side", "time", "weather", "mountains", "biome")
 
 
+class Step(Strict):
+    """The step of outpainting that a prompt is for."""
+
+    direction: Growth
+    """Side of the known window that grows."""
+    stride_px: int = Field(gt=0)
+    """Width of the new strip, of which the statements are made."""
+    global_caption: str = Field(min_length=1)
+    """Of the scene around; says nothing of the things that are asked for."""
+
+
 class Prompt(Strict):
     """One line of a prompt file."""
 
@@ -120,11 +133,23 @@ class Prompt(Strict):
     """Each is a statement of its own; the prompt holds when all do."""
     pair: str | None = None
     """Shared by two prompts of the same things that contradict each other, so that no one picture satisfies both."""
+    step: Step | None = None
+    """Set where the prompt is the local caption of a step; its statements are then of the new strip alone."""
+
+    @model_serializer(mode="wrap")
+    def _without_absent_step(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As files without steps have always been, so that runs on them can still be compared."""
+        return {name: value for name, value in write(self).items() if name != "step" or value is not None}
 
 
 def true_pictures_dir(prompts: Path) -> Path:
     """Where the true pictures of a prompt file lie, unless told: beside it, with ``_true`` behind its name."""
     return prompts.with_name(f"{prompts.stem}_true")
+
+
+def known_pictures_dir(prompts: Path) -> Path:
+    """Where the windows before the steps of a prompt file lie: beside it, with ``_known`` behind its name."""
+    return prompts.with_name(f"{prompts.stem}_known")
 
 
 def write_prompts(path: Path, prompts: Iterable[Prompt]) -> None:
@@ -137,7 +162,7 @@ def read_prompts(path: Path) -> list[Prompt]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is empty, a line does not fit, or an id comes twice.
+        ValueError: it is empty, a line does not fit, an id comes twice, or only some prompts are for steps.
     """
     if not path.is_file():
         raise FileNotFoundError(
@@ -156,6 +181,8 @@ def read_prompts(path: Path) -> list[Prompt]:
         prompts.append(prompt)
     if not prompts:
         raise ValueError(f"{path} must hold at least one prompt, but it is empty")
+    if len({prompt.step is None for prompt in prompts}) > 1:
+        raise ValueError(f"{path} must hold prompts for whole pictures or for steps, but it holds both")
     return prompts
 
 
