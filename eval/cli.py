@@ -51,6 +51,12 @@ _VERBS = {
         "compbench",
         "score what pictures drawn from prompts show of them, statement by statement",
     ),
+    "layouts": _Verb(
+        "eval.layouts.command",
+        "LayoutsConfig",
+        "layouts",
+        "count the things on canvases of finished outpaint runs against their captions",
+    ),
     "compare": _Verb(
         "eval.compare", "CompareConfig", "compare", "set runs on the same panoramas and seed against the first of them"
     ),

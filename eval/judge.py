@@ -86,6 +86,8 @@ class Piece(NamedTuple):
     """Its centre, as a share of the width of the view; 0 is left."""
     y: float
     """The same of the height; 0 is up."""
+    box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """Its left, upper, right and lower end, as shares of width and height."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,6 +236,12 @@ def _piece(
         num_px=len(rows),
         x=float((columns.mean() + 0.5) / width),
         y=float((rows.mean() + 0.5) / height),
+        box=(
+            float(columns.min() / width),
+            float(rows.min() / height),
+            float((columns.max() + 1) / width),
+            float((rows.max() + 1) / height),
+        ),
     )
 
 
