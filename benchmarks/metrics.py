@@ -180,7 +180,7 @@ class _Synthetic:
 
 
 def _memory(count: int) -> float:
-    """Peak memory of the metrics over so many images, above what the process had before, in MiB."""
+    """Peak memory of the metrics over this many images, above what the process had before, in MiB."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     process = context.Process(target=_measure, args=(count, queue))

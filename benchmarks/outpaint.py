@@ -31,9 +31,9 @@ from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
 from lit_outpaint.canvas.geometry import Box, outpaint_mask
 from lit_outpaint.canvas.graph import build_graph
 from lit_outpaint.canvas.image_io import load_image
-from lit_outpaint.canvas.joints import treat_joints
 from lit_outpaint.canvas.journal import StepRecord
 from lit_outpaint.canvas.latent_grid import LatentGrid
+from lit_outpaint.canvas.pasting import treat_seams
 from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.rules import RuleCaptioner
@@ -255,7 +255,7 @@ def tiles(pipeline: OutpaintPipeline, picture: Path, halo_cells: list[int]) -> d
             for step in graph if halo >= 0 else ():
                 tile = to_uint8(decode_tile(pipeline, grid, latents, step.window, halo))[0]
                 known = strip[:, step.window.x0 : step.window.x1].copy()
-                treated = treat_joints(tile, known, Box(stride, 0, side, side), seam, OutpainterConfig.seam_reach_px)
+                treated = treat_seams(tile, known, Box(stride, 0, side, side), seam, OutpainterConfig.seam_reach_px)
                 strip[:, step.new.x0 : step.new.x1] = treated[:, stride:]
             differing = np.abs(strip[:, stride:].astype(int) - whole[:, stride:])
             windows = torch.from_numpy(np.stack([strip[:, step.window.x0 : step.window.x1] for step in graph]))
@@ -297,7 +297,9 @@ def _run(
     image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     grower = Outpainter(pipeline, captioner, OutpainterConfig(**sampling))
     canvas = Canvas.create(directory, image, chunk_px=side)
-    return grower.run(canvas, parse_plan(plan), GLOBAL_CAPTION, [clock] if clock else [])
+    return grower.run(
+        canvas, grower.lay_out(parse_plan(plan), canvas.image_box), GLOBAL_CAPTION, [clock] if clock else []
+    )
 
 
 if __name__ == "__main__":

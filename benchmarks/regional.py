@@ -24,7 +24,7 @@ from lit_outpaint.models.regional import RegionalAttention
 from lit_outpaint.models.regions import RegionContext, RegionRows, cat_regions, gather_regions
 
 GRIDS = {2: (1, 2), 4: (2, 2), 9: (3, 3)}
-"""Rows and columns of the grid with so many regions."""
+"""Rows and columns of the grid with this many regions."""
 ROWS = 77
 BASE_RATIO = 0.3
 TIMESTEP = 500

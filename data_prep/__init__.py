@@ -1,7 +1,7 @@
 """Data preparation: sources, captions, features and shards.
 
-``python -m data_prep all --source scapes --out DIR`` runs the stages in order; each can be run alone and goes on where
-it stopped:
+``python -m data_prep all --source scapes --out DIR`` runs the stages in order; each can be run alone and continues
+where it stopped:
 
 1. a source writes windows with annotated captions: ``scapes`` computes them, with an evaluation set; ``coco`` cuts them
    from the images of MS-COCO;

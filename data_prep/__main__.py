@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # --help
         return stop.code if isinstance(stop.code, int) else 2
     except KeyboardInterrupt:
-        print("data_prep: interrupted; the same command goes on from here", file=sys.stderr)
+        print("data_prep: interrupted; the same command continues from here", file=sys.stderr)
         return 130
     except (ValueError, OSError, ArgumentError) as error:
         print(f"data_prep: {one_line(error)}", file=sys.stderr)

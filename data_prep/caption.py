@@ -82,7 +82,7 @@ def caption_settings(config: CaptionConfig) -> dict[str, Any]:
 class CaptionShard:
     """Writes the captions of a shard: one line per sample, a ``SampleRecord`` with its key.
 
-    Killed at any moment and called again it goes on with the first sample that is not finished.
+    Killed at any moment and called again it continues with the first sample that is not finished.
     """
 
     raw: Path

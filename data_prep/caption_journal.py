@@ -19,7 +19,7 @@ class CaptionJournal:
     """An append-only file of finished samples, in the order in which they were finished.
 
     Args:
-        path: of the file; goes on with what it holds.
+        path: of the file; continues with what it holds.
 
     Attributes:
         lines: what is finished, by sample key.

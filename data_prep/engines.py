@@ -44,7 +44,7 @@ class LocalEngine:
     processes: int = 1
 
     def map(self, work: Callable[[str], T], stems: Sequence[str], label: str) -> list[T]:
-        """See `Engine`; with one process, ``work`` itself reports its progress sample by sample."""
+        """Do the work of each stem; with one process, ``work`` itself reports its progress sample by sample."""
         if self.processes == 1 or len(stems) < 2:
             return [work(stem) for stem in stems]
         # Fresh processes: a fork of a process that has torch threads running may hang.
@@ -66,7 +66,7 @@ class RayEngine:
     """GPUs that a task takes."""
 
     def map(self, work: Callable[[str], T], stems: Sequence[str], label: str) -> list[T]:
-        """See `Engine`."""
+        """Do the work of each stem, as Ray tasks."""
         ray = _ray()
         if not ray.is_initialized():
             # A cluster that runs already has its own counts, and Ray refuses to be told others.

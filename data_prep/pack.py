@@ -162,7 +162,7 @@ def _write_shard(work: Work, names: dict[str, str], stem: str) -> Packed:
         for (key, window), (feature_key, tensors) in zip(raw, features, strict=True):
             if feature_key != key or key not in captions:
                 raise ShardError(
-                    f"the stages of {stem} do not fit together at {key}; delete {work.root} and start anew"
+                    f"the stages of {stem} do not fit together at {key}; delete {work.root} and start over"
                 )
             members = {
                 IMAGE_SUFFIX: window[IMAGE_SUFFIX].data,

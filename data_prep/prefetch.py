@@ -65,7 +65,7 @@ def prefetched(items: Iterable[T], depth: int = 2) -> Iterator[T]:
 
 @contextmanager
 def behind(work: Callable[..., object], depth: int) -> Iterator[Callable[..., None]]:
-    """Give a function whose calls a thread of its own makes, in order, while the caller goes on.
+    """Give a function whose calls a thread of its own makes, in order, while the caller continues.
 
     All calls are made when the block ends. What one raises is raised here, by a later call or at the end of the block.
 

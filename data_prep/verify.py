@@ -18,6 +18,7 @@ from data_prep.progress import progress
 from data_prep.source import USED
 from data_prep.tars import read_samples
 from data_prep.text import sum_text_cards, text_card
+from lit_outpaint.canvas.geometry import HEADINGS
 from lit_outpaint.data.fingerprint import require_same_encoders
 from lit_outpaint.data.index import IndexEntry
 from lit_outpaint.data.integrity import check_sha256, check_shard_set, check_size
@@ -104,7 +105,7 @@ def _check_counts(
         if said != counted:
             raise ShardError(
                 f"{directory / CARD_NAME} is wrong about {what}: it says {said}, counted are {counted}; prepare the set"
-                " anew"
+                " again"
             )
 
 
@@ -114,10 +115,10 @@ def _check_shard(path: Path, entries: list[IndexEntry], card: Card) -> list[Samp
     shapes = expected_shapes(card)
     samples = list(read_samples(path, SUFFIXES))
     if [key for key, _ in samples] != [entry.key for entry in entries]:
-        raise ShardError(f"{path} holds other samples than the index says; prepare the set anew")
+        raise ShardError(f"{path} holds other samples than the index says; prepare the set again")
     for entry, (key, members) in zip(entries, samples, strict=True):
         if tuple(member.span for member in members.values()) != entry.spans:
-            raise ShardError(f"{path}: the index points to the wrong place for {key}; prepare the set anew")
+            raise ShardError(f"{path}: the index points to the wrong place for {key}; prepare the set again")
         try:
             decode_window(members[IMAGE_SUFFIX].data, card.window_px)
             records.append(SampleRecord.model_validate_json(members[RECORD_SUFFIX].data))
@@ -148,7 +149,7 @@ def _check_tensors(path: Path, key: str, data: bytearray, shapes: Mapping[str, t
         if tuple(tensor.shape) != shapes[name]:
             raise ShardError(f"{path}: {name} of {key} has shape {tuple(tensor.shape)}, the card says {shapes[name]}")
         if not torch.isfinite(tensor).all():
-            raise ShardError(f"{path}: {name} of {key} holds values that are not finite; prepare the set anew")
+            raise ShardError(f"{path}: {name} of {key} holds values that are not finite; prepare the set again")
 
 
 def _check_evalset(directory: Path, card: Card) -> None:
@@ -161,10 +162,10 @@ def _check_evalset(directory: Path, card: Card) -> None:
     if f"{EVALSET_DIR}/{PANORAMAS_NAME}" in names:
         for row in read_panoramas(root):
             long = row.window_px + row.stride_px * len(row.steps)
-            pictures[row.image] = (long, row.window_px) if row.direction in ("left", "right") else (row.window_px, long)
+            pictures[row.image] = (row.window_px, long) if HEADINGS[row.direction].axis else (long, row.window_px)
     for name, size in pictures.items():
         if f"{EVALSET_DIR}/{name}" not in names:
-            raise ShardError(f"{root / name} is not in the card; prepare the set anew")
+            raise ShardError(f"{root / name} is not in the card; prepare the set again")
         with Image.open(root / name, formats=("PNG",)) as image:
             if image.size != size:
                 raise ShardError(

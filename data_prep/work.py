@@ -1,7 +1,7 @@
 """The work directory between stages: what is done already, with which settings.
 
 Every stage writes one file per shard under ``OUT/work/STAGE`` and renames it into place when it is complete, so a stage
-that was killed goes on with the missing files. A stage whose settings changed, or whose input did, starts anew.
+that was killed continues with the missing files. A stage whose settings changed, or whose input did, starts over.
 """
 
 import fcntl

@@ -11,7 +11,7 @@ import numpy as np
 from eval.drawing import Drawing
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
 from lit_outpaint.canvas.geometry import new_box
-from lit_outpaint.canvas.joints import paste
+from lit_outpaint.canvas.pasting import paste
 from lit_outpaint.heldout.rollout import Pixels, Rollout, changed_pixels
 
 

@@ -29,7 +29,7 @@ class ClipScorer:
         self.clip = EvaluationClip(Path(directory))
 
     def score(self, candidates: Sequence[Candidate]) -> list[float]:
-        """See ``CandidateScorer``."""
+        """Return a number per version of a window, the higher the better."""
         images = self.clip.encode_images(np.stack([candidate.window for candidate in candidates]))
         texts = self.clip.encode_texts([candidate.local_caption for candidate in candidates])
         return [float(score) for score in clip_sim(images, texts)]

@@ -132,7 +132,7 @@ class EvaluationClip:
         length = self.tokenizer.context_length
         longer = self.tokenizer(list(texts), context_length=4 * length)
         empty = self.tokenizer([""], context_length=4 * length)[0]
-        # The last place of the context holds the end token or padding, unless the text goes on.
+        # The last place of the context holds the end token or padding, unless the text continues.
         endings = torch.stack([empty[1], empty[-1]])
         return torch.isin(longer[:, length - 1], endings).tolist()
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from eval.folder import Captions, PictureFolder
 from eval.functional.crops import crop_grid, cut
-from lit_outpaint.canvas.geometry import Direction
+from lit_outpaint.canvas.geometry import HEADINGS, Direction
 from lit_outpaint.heldout.feed import Compared, PanoramaBatch, named_by_geometry
 from lit_outpaint.heldout.rollout import Geometry
 from lit_outpaint.protocols import ImageMetric, SampleId
@@ -37,7 +37,7 @@ class Cutter:
 
     def __init__(self, images: PictureFolder, window_px: int | None, stride_px: int, direction: Direction) -> None:
         self.window_px, self.stride_px = window_px, stride_px
-        horizontal = direction in ("left", "right")
+        horizontal = HEADINGS[direction].axis == 0
         across, along = (images.height, images.width) if horizontal else (images.width, images.height)
         self.geometry: Geometry | None = None
         self.num_steps = 0

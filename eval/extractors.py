@@ -90,7 +90,7 @@ class InceptionExtractor:
 
     @torch.no_grad()
     def extract(self, pixel_values: Float[Tensor, "n 3 hh ww"]) -> Features:
-        """See ``FeatureExtractor``."""
+        """Features of a batch of pictures."""
         with _full_precision(pixel_values):
             return Features(*self._network.to(pixel_values.device)(to_levels(pixel_values)))
 
@@ -116,7 +116,7 @@ class ScapesExtractor:
 
     @torch.no_grad()
     def extract(self, pixel_values: Float[Tensor, "n 3 hh ww"]) -> Features:
-        """See ``FeatureExtractor``."""
+        """Features of a batch of pictures."""
         if pixel_values.shape[-1] % 16 or pixel_values.shape[-2] % 16:
             raise ValueError(
                 f"the scapes extractor needs sides that are multiples of 16, got {pixel_values.shape[-1]} x "
@@ -167,7 +167,7 @@ class ModuleExtractor:
 
     @torch.no_grad()
     def extract(self, pixel_values: Float[Tensor, "n 3 hh ww"]) -> Features:
-        """See ``FeatureExtractor``."""
+        """Features of a batch of pictures."""
         with _full_precision(pixel_values):
             pixels = to_levels(pixel_values).float().div_(255)
             if self._size_px is not None:
@@ -194,7 +194,7 @@ class SharedExtractor:
         return self
 
     def extract(self, pixel_values: Float[Tensor, "n 3 hh ww"]) -> Features:
-        """See ``FeatureExtractor``."""
+        """Features of a batch of pictures."""
         return self._once(pixel_values)
 
 

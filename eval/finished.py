@@ -120,7 +120,7 @@ def picture_path(folder: Path, key: str) -> Path:
     """
     path = folder / f"{key}.png"
     if path.parent != folder or key.startswith("."):
-        raise ValueError(f"keys of panoramas must do as names of files, got {key}; write the set anew")
+        raise ValueError(f"keys of panoramas must do as names of files, got {key}; write the set again")
     return path
 
 

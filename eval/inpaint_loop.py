@@ -15,10 +15,10 @@ from diffusers import StableDiffusionInpaintPipeline
 from eval.drawing import Drawing
 from eval.sources import load_base_pipeline
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
-from lit_outpaint.canvas.geometry import Box, box_mask
-from lit_outpaint.canvas.joints import paste
+from lit_outpaint.canvas.pasting import paste
 from lit_outpaint.data.views import extend_visible
 from lit_outpaint.diffusion.schedule import scheduler_class
+from lit_outpaint.drawing.engine import WindowRequest
 from lit_outpaint.heldout.rollout import Pixels, Rollout
 from lit_outpaint.models.reproducible import one_timestep, windows_at_once
 from lit_outpaint.outpainter import OutpainterConfig
@@ -52,7 +52,7 @@ class InpaintLoop:
     """Draws windows with the inpainting pipeline.
 
     The part to be drawn is filled with the nearest known pixels before the pipeline encodes the window: what lies there
-    is not read, but an encoder that looks across the joint would take an empty part for content.
+    is not read, but an encoder that looks across the seam would take an empty part for content.
 
     Args:
         base: see `load_text_to_image`.
@@ -69,44 +69,34 @@ class InpaintLoop:
         self._pipeline.vae.enable_slicing()
         self._prompt, self._sampling = prompt, sampling
 
-    def draw(
-        self,
-        known: Pixels,
-        new: Sequence[Box],
-        local_captions: Sequence[str],
-        global_captions: Sequence[str],
-        views: Sequence[Pixels],
-        generators: Sequence[torch.Generator],
-    ) -> Pixels:
-        """See `lit_outpaint.heldout.rollout.Draws`; the views are not looked at."""
-        at_once = windows_at_once(len(known), self._pipeline.device)
+    def draw(self, requests: Sequence[WindowRequest]) -> Pixels:
+        """Fill the new part of windows (`lit_outpaint.heldout.rollout.Draws`); the views are not looked at."""
+        at_once = windows_at_once(len(requests), self._pipeline.device)
         drawn = []
-        for begin in range(0, len(known), at_once):
-            part = slice(begin, begin + at_once)
-            prompts = [self._told(*texts) for texts in zip(local_captions[part], global_captions[part], strict=True)]
-            decoded = self._decode(known[part], new[part], prompts, generators[part])
-            pairs = zip(decoded, known[part], new[part], strict=True)
-            drawn += [paste(*each, self._sampling.seam, self._sampling.seam_reach_px) for each in pairs]
+        for begin in range(0, len(requests), at_once):
+            some = requests[begin : begin + at_once]
+            for decoded, asked in zip(self._decode(some), some, strict=True):
+                drawn.append(paste(decoded, asked.known, asked.new, self._sampling.seam, self._sampling.seam_reach_px))
         return np.stack(drawn)
 
-    def _told(self, local: str, whole: str) -> str:
+    def _told(self, asked: WindowRequest) -> str:
+        local, whole = asked.caption, asked.global_caption
         return {"local": local, "global": whole, "both": f"{local}, {whole}"}[self._prompt]
 
-    def _decode(
-        self, known: Pixels, new: Sequence[Box], prompts: list[str], generators: Sequence[torch.Generator]
-    ) -> Pixels:
-        masks = torch.stack([box_mask(box, *known.shape[1:3]) for box in new])
+    def _decode(self, requests: Sequence[WindowRequest]) -> Pixels:
+        known = np.stack([asked.known for asked in requests])
+        masks = torch.stack([asked.mask for asked in requests])
         pairs = zip(to_pixel_values(known), masks, strict=True)
         with one_timestep(self._pipeline.unet):
             images = self._pipeline(
-                prompt=prompts,
+                prompt=[self._told(asked) for asked in requests],
                 image=torch.cat([extend_visible(window[None], mask) for window, mask in pairs]) / 2 + 0.5,
                 mask_image=masks,
                 height=known.shape[1],
                 width=known.shape[2],
                 num_inference_steps=self._sampling.num_inference_steps,
                 guidance_scale=self._sampling.guidance_scale,
-                generator=list(generators),
+                generator=[asked.generator for asked in requests],
                 output_type="pt",
             ).images
         return to_uint8(images * 2 - 1)

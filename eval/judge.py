@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from skimage.measure import label as connected_components
 from torch import Tensor
 
-from lit_outpaint.canvas.geometry import Direction
+from lit_outpaint.canvas.geometry import HEADINGS, Box, Direction
 from lit_outpaint.models.probe import ScapesProbe
 
 TIMES = ("dawn", "day", "dusk", "night")
@@ -200,14 +200,10 @@ def strip_of(maps: LabelMaps, direction: Direction, share: float) -> LabelMaps:
         share: of the window that is new, in (0, 1].
     """
     height, width = maps.kind.shape
-    rows, columns = slice(None), slice(None)
-    if direction in ("left", "right"):
-        new = round(width * share)
-        columns = slice(0, new) if direction == "left" else slice(width - new, width)
-    else:
-        new = round(height * share)
-        rows = slice(0, new) if direction == "up" else slice(height - new, height)
-    return LabelMaps(*(item[rows, columns] for item in maps))
+    window, heading = Box(0, 0, width, height), HEADINGS[direction]
+    edge = heading.outer(window)
+    new = heading.between(window, edge - heading.sign * round(heading.length(window) * share), edge)
+    return LabelMaps(*(item[new.y0 : new.y1, new.x0 : new.x1] for item in maps))
 
 
 def _pieces(maps: LabelMaps, names: ClassNames, config: JudgeConfig) -> list[Piece]:

@@ -12,7 +12,7 @@ _Result = TypeVar("_Result")
 class OncePerTensor(Generic[_Result]):
     """Calls a function once for each tensor, and forgets what it gave together with the tensor.
 
-    A tensor is known by its identity and version: equal values in another tensor are computed anew, and so is a tensor
+    A tensor is known by its identity and version: equal values in another tensor are computed again, and so is a tensor
     that was written to.
 
     Args:

@@ -120,5 +120,6 @@ def _draw_together(
             changed.append(changed_pixels(before, after, geometry))
             before = after
 
-        Outpainter(pipeline, config=config).run(canvas, plan, walk.global_caption, [check])
+        outpainter = Outpainter(pipeline, config=config)
+        outpainter.run(canvas, outpainter.lay_out(plan, canvas.image_box), walk.global_caption, [check])
     return before, np.array(changed, dtype=np.int64)

@@ -68,7 +68,7 @@ class Lpips:
 
     @torch.no_grad()
     def distance(self, one: Float[Tensor, "n 3 hh ww"], other: Float[Tensor, "n 3 hh ww"]) -> Float[Tensor, " n"]:
-        """See ``PerceptualDistance``."""
+        """Distance of each pair of pictures."""
         network = self._network.to(one.device)
         layers, other_layers = (list(network.net(network.scaling_layer(pictures))) for pictures in (one, other))
         return lpips_distance(layers, other_layers, [weight.to(one.device) for weight in self._weights])
@@ -92,7 +92,7 @@ class ModuleLpips:
 
     @torch.no_grad()
     def distance(self, one: Float[Tensor, "n 3 hh ww"], other: Float[Tensor, "n 3 hh ww"]) -> Float[Tensor, " n"]:
-        """See ``PerceptualDistance``."""
+        """Distance of each pair of pictures."""
         module = self._module.to(one.device)
         return lpips_distance(module(one), module(other))
 
@@ -112,7 +112,7 @@ class ScapesLpips:
         self.name = self._inner.name
 
     def distance(self, one: Float[Tensor, "n 3 hh ww"], other: Float[Tensor, "n 3 hh ww"]) -> Float[Tensor, " n"]:
-        """See ``PerceptualDistance``."""
+        """Distance of each pair of pictures."""
         return self._inner.distance(one, other)
 
 

@@ -39,7 +39,7 @@ class ReferenceCache:
         try:
             metric.load_reference_state(load_file(path))
         except Exception as error:
-            log.warning("%s cannot be read (%s) and is made anew", path, error)
+            log.warning("%s cannot be read (%s) and is made again", path, error)
             return False
         return True
 

@@ -58,7 +58,7 @@ class ScoreConfig:
     kid_subset_size: int = 1000
     """Pictures in each."""
     max_samples: int = 10_000
-    """KID, precision and recall look at most at so many pictures of each set."""
+    """KID, precision and recall look at at most this many pictures of each set."""
     metrics: list[ImageMetric] | None = None
     """Metrics by class_path in the place of those that fit what is given."""
     cache: Path | None = None

@@ -18,7 +18,7 @@ def shown_panoramas(
     """Evenly spread panoramas with their notes.
 
     Args:
-        count: at most so many.
+        count: at most this many.
         truths: all that were asked for.
         drawn: what was drawn, one per truth.
         judge: reads the windows.

@@ -67,7 +67,7 @@ def toy_pictures(count: int, height: int = 16, width: int = 16, seed: int = 0) -
 
 
 def toy_samples(count: int, prefix: str = "p") -> list[SampleId]:
-    """One start window each of so many pictures."""
+    """One start window of each of this many pictures."""
     return [SampleId(f"{prefix}{index:03d}", 1) for index in range(count)]
 
 

@@ -10,15 +10,11 @@ from typing import Any
 
 import torch
 from jsonargparse import set_parsing_settings
-from lightning.pytorch import Callback, LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.nn import Parameter
 from torch.serialization import add_safe_globals
 from torchmetrics import MeanMetric
 
 from lit_outpaint.data.batch import OutpaintBatch
-from lit_outpaint.data.fingerprint import require_same_encoders_at_hand, require_same_language
 from lit_outpaint.data.plain import PlainBatch
 from lit_outpaint.data.reader import CAPTIONS, MASKED_IMAGE_LATENTS
 from lit_outpaint.data.schema import Card
@@ -31,27 +27,22 @@ from lit_outpaint.diffusion.snr import min_snr_weights
 from lit_outpaint.diffusion.targets import add_noise, training_target
 from lit_outpaint.drawing.batches import draw_batch
 from lit_outpaint.models.attention import AttentionRule, FullAttention
-from lit_outpaint.models.conditions import drop_conditions, encode_language, encode_plain, encode_views
+from lit_outpaint.models.conditions import drop_conditions
 from lit_outpaint.models.context import ConditioningConfig, Context, ContextConfig, LanguageDims, load_context
 from lit_outpaint.models.denoiser import Denoiser, Known
 from lit_outpaint.models.encoders import FrozenEncoders, check_parts, family_dims, family_scaling_factor, sample_latents
+from lit_outpaint.models.frozen_parts import FrozenParts
 from lit_outpaint.models.language import LanguageConfig
-from lit_outpaint.models.language_encoders import LanguageEncoder, block_tokenizer
+from lit_outpaint.models.language_encoders import block_tokenizer
 from lit_outpaint.models.unet import ModelConfig, load_unet
 from lit_outpaint.protocols import EntityParser
-from lit_outpaint.training.averaged_weights import AveragedWeights
-from lit_outpaint.training.checkpoint import check_shapes
 from lit_outpaint.training.draws import BatchDraws, SampleDraws
 from lit_outpaint.training.ema import Ema, EmaConfig
 from lit_outpaint.training.entity_guidance import EntityGuidance, EntityLossConfig
-from lit_outpaint.training.hyperparameters import plain_hyperparameters
-from lit_outpaint.training.optim import OptimConfig, build_lr_schedule, build_optimizer
+from lit_outpaint.training.optim import OptimConfig
 from lit_outpaint.training.over_ranks import mean_over_ranks
-from lit_outpaint.training.random_states import RandomStates
-from lit_outpaint.training.sharding import clip_gradients, gathered, is_sharded, shard_module
-
-LANGUAGE = "language_"
-"""How the names of language features begin."""
+from lit_outpaint.training.sharding import gathered
+from lit_outpaint.training.system import TrainedSystem
 
 # Conditioning parts are chosen by class_path, on the command line and in checkpoints alike.
 set_parsing_settings(subclasses_enabled=[ConditioningConfig, LanguageConfig])
@@ -62,7 +53,7 @@ _FORMER_HOMES |= {DropoutConfig: "diffusion.dropout", ObjectiveConfig: "diffusio
 add_safe_globals([(part, f"lit_outpaint.{home}.{part.__name__}") for part, home in _FORMER_HOMES.items()])
 
 
-class OutpaintModule(LightningModule):
+class OutpaintModule(TrainedSystem):
     """Fine-tunes a text-to-image U-Net to widen images, guided by two captions and by what is already there."""
 
     alphas_cumprod: Tensor
@@ -106,7 +97,8 @@ class OutpaintModule(LightningModule):
         self.scheduler = load_scheduler(base.pretrained, objective.prediction_type)
         self.prediction_type = self.scheduler.config.prediction_type
         self.scaling_factor = family_scaling_factor(base.pretrained)
-        self.language_config, self.language_online, self.entity_loss = language, language_online, entity_loss
+        self.language_config, self.entity_loss = language, entity_loss
+        self.frozen = FrozenParts(base, language, language_online)
         spoken = None if language is None else LanguageDims(language.length, language.dim)
         self.context = context.build_for(family_dims(base.pretrained, base.vision), spoken)
         if base.outpaint is not None:
@@ -119,24 +111,11 @@ class OutpaintModule(LightningModule):
         self.ema = Ema(ema, self.trained()) if ema.decay is not None else None
         self.held_out = MeanMetric(nan_strategy="disable")  # Keeps NaN visible.
         self.guidance = self._guidance(entity_parser) if entity_loss.weight > 0 else None
-        self._encoders: list[FrozenEncoders] = []  # in a list, so that they are neither saved nor trained
-        self._language: list[LanguageEncoder] = []
 
         alphas_cumprod = self.scheduler.alphas_cumprod
         weights = min_snr_weights(alphas_cumprod, objective.snr_gamma, self.prediction_type)
         self.register_buffer("alphas_cumprod", alphas_cumprod, persistent=False)
         self.register_buffer("timestep_weights", weights, persistent=False)
-
-    def configure_model(self) -> None:
-        """Shard the weights, under a strategy that asks for it."""
-        if self.device_mesh is None or is_sharded(self):
-            return
-        if self.optim.name == "muon":
-            raise ValueError("optim.name muon works on whole matrices, which sharded weights are not; use adamw")
-        blocks = [*self.unet.down_blocks, self.unet.mid_block, *self.unet.up_blocks]
-        sent = torch.bfloat16 if self.trainer.precision == "bf16-mixed" else None
-        shard_module(self, blocks, self.device_mesh["data_parallel"], sent)
-        self.ema = Ema(self.ema.config, self.trained()) if self.ema is not None else None
 
     def setup(self, stage: str) -> None:
         """Refuse shards whose features another family's encoders made."""
@@ -146,13 +125,11 @@ class OutpaintModule(LightningModule):
 
     def check_features(self, card: Card) -> None:
         """Refuse a shard set that other encoders made, where the encoders are at hand to compare."""
-        require_same_encoders_at_hand(card, self.config.pretrained, self.config.vision)
-        if self.language_config is not None and not self.language_online:
-            require_same_language(card, self.language_config.card())
+        self.frozen.check(card)
 
     def on_after_batch_transfer(self, batch: OutpaintBatch | PlainBatch, dataloader_idx: int) -> OutpaintBatch:
         """Encode what plain shards do not hold, on the device that trains."""
-        return encode_plain(batch, self.encoders, self.language) if isinstance(batch, PlainBatch) else batch
+        return self.frozen.encode(batch, self.device) if isinstance(batch, PlainBatch) else batch
 
     def training_step(self, batch: OutpaintBatch, batch_idx: int) -> Tensor:
         """Regress the target of one random timestep per sample."""
@@ -161,12 +138,6 @@ class OutpaintModule(LightningModule):
         loss = self.drawn_losses(batch, draws).mean()
         self.log("train/loss", mean_over_ranks(loss), prog_bar=True, batch_size=len(batch.mask))
         return loss
-
-    def batch_draws(self) -> BatchDraws:
-        """The random numbers of this rank's part of the training batch; the run's seed is the process's."""
-        run, number = self.trainer, self.trainer.fit_loop.total_batch_idx
-        rank, world_size = run.global_rank, run.world_size
-        return BatchDraws(torch.initial_seed(), number, rank=rank, world_size=world_size, device=self.device)
 
     def drawn_losses(self, batch: OutpaintBatch, draws: BatchDraws | SampleDraws) -> Tensor:
         """Error of each sample for latents, noise and timesteps that are drawn."""
@@ -232,11 +203,7 @@ class OutpaintModule(LightningModule):
 
     def complete(self, batch: OutpaintBatch) -> OutpaintBatch:
         """Encode what the shards do not hold (online views)."""
-        if self.language_online and batch.features.language_local is None and self.language is not None:
-            batch = encode_language(batch, self.language, self.context.needs)
-        there = {"visual": batch.features.visual, MASKED_IMAGE_LATENTS: batch.masked_image_latents}
-        whole = all(there[name] is not None for name in self.needs if name in there)
-        return batch if whole else encode_views(batch, self.encoders)
+        return self.frozen.complete(batch, (*self.context.needs, *self._pictures), self.device)
 
     def validation_step(self, batch: OutpaintBatch, batch_idx: int) -> None:
         """Log the error of the averaged weights."""
@@ -254,49 +221,20 @@ class OutpaintModule(LightningModule):
             return self.encoders.decode(draw_batch(self, batch, self.sampling, SampleDraws(batch.keys).normal))
 
     def held_out_losses(self, batch: OutpaintBatch) -> Tensor:
-        """Error of each sample that counts, for noise and a timestep that hang on its key alone."""
+        """Error of each sample that counts, for noise and a timestep that depend on its key alone."""
         losses = self.drawn_losses(self.complete(batch), SampleDraws(batch.keys, self.device))
         return losses if batch.counts is None else losses[batch.counts]
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW, and a learning rate that changes per optimiser step."""
-        optimizer = build_optimizer(self.optim, self.trained())
-        schedule = build_lr_schedule(self.optim, optimizer, self.trainer.estimated_stepping_batches)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def configure_gradient_clipping(
-        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
-    ) -> None:
-        """Clip the joint norm; of sharded gradients over all ranks."""
-        if self.device_mesh is None or not gradient_clip_val:
-            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        else:
-            mesh = self.device_mesh["data_parallel"]
-            clip_gradients(self.trained().values(), gradient_clip_val, mesh, gradient_clip_algorithm)
-
-    def configure_callbacks(self) -> list[Callback]:
-        """What every checkpoint of a run needs: the random states, and the moving average, which drives itself."""
-        return [RandomStates(), *([AveragedWeights()] if self.ema is not None else [])]
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the configuration as plain values, from which Lightning makes the same parts again."""
-        checkpoint["hyper_parameters"] = plain_hyperparameters(checkpoint["hyper_parameters"])
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another shape in one line."""
-        check_shapes(checkpoint["state_dict"], self.state_dict())
 
     @property
     def needs(self) -> tuple[str, ...]:
         """What batches must hold: the features that the conditioning reads, and the masked image."""
-        features = [name for name in self.context.needs if not (self.language_online and name.startswith(LANGUAGE))]
-        pictures = [] if self.config.task == "text_to_image" else [MASKED_IMAGE_LATENTS]
-        words = [CAPTIONS] if self.language_online or self.guidance is not None else []
-        return (*features, *pictures, *words)
+        words = [CAPTIONS] if self.frozen.language_online or self.guidance is not None else []
+        return (*self.frozen.read(self.context.needs), *self._pictures, *words)
 
-    def trained(self) -> dict[str, Parameter]:
-        """The parameters that training changes, by name."""
-        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+    @property
+    def _pictures(self) -> list[str]:
+        """The masked image, where the U-Net reads it."""
+        return [] if self.config.task == "text_to_image" else [MASKED_IMAGE_LATENTS]
 
     def _guidance(self, parser: EntityParser | None) -> EntityGuidance:
         """What finds attributes and entities in the rows of the context."""
@@ -304,17 +242,6 @@ class OutpaintModule(LightningModule):
         return EntityGuidance(self.entity_loss, parser, *found)
 
     @property
-    def language(self) -> LanguageEncoder | None:
-        """The language encoder, loaded when first needed; None where the conditioning reads none."""
-        if self.language_config is None:
-            return None
-        if not self._language:
-            self._language.append(self.language_config.build())
-        return self._language[0].to(self.device)
-
-    @property
     def encoders(self) -> FrozenEncoders:
-        """The family's frozen encoders, loaded when first needed (training on shards needs none)."""
-        if not self._encoders:
-            self._encoders.append(FrozenEncoders.from_pretrained(self.config.pretrained, self.config.vision))
-        return self._encoders[0].to(self.device)
+        """The family's frozen encoders."""
+        return self.frozen.encoders(self.device)

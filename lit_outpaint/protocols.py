@@ -165,7 +165,7 @@ class CandidateScorer(Protocol):
 
 
 class SampleId(NamedTuple):
-    """Which picture of an evaluation a row is. Whatever is random or split in a metric hangs on it alone."""
+    """Which picture of an evaluation a row is. Whatever is random or split in a metric depends on it alone."""
 
     key: str
     """Of the panorama, or of the picture where it is no panorama."""

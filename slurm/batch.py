@@ -81,8 +81,8 @@ class Job:
 def render(job: Job, site: Site) -> str:
     """The batch script.
 
-    A job may be requeued at any time: its log is appended to, and its program goes on where it stopped. SIGUSR1 goes to
-    the processes that srun started and not to the shell (no ``B:``).
+    A job may be requeued at any time: its log is appended to, and its program continues where it stopped. SIGUSR1 goes
+    to the processes that srun started and not to the shell (no ``B:``).
     """
     options = [f"--job-name={job.name}", f"--output={job.log}", "--open-mode=append", "--requeue"]
     if job.array:

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # --help
         return stop.code if isinstance(stop.code, int) else 2
     except KeyboardInterrupt:
-        print("slurm: interrupted; the same command goes on with the cells that are missing", file=sys.stderr)
+        print("slurm: interrupted; the same command continues with the cells that are missing", file=sys.stderr)
         return 130
     except (ValueError, OSError, ArgumentError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
@@ -53,7 +53,7 @@ def build_parser() -> ArgumentParser:
 
 def _submit_options(parser: ArgumentParser) -> None:
     parser.add_argument("-c", "--config", action="append", type=str, required=True, help="experiment; the last wins")
-    parser.add_argument("--resume", action="store_true", help="go on with the run that is in the run directory")
+    parser.add_argument("--resume", action="store_true", help="continue the run that is in the run directory")
     parser.add_argument("--dry_run", action="store_true", help="print the batch script and queue nothing")
     parser.add_class_arguments(Resources, as_group=False)
 
@@ -102,7 +102,7 @@ def _submit(options: Namespace, rest: list[str]) -> int:
         print(render(job, site), end="")
         return 0
     if (job.log.parent / "config.yaml").exists() and not options.resume:
-        raise ValueError(f"{job.log.parent} holds a run; give -- --name=OTHER, or --resume to go on with it")
+        raise ValueError(f"{job.log.parent} holds a run; give -- --name=OTHER, or --resume to continue it")
     submit_fit(job, site)
     return 0
 
@@ -217,7 +217,7 @@ def _underscored(word: str) -> str:
 
 
 _VERBS: Final[dict[str, tuple[Callable[[ArgumentParser], None], str]]] = {
-    "submit": (_submit_options, "queue one training run, which goes on by itself after a pre-emption"),
+    "submit": (_submit_options, "queue one training run, which continues by itself after a pre-emption"),
     "sweep": (_sweep_options, "queue what is missing of a sweep: training, and the evaluation that follows it"),
     "status": (_directory_option, "say what of a sweep is done, runs, waits or is missing"),
     "collect": (_collect_options, "make one table of a sweep: mean and 95 % interval over seeds; CSV, Markdown, plot"),

@@ -22,7 +22,7 @@ class Stopped(Exception):
     """A signal ended the sweep before all cells were done."""
 
     def __init__(self, number: signal.Signals) -> None:
-        super().__init__(f"stopped by {number.name}; the same command goes on with the cells that are missing")
+        super().__init__(f"stopped by {number.name}; the same command continues with the cells that are missing")
         self.number = number
 
 
@@ -52,7 +52,7 @@ def run_cells(record: Record, cells: Sequence[Cell], jobs: int) -> list[str]:
 
 
 class _Children:
-    """A context in which `STOPPING` goes on to the processes of the cells: once to let them save, twice to end them.
+    """A context in which `STOPPING` is passed on to the cells: once to let them save, twice to end them.
 
     Each has a process group of its own, so that a signal reaches what it started, and reaches it once: a terminal
     sends Ctrl-C to everybody in the foreground, and training takes no SIGINT for a reason to save.

@@ -117,7 +117,7 @@ def read_figures(run_dir: Path) -> dict[str, dict[str, Any]]:
         figures: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["figures"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{path} must be written by python -m eval, but is damaged; remove it to score anew"
+            f"{path} must be written by python -m eval, but is damaged; remove it to score again"
         ) from error
     return figures
 

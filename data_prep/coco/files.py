@@ -43,7 +43,7 @@ class Folder:
         self.directory = directory
 
     def read(self, name: str) -> bytes:
-        """See `Files`."""
+        """Return the bytes of a file."""
         path = self.directory / _checked(name)
         try:
             # Not blocking, so that a pipe of that name cannot hold up the work.
@@ -74,7 +74,7 @@ class ZipFolder:
         self._zip = zipfile.ZipFile(path)
 
     def read(self, name: str) -> bytes:
-        """See `Files`; the zip's own check-sum is checked on the way."""
+        """Return the bytes of a file; the zip's own check-sum is checked on the way."""
         try:
             info = self._zip.getinfo(f"{self.folder}/{_checked(name)}")
         except KeyError:

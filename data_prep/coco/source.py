@@ -37,7 +37,7 @@ class Listed(NamedTuple):
 
 
 class CocoSource:
-    """See `data_prep.source.Source`.
+    """Windows cut from the images of MS-COCO.
 
     Args:
         config: which images, and how they are cut; a side of the windows that is left out becomes 512.

@@ -1,4 +1,4 @@
-"""The truth as a captioner: what really lies where the scapes world goes on."""
+"""The truth as a captioner: what really lies where the scapes world continues."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def _position(thing: SeenObject) -> str:
 
 
 def noun_phrase(thing: SeenObject, count: int) -> str:
-    """One thing with its article, or so many of it: ``a red barn``, ``two red barns``."""
+    """One thing with its article, or several of it: ``a red barn``, ``two red barns``."""
     singular, plural = NOUNS.get(thing.kind, (thing.kind, thing.kind + "s"))
     words = f"{thing.colour} " if thing.colour else ""
     if count > 1:

@@ -19,7 +19,7 @@ class WindowLatents:
 
     A window that is not in the file yet is encoded then: training starts at once, and a short one pays for no more
     than it sees. `fill` encodes the rest beforehand, as a fast device wants it. A process that is killed leaves a file
-    that the next one goes on with; latents of zeros stand for what is missing, which no window has.
+    that the next one continues with; latents of zeros stand for what is missing, which no window has.
     """
 
     def __init__(self, path: Path, windows: NDArray[np.uint8], vae: AutoencoderKL, device: torch.device) -> None:
@@ -39,7 +39,7 @@ class WindowLatents:
         self.store = np.load(path, mmap_mode="r+")
         if self.store.shape != shape:
             raise ValueError(
-                f"{path} must hold latents of shape {shape}, it holds {self.store.shape}; delete it to encode anew"
+                f"{path} must hold latents of shape {shape}, it holds {self.store.shape}; delete it to encode again"
             )
 
     def take(self, indices: NDArray[np.int64]) -> Float[Tensor, "b c h w"]:

@@ -62,7 +62,7 @@ class LanguageModel:
         self.greedy = greedy
 
     def ask(self, task: Task, cases: Sequence[dict[str, object]]) -> list[list[str] | None]:
-        """See `Ask`."""
+        """Return an answer to each question."""
         prompts = [self._prompt(load_prompt(f"{task}.v1").fill(**case)) for case in cases]
         answers = [""] * len(cases)
         order = sorted(range(len(cases)), key=lambda i: len(prompts[i]))

@@ -26,12 +26,12 @@ TASKS: tuple[Task, ...] = get_args(Task)
 SUMMARY_WORDS = 45
 """As the prompt asks."""
 STRANGE_SIZE = 2
-"""A word of another world counts as so many: the text encoder, which reads 77 tokens, spells it letter by letter."""
+"""A word of another world counts as this many: the text encoder, which reads 77 tokens, spells it letter by letter."""
 MAX_IMAGINED = 8
 MAX_PREVIOUS = 8
 """Captions before that a prompt shows."""
 STAY = (0.85, 0.25, 0.05)
-"""Probability that a place goes on after it has been captioned once, twice and so on."""
+"""Probability that a place continues after it has been captioned once, twice and so on."""
 BARE_SHARE = {SKY: 0.6, UNDERGROUND: 0.25}
 """How often nothing comes next there. Annotators saw nothing in 38 % of 379 windows of sky and 7 % of 211 underground,
 and what is new at a step is half a window: about the square root of that."""
@@ -213,7 +213,7 @@ def read_whole(text: str) -> Whole:
 def next_place(rng: random.Random, direction: str, whole: Whole, previous: Sequence[str]) -> str:
     """The place that comes next: the sky upwards, the underground downwards, and sideways the scene's places in turn.
 
-    A place goes on for some steps. Then the scene's places that the captions before leave out are the most likely
+    A place continues for some steps. Then the scene's places that the captions before leave out are the most likely
     ones, and any other place is possible, so that a long walk keeps changing.
     """
     if direction in ("up", "down"):

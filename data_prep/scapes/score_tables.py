@@ -58,7 +58,7 @@ def rewritten(text: str, scores: Path, models: Path) -> str:
         ValueError: the scores lack a figure of a table.
     """
 
-    def anew(match: re.Match[str]) -> str:
+    def rewritten(match: re.Match[str]) -> str:
         rows = figure_rows((scores / match[1] / "metrics.md").read_text())
         lines = match[3].strip().splitlines()
         missing = [_figure(line) for line in lines[2:] if _figure(line) not in rows]
@@ -67,7 +67,7 @@ def rewritten(text: str, scores: Path, models: Path) -> str:
         table = [*lines[:2], *(rows[_figure(line)] for line in lines[2:])]
         return marked(match[1], weights_hash(models, match[1]), "\n".join(table))
 
-    return _BLOCK.sub(anew, text)
+    return _BLOCK.sub(rewritten, text)
 
 
 def figure_rows(metrics: str) -> dict[str, str]:

@@ -61,7 +61,7 @@ class Job:
 
 
 class ScapesSource:
-    """See `data_prep.source.Source`.
+    """Windows and panoramas of the scapes world.
 
     Args:
         config: how many windows and panoramas.
@@ -128,7 +128,7 @@ def window_facts(facts: Facts) -> WindowFacts:
 
 
 def place_of(job: Job) -> Place:
-    """Where a picture is cut from; panoramas start at any x, so that joints cut objects as they come."""
+    """Where a picture is cut from; panoramas start at any x, so that seams cut objects as they come."""
     held_out = job.kind != "train"
     # Single windows of the evaluation set show the surface: biome, time and weather can be judged in all of them.
     share = 1 if job.kind in ("eval", "panorama") else job.surface_share

@@ -3,7 +3,7 @@
     python -m data_prep.scapes.train_base --work runs/family --out models/scapes
 
 Needs the autoencoder, the tokenizer and the text encoder of ``--out``; stock ``StableDiffusionPipeline`` loads the
-result.
+result. It shares its loop with the other parts of the family; docs/family.md says why it is not ``fit``.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Train the parts of the family one after the other; killed at any moment, the same command goes on.
+"""Train the parts of the family one after the other; killed at any moment, the same command continues.
 
     python -m data_prep.scapes.train_family --work runs/family --device auto
     python -m data_prep.scapes.train_family --work runs/family --minutes base=60 decoder=20 --parts decoder base
@@ -41,7 +41,7 @@ class Part:
     gpu_minutes: float
     """Wall time on a GPU, unless told; the parts of the default come to eight minutes with what is prepared."""
     warm: bool = False
-    """Whether it goes on with the weights that are there."""
+    """Whether it continues with the weights that are there."""
     gpu_batch: int | None = None
     """Windows a step on a GPU; None is the part's own number."""
     options: tuple[str, ...] = ()
@@ -61,11 +61,11 @@ PARTS: dict[str, Part] = {
 """In the order of training."""
 
 GOING_ON = ("decoder", "base", "outpaint")
-"""Parts that go on with a trained family; the default."""
+"""Parts that continue with a trained family; the default."""
 
 
 def part_command(name: str, work: Path, device: torch.device, minutes: Mapping[str, float], windows: int) -> list[str]:
-    """The command that trains a part, or goes on with it."""
+    """The command that trains a part, or continues with it."""
     part, on_gpu = PARTS[name], device.type == "cuda"
     spent = minutes.get(name, part.gpu_minutes if on_gpu else part.cpu_minutes)
     words = [sys.executable, "-m", f"data_prep.scapes.train_{name}", "--work", str(work), "--out", str(work / "models")]

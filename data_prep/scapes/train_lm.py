@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 SHARES: dict[Task, float] = {"imagine": 0.4, "summarise": 0.35, "next_local": 0.25}
 """How often each task is drawn."""
 SHORT_STEPS, SHORT_SHARE = 600, 0.3
-"""For so many steps all examples are short ones, later this share: finding a word among few captions and counting to
+"""For this many steps all examples are short ones, later this share: finding a word among few captions and counting to
 three are learnt in minutes, and what has been learnt there carries over to long ones."""
 TOKENS_PER_BATCH, POOL = 3072, 16
 """Tokens of a batch on average, and batches drawn at once, so that the examples of one are of similar length."""

@@ -2,8 +2,8 @@
 
     python -m data_prep.scapes.train_outpaint --work runs/family --out models/scapes --warm
 
-``fit`` counts steps and this counts minutes: a few steps are timed once, and their number is kept for whoever goes on.
-``--warm`` goes on with the outpainting model of ``--out``; without it the base of ``--out`` is where it starts.
+``fit`` counts steps and this counts minutes: a few steps are timed once, and their number is kept for later calls.
+``--warm`` continues with the outpainting model of ``--out``; without it the base of ``--out`` is where it starts.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def shard_options(args: argparse.Namespace) -> list[str]:
 
 
 def started_from(args: argparse.Namespace) -> str:
-    """A copy of the model that training goes on with, for ``--out`` receives another at the end."""
+    """A copy of the model that training continues with, for ``--out`` receives another at the end."""
     kept = args.work / "outpaint_start"
     if not kept.exists():
         partial = kept.with_suffix(".partial")
@@ -127,7 +127,7 @@ def step_seconds(base: ModelConfig, shards: Path, batch_size: int, device: torch
 
 
 def checked(status: int) -> None:
-    """Refuse to go on behind a command that failed; it has said why."""
+    """Stop behind a command that failed; it has said why."""
     if status:
         raise SystemExit(status)
 

@@ -17,7 +17,7 @@ CROP_PX, CROPS = 64, 16
 """The network is convolutional (no attention), so most of the training sees cheap, varied crops."""
 
 FULL_EVERY = 4
-"""Every so many steps see whole windows, so that borders are learnt at the size they are used at."""
+"""Every this many steps see whole windows, so that borders are learnt at the size they are used at."""
 
 KL_WEIGHT = 1e-6
 

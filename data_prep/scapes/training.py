@@ -74,7 +74,7 @@ def train(
 
     Args:
         model: receives the averaged weights at the end.
-        loss: computes the losses of one step; draws its batch from the step number, so that a resumed run goes on.
+        loss: computes the losses of one step; draws its batch from the step number, so that a resumed run continues.
         budget: time and rates.
         state_dir: holds ``state.pt`` (weights_only loadable), ``log.csv`` and numbered weights, named by the minute.
         log_every: steps between log lines.

@@ -83,7 +83,7 @@ def rendered_windows(
         partial.rename(path)
     store = np.load(path, mmap_mode="r")
     if len(store) < count:
-        raise ValueError(f"{path} must hold at least {count} windows, it holds {len(store)}; delete it to render anew")
+        raise ValueError(f"{path} must hold at least {count} windows, it holds {len(store)}; delete it to render again")
     return store[:count], places
 
 

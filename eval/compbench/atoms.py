@@ -4,7 +4,7 @@ Definitions (pieces are connected pieces of one object kind, see `eval.judge`; s
 
 - **present**: at least one piece of the kind.
 - **colour**: a piece of the kind in that colour, and no piece of it in a colour that the prompt gives to none of them.
-- **count**: exactly so many pieces of the kind, or of the kind in a colour.
+- **count**: exactly this many pieces of the kind, or of the kind in a colour.
 - **relation**: of the largest pieces of the things: their centres differ by at least ``min_offset``, the right way.
   ``between`` asks for any piece with one of each other thing to the left and to the right of it.
 - **side**: the centre of the largest piece lies in the left half, in the right half, or in the middle half.

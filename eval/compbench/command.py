@@ -90,7 +90,7 @@ _Row = TypeVar("_Row", Prompt, Item)
 
 
 def _first(rows: Sequence[_Row], count: int | None) -> list[_Row]:
-    """The first so many of each category."""
+    """The first ones, this many, of each category."""
     seen: Counter[str] = Counter()
     chosen = []
     for row in rows:

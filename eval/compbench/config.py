@@ -32,7 +32,7 @@ class CompbenchConfig:
     known: Path | None = None
     """Windows before the steps, for --model; those that data_prep compbench wrote beside the prompts when absent."""
     per_category: int | None = None
-    """Score the first so many prompts of each category; all when absent."""
+    """Score the first prompts, this many, of each category; all when absent."""
     categories: tuple[Category, ...] | None = None
     """Score these categories alone; all when absent."""
     format: Literal["scapes", "t2icompbench", "geneval", "dpg"] = "scapes"

@@ -30,7 +30,7 @@ def read_foreign(path: Path, format: ForeignFormat, num_noun_phrases: int) -> li
     Args:
         path: the file.
         format: whose.
-        num_noun_phrases: at most so many noun phrases of a prompt are asked for; published scores of T2I-CompBench
+        num_noun_phrases: at most this many noun phrases of a prompt are asked for; published scores of T2I-CompBench
             differ in it (2 at first, 8 later).
 
     Raises:

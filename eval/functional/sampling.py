@@ -45,7 +45,7 @@ def keep_smallest(
     Args:
         hashes: one per row; rows with ``NO_HASH`` are dropped.
         rows: what is kept.
-        count: at most so many.
+        count: at most this many.
     """
     used = hashes < NO_HASH
     order = torch.argsort(hashes[used], stable=True)[:count]

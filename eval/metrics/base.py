@@ -100,7 +100,7 @@ class TwoSetMetric(NamedMetric):
     def update(
         self, generated: Tensor, reference: Tensor, captions: Sequence[str], samples: Sequence[SampleId]
     ) -> None:
-        """See ``ImageMetric``."""
+        """Take in a batch."""
         for side, pictures in zip(SIDES, (generated, reference), strict=True):
             if len(pictures):
                 self.take(side, pictures, samples)

@@ -50,7 +50,7 @@ class ClipSim(RatioMetric):
     def update(
         self, generated: Tensor, reference: Tensor, captions: Sequence[str], samples: Sequence[SampleId]
     ) -> None:
-        """See ``ImageMetric``."""
+        """Take in a batch."""
         if not captions:
             return
         texts = self.clip.encode_texts(captions)
@@ -62,7 +62,7 @@ class ClipSim(RatioMetric):
         self.counts += torch.tensor([len(generated), len(reference), long], device=self.device)
 
     def ratios(self) -> dict[str, Ratio]:
-        """See ``RatioMetric``."""
+        """What makes up each score, by its name."""
         drawn, real, _ = self.counts.tolist()
         parts = (f"{self.view}-{self.caption}", self.clip.name)
         scores = {metric_name("clip_sim", *parts, f"n{drawn}"): Ratio(float(self.total), drawn)} if drawn else {}
@@ -71,7 +71,7 @@ class ClipSim(RatioMetric):
         return scores
 
     def compute(self) -> dict[str, float]:
-        """See ``ImageMetric``."""
+        """Return the scores over everything taken in, by name."""
         drawn, _, long = self.counts.tolist()
         if not drawn:
             raise NotComputable("CLIP-SIM cannot be computed: there are no pictures")
@@ -80,12 +80,12 @@ class ClipSim(RatioMetric):
         return scores | ({told: float(long)} if long else {})
 
     def describe(self, name: str) -> Described:
-        """See ``NamedMetric``."""
+        """How a score stands in a report."""
         return super().describe(name)._replace(unit="count" if name.startswith("num_") else "plain")
 
     @property
     def definition(self) -> str:
-        """See ``NamedMetric``."""
+        """How the numbers are computed, in a sentence or two."""
         return (
             f"Mean cosine, not scaled and not clipped, of the features of each {self.view} and its {self.caption} "
             f"caption by the evaluation CLIP {self.clip.name}; pictures are squashed to its input, captions beyond its "
@@ -136,7 +136,7 @@ class MeanClipScore(RatioMetric):
     def update(
         self, generated: Tensor, reference: Tensor, captions: Sequence[str], samples: Sequence[SampleId]
     ) -> None:
-        """See ``ImageMetric``; the references are not looked at."""
+        """Take in a batch; the references are not looked at."""
         for picture, caption, sample in zip(generated, captions, samples, strict=True):
             size = self.crop_px or min(picture.shape[-2:])
             places = self.places(int(picture.shape[-2]), int(picture.shape[-1]), size, sample)
@@ -161,7 +161,7 @@ class MeanClipScore(RatioMetric):
         ]
 
     def ratios(self) -> dict[str, Ratio]:
-        """See ``RatioMetric``."""
+        """What makes up each score, by its name."""
         size = "square" if self.crop_px is None else str(self.crop_px)
         how = f"{self.crops}{self.num_crops if self.crops == 'random' else ''}-{size}"
         count = int(self.count)
@@ -169,14 +169,14 @@ class MeanClipScore(RatioMetric):
         return {name: Ratio(float(self.total), count)} if count else {}
 
     def compute(self) -> dict[str, float]:
-        """See ``ImageMetric``."""
+        """Return the scores over everything taken in, by name."""
         if not self.count:
             raise NotComputable("the mean CLIP score cannot be computed: there are no panoramas")
         return {name: ratio.total / ratio.num for name, ratio in self.ratios().items()}
 
     @property
     def definition(self) -> str:
-        """See ``NamedMetric``."""
+        """How the numbers are computed, in a sentence or two."""
         where = "at places drawn from the key" if self.crops == "random" else "side by side"
         return (
             f"Mean of 100 * max(cosine, 0) of square crops {where} and the global caption, by the evaluation CLIP "

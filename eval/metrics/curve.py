@@ -44,7 +44,7 @@ class Curve:
     def update(
         self, generated: Tensor, reference: Tensor, captions: Sequence[str], samples: Sequence[SampleId]
     ) -> None:
-        """See ``ImageMetric``."""
+        """Take in a batch."""
         for step, metric in self._metrics.items():
             rows = [row for row, sample in enumerate(samples) if sample.step == step]
             if rows:
@@ -52,7 +52,7 @@ class Curve:
                 metric.update(drawn, real, [captions[row] for row in rows], [samples[row] for row in rows])
 
     def compute(self) -> dict[str, float]:
-        """See ``ImageMetric``."""
+        """Return the scores over everything taken in, by name."""
         points: dict[int, dict[str, float]] = {}
         problem = "there are no pictures"
         for step, metric in self._metrics.items():
@@ -71,7 +71,7 @@ class Curve:
         return scores | _slopes(points)
 
     def reset(self) -> None:
-        """See ``ImageMetric``."""
+        """Forget everything taken in."""
         for metric in self._metrics.values():
             metric.reset()
 
@@ -90,7 +90,7 @@ class Curve:
         )
 
     def describe(self, name: str) -> Described:
-        """See ``NamedMetric``."""
+        """How a score stands in a report."""
         return Described(name, "plain", self.definition, None)
 
 

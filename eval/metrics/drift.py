@@ -74,7 +74,7 @@ class Drift(RatioMetric):
     def update(
         self, generated: Tensor, reference: Tensor, captions: Sequence[str], samples: Sequence[SampleId]
     ) -> None:
-        """See ``ImageMetric``.
+        """Take in a batch.
 
         Raises:
             ValueError: a panorama is not ``window_px`` across, or ends before the second step.
@@ -92,7 +92,7 @@ class Drift(RatioMetric):
             self._add_slope("beyond_real", drawn - real)
 
     def compute(self) -> dict[str, float]:
-        """See ``ImageMetric``."""
+        """Return the scores over everything taken in, by name."""
         if not int(self.generated_num):  # type: ignore[arg-type]
             raise NotComputable("drift cannot be computed: there are no panoramas")
         scores: dict[str, float] = {}
@@ -108,7 +108,7 @@ class Drift(RatioMetric):
         return scores
 
     def ratios(self) -> dict[str, Ratio]:
-        """See ``RatioMetric``; slopes alone, one per panorama."""
+        """What makes up each score, by its name; slopes alone, one per panorama."""
         return {
             self._name(figure, what, "slope"): Ratio(
                 float(getattr(self, f"{what}_slopes")[0, row]), int(getattr(self, f"{what}_num"))
@@ -120,7 +120,7 @@ class Drift(RatioMetric):
 
     @property
     def definition(self) -> str:
-        """See ``NamedMetric``."""
+        """How the numbers are computed, in a sentence or two."""
         network = "" if self.clip is None else f", CLIP distance to the start window by {self.clip.name}"
         return (
             f"Of windows of {self.geometry.window_px} px at a stride of {self.geometry.stride_px} px: mean and "

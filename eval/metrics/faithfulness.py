@@ -52,7 +52,7 @@ class Faithfulness(RatioMetric):
     def update(
         self, generated: Tensor, reference: Tensor, captions: Sequence[str], samples: Sequence[SampleId]
     ) -> None:
-        """See ``ImageMetric``.
+        """Take in a batch.
 
         Raises:
             ValueError: a sample is no step of a panorama of the evaluation set.
@@ -78,22 +78,22 @@ class Faithfulness(RatioMetric):
                     getattr(self, f"{side}_asked")[index, step] += tally.asked
 
     def ratios(self) -> dict[str, Ratio]:
-        """See ``RatioMetric``."""
+        """What makes up each score, by its name."""
         return {name: ratio for name, ratio in self._scores(steps=False).items() if ratio.num}
 
     def compute(self) -> dict[str, float]:
-        """See ``ImageMetric``; a question that was never asked has no score."""
+        """Return the scores over everything taken in, by name; a question that was never asked has no score."""
         if not int(self.generated_windows.sum()):
             raise NotComputable("faithfulness cannot be computed: there are no windows")
         return {name: ratio.total / ratio.num for name, ratio in self._scores(steps=True).items() if ratio.num}
 
     def absent(self) -> dict[str, str]:
-        """See ``NamedMetric``."""
+        """Scores that there is nothing to compute from, with the reason."""
         scores = self._scores(steps=False).items()
         return {name: "the truth has nothing to ask for" for name, ratio in scores if not ratio.num}
 
     def describe(self, name: str) -> Described:
-        """See ``NamedMetric``."""
+        """How a score stands in a report."""
         question = QUESTIONS[_KEYS.index(name.split(".")[0])]
         unit = "plain" if question.key.startswith("kinds_unasked") else "percent"
         definition = question.definition.format(**vars(self.judge.config))
@@ -101,7 +101,7 @@ class Faithfulness(RatioMetric):
 
     @property
     def definition(self) -> str:
-        """See ``NamedMetric``."""
+        """How the numbers are computed, in a sentence or two."""
         return "Shares of what the truth has that the probe reads in the windows: " + "; ".join(
             f"{question.key}: {question.title}" for question in QUESTIONS
         )

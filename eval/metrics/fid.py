@@ -57,7 +57,7 @@ class FrechetSums(TwoSetMetric):
 
     @property
     def reference_key(self) -> str:
-        """See ``TwoSetMetric``."""
+        """What the state of the real side depends on besides the pictures."""
         return f"sums/{self.extractor.name}/{self.view}"
 
 
@@ -73,16 +73,16 @@ class FID(FrechetSums):
         super().__init__(extractor, view, num_sets=1)
 
     def take(self, side: str, pictures: Tensor, samples: Sequence[SampleId]) -> None:
-        """See ``TwoSetMetric``."""
+        """Take in pictures of one side."""
         self.add(side, 0, pictures)
 
     def compute(self) -> dict[str, float]:
-        """See ``ImageMetric``."""
+        """Return the scores over everything taken in, by name."""
         return {metric_name("fid", self.view, self.extractor.name, self.counts()): self.distance(0)}
 
     @property
     def definition(self) -> str:
-        """See ``NamedMetric``."""
+        """How the numbers are computed, in a sentence or two."""
         return (
             f"Squared Frechet distance of the Gaussians of {self.extractor.name} features of each {self.view}, "
             "generated against real; sums in float64. Compare only values with equal counts."

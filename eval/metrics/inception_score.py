@@ -55,7 +55,7 @@ class InceptionScore(NamedMetric):
     def update(
         self, generated: Tensor, reference: Tensor, captions: Sequence[str], samples: Sequence[SampleId]
     ) -> None:
-        """See ``ImageMetric``; the references are not looked at."""
+        """Take in a batch; the references are not looked at."""
         if not len(generated):
             return
         logits = self.extractor.extract(generated).logits
@@ -68,7 +68,7 @@ class InceptionScore(NamedMetric):
         self.counts.index_add_(0, buckets, torch.ones_like(buckets))
 
     def compute(self) -> dict[str, float]:
-        """See ``ImageMetric``."""
+        """Return the scores over everything taken in, by name."""
         try:
             score = grouped_score(self.probabilities, self.negative_entropies, self.counts, self.splits)
         except ValueError as error:
@@ -79,7 +79,7 @@ class InceptionScore(NamedMetric):
 
     @property
     def definition(self) -> str:
-        """See ``NamedMetric``."""
+        """How the numbers are computed, in a sentence or two."""
         return (
             f"Inception score of each {self.view} with {self.extractor.name}: exponential of the mean KL divergence "
             f"of class probabilities to their mean, mean and deviation over {self.splits} splits by the hash of the "

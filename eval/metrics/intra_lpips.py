@@ -45,7 +45,7 @@ class IntraLpips(RatioMetric):
     def update(
         self, generated: Tensor, reference: Tensor, captions: Sequence[str], samples: Sequence[SampleId]
     ) -> None:
-        """See ``ImageMetric``.
+        """Take in a batch.
 
         Raises:
             ValueError: a panorama has room for one crop only.
@@ -56,7 +56,7 @@ class IntraLpips(RatioMetric):
                 setattr(self, f"{side}_count", getattr(self, f"{side}_count") + 1)
 
     def ratios(self) -> dict[str, Ratio]:
-        """See ``RatioMetric``."""
+        """What makes up each score, by its name."""
         scores = {}
         crop, stride = f"crop-{self.crop_px or 'square'}", f"stride-{self.stride_px or 'side-by-side'}"
         for side, mark in zip(SIDES, ("n", "real-n"), strict=True):
@@ -67,14 +67,14 @@ class IntraLpips(RatioMetric):
         return scores
 
     def compute(self) -> dict[str, float]:
-        """See ``ImageMetric``."""
+        """Return the scores over everything taken in, by name."""
         if not int(self.generated_count):  # type: ignore[arg-type]
             raise NotComputable("Intra-LPIPS cannot be computed: there are no panoramas")
         return {name: ratio.total / ratio.num for name, ratio in self.ratios().items()}
 
     @property
     def definition(self) -> str:
-        """See ``NamedMetric``."""
+        """How the numbers are computed, in a sentence or two."""
         return (
             f"Mean over panoramas of the mean {self.distance.name} of all pairs of square crops of one panorama "
             "(SyncDiffusion: 512 px crops at a stride of 512 px with VGG)."

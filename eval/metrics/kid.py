@@ -15,7 +15,7 @@ class KID(PooledMetric):
         subsets: how many pairs of subsets are drawn.
         subset_size: pictures in each.
         view: what is compared.
-        max_samples: subsets are drawn from at most so many pictures of each set, those with the smallest key hashes.
+        max_samples: subsets are drawn from at most this many pictures of each set, those with the smallest key hashes.
         seed: of hashes and subsets.
     """
 
@@ -37,7 +37,7 @@ class KID(PooledMetric):
         self.subsets, self.subset_size = subsets, subset_size
 
     def compute(self) -> dict[str, float]:
-        """See ``ImageMetric``."""
+        """Return the scores over everything taken in, by name."""
         generated, real = self.pool("generated"), self.pool("reference")
         try:
             distance = kernel_distance(generated, real, self.subsets, self.subset_size, self.seed)
@@ -49,7 +49,7 @@ class KID(PooledMetric):
 
     @property
     def definition(self) -> str:
-        """See ``NamedMetric``."""
+        """How the numbers are computed, in a sentence or two."""
         return (
             f"Unbiased squared MMD with the cubic kernel on {self.extractor.name} features of each {self.view}, mean "
             f"and deviation over {self.subsets} subsets of {self.subset_size}, drawn from at most {self.max_samples} "

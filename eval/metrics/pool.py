@@ -38,7 +38,7 @@ class PooledMetric(TwoSetMetric):
             self.add_state(f"{side}_seen", torch.tensor(0), dist_reduce_fx="sum")
 
     def take(self, side: str, pictures: Tensor, samples: Sequence[SampleId]) -> None:
-        """See ``TwoSetMetric``."""
+        """Take in pictures of one side."""
         hashes, rows = getattr(self, f"{side}_hashes"), getattr(self, f"{side}_rows")
         hashes.append(key_hashes(samples, self.seed).to(self.device))
         rows.append(self.extractor.extract(pictures).pooled.to(self.device))
@@ -54,7 +54,7 @@ class PooledMetric(TwoSetMetric):
 
     @property
     def reference_key(self) -> str:
-        """See ``TwoSetMetric``."""
+        """What the state of the real side depends on besides the pictures."""
         return f"pool/{self.extractor.name}/{self.view}/{self.max_samples}/{self.seed}"
 
     def _joined(self, name: str) -> Tensor:

@@ -14,7 +14,7 @@ class PrecisionRecall(PooledMetric):
         extractor: makes the features; published values rest on VGG16, so compare only values with equal names.
         neighbourhood: the ball around a picture reaches to its neighbour of this rank.
         view: what is compared.
-        max_samples: at most so many pictures of each set, those with the smallest key hashes.
+        max_samples: at most this many pictures of each set, those with the smallest key hashes.
         seed: of the hashes.
     """
 
@@ -32,7 +32,7 @@ class PrecisionRecall(PooledMetric):
         self.neighbourhood = neighbourhood
 
     def compute(self) -> dict[str, float]:
-        """See ``ImageMetric``."""
+        """Return the scores over everything taken in, by name."""
         generated, real = self.pool("generated"), self.pool("reference")
         try:
             shares = precision_recall(generated, real, self.neighbourhood)
@@ -43,7 +43,7 @@ class PrecisionRecall(PooledMetric):
 
     @property
     def definition(self) -> str:
-        """See ``NamedMetric``."""
+        """How the numbers are computed, in a sentence or two."""
         return (
             f"Share of generated (real) {self.extractor.name} features of each {self.view} that lie no farther from a "
             f"real (generated) one than its k-th neighbour among its like, k = {self.neighbourhood}; at most "

@@ -1,4 +1,4 @@
-"""Seam scores of the windows of steps: by the lines at the joint, and by the squares beside it."""
+"""Seam scores of the windows of steps: by the lines at the seam, and by the squares beside it."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -15,7 +15,7 @@ from lit_outpaint.heldout.rollout import Geometry
 from lit_outpaint.protocols import NotComputable, SampleId
 
 Compared = Literal["lines", "colour", "texture"]
-"""What is compared on both sides of the joint: its two lines, mean colours of squares, or their texture energy."""
+"""What is compared on both sides of the seam: its two lines, mean colours of squares, or their texture energy."""
 
 _SQUARES = f"squares of {' and '.join(map(str, SQUARES_PX))} px"
 
@@ -30,14 +30,14 @@ _KINDS: dict[Compared, _Kind] = {
     "lines": _Kind(
         "seam",
         1.25,
-        "Mean absolute difference of the two lines at the joint over that of all other neighbouring lines of the "
+        "Mean absolute difference of the two lines at the seam over that of all other neighbouring lines of the "
         "window, mean over windows; 1 says that nothing stands out.",
     ),
     "colour": _Kind(
         "seam_colour",
         1.10,
-        f"Difference of mean colour of the {_SQUARES} that touch the joint from both sides, over that of neighbouring "
-        "squares at all places that the joint does not cross, mean over sizes and windows; 1 says that nothing stands "
+        f"Difference of mean colour of the {_SQUARES} that touch the seam from both sides, over that of neighbouring "
+        "squares at all places that the seam does not cross, mean over sizes and windows; 1 says that nothing stands "
         "out.",
     ),
     "texture": _Kind(
@@ -71,17 +71,17 @@ class Seam(RatioMetric):
     def update(
         self, generated: Tensor, reference: Tensor, captions: Sequence[str], samples: Sequence[SampleId]
     ) -> None:
-        """See ``ImageMetric``."""
+        """Take in a batch."""
         for side, pictures in zip(SIDES, (generated, reference), strict=True):
             if len(pictures):
                 window_px = int(pictures.shape[-1])
                 geometry = Geometry(self.direction, window_px, self.stride_px or window_px // 2)
-                total = self._scores(pictures.float(), geometry.joint, geometry.axis).double().sum()
+                total = self._scores(pictures.float(), geometry.seam, geometry.axis).double().sum()
                 setattr(self, f"{side}_total", getattr(self, f"{side}_total") + total.to(self.device))
                 setattr(self, f"{side}_count", getattr(self, f"{side}_count") + len(pictures))
 
     def ratios(self) -> dict[str, Ratio]:
-        """See ``RatioMetric``."""
+        """What makes up each score, by its name."""
         sums = {side: (float(getattr(self, f"{side}_total")), int(getattr(self, f"{side}_count"))) for side in SIDES}
         (drawn, count), (real, real_count) = sums["generated"], sums["reference"]
         name = _KINDS[self.compared].name
@@ -95,30 +95,30 @@ class Seam(RatioMetric):
         return scores
 
     def compute(self) -> dict[str, float]:
-        """See ``ImageMetric``."""
+        """Return the scores over everything taken in, by name."""
         if not self.generated_count:
             raise NotComputable("the seam score cannot be computed: there are no windows")
         return {name: ratio.total / ratio.num for name, ratio in self.ratios().items()}
 
     def describe(self, name: str) -> Described:
-        """See ``NamedMetric``."""
+        """How a score stands in a report."""
         kind = _KINDS[self.compared]
         target = Target("<=", kind.target) if name.startswith(f"{kind.name}_over_real.") else None
         return super().describe(name)._replace(target=target)
 
     @property
     def definition(self) -> str:
-        """See ``NamedMetric``."""
+        """How the numbers are computed, in a sentence or two."""
         return _KINDS[self.compared].definition
 
-    def _scores(self, pictures: Tensor, joint: int, axis: Axis) -> Tensor:
+    def _scores(self, pictures: Tensor, seam: int, axis: Axis) -> Tensor:
         if self.compared == "lines":
-            return seam_score(pictures, joint, axis)
-        return getattr(border_scores(pictures, joint, axis), self.compared)
+            return seam_score(pictures, seam, axis)
+        return getattr(border_scores(pictures, seam, axis), self.compared)
 
 
 def seam_metrics(geometry: Geometry) -> list[RatioMetric]:
-    """The seam scores of all kinds; those of squares are left out where squares do not fit beside the joint."""
-    fit = squares_fit(geometry.joint, geometry.window_px)
+    """The seam scores of all kinds; those of squares are left out where squares do not fit beside the seam."""
+    fit = squares_fit(geometry.seam, geometry.window_px)
     kinds = [kind for kind in _KINDS if kind == "lines" or fit]
     return [Seam(geometry.direction, geometry.stride_px, kind) for kind in kinds]

@@ -48,7 +48,7 @@ class BlockFID(FrechetSums):
         self._geometry = Geometry(direction, block_px, block_px)
 
     def take(self, side: str, pictures: Tensor, samples: Sequence[SampleId]) -> None:
-        """See ``TwoSetMetric``.
+        """Take in pictures of one side.
 
         Raises:
             ValueError: panoramas of another size.
@@ -65,7 +65,7 @@ class BlockFID(FrechetSums):
             self.add(side, block if self.num_sets > 1 else 0, pieces)
 
     def compute(self) -> dict[str, float]:
-        """See ``ImageMetric``."""
+        """Return the scores over everything taken in, by name."""
         distances = [self.distance(index) for index in range(self.num_sets)]
         how = f"{self.num_blocks}x{self.block_px}-{self.join}"
         name = metric_name("block_fid", self.direction, self.extractor.name, how, self.counts())
@@ -73,12 +73,12 @@ class BlockFID(FrechetSums):
 
     @property
     def reference_key(self) -> str:
-        """See ``TwoSetMetric``."""
+        """What the state of the real side depends on besides the pictures."""
         return f"block/{self.extractor.name}/{self.direction}/{self.num_blocks}x{self.block_px}/{self.join}"
 
     @property
     def definition(self) -> str:
-        """See ``NamedMetric``."""
+        """How the numbers are computed, in a sentence or two."""
         joined = "averaged over the places of blocks" if self.join == "mean_over_blocks" else "over all blocks together"
         return (
             f"FID with {self.extractor.name} between generated and real blocks of {self.block_px} px beyond the start "
@@ -117,12 +117,12 @@ class ScaleInvariantFID(FrechetSums):
         self._too_small = ""
 
     def reset(self) -> None:
-        """See ``ImageMetric``."""
+        """Forget everything taken in."""
         super().reset()
         self._too_small = ""
 
     def take(self, side: str, pictures: Tensor, samples: Sequence[SampleId]) -> None:
-        """See ``TwoSetMetric``."""
+        """Take in pictures of one side."""
         size = self.window_px * (self.scale if side == "generated" else 1)
         if size > min(pictures.shape[-2:]):
             self._too_small = (
@@ -141,7 +141,7 @@ class ScaleInvariantFID(FrechetSums):
             self.add(side, 0, squares)
 
     def compute(self) -> dict[str, float]:
-        """See ``ImageMetric``."""
+        """Return the scores over everything taken in, by name."""
         if self._too_small:
             raise NotComputable(self._too_small)
         how = f"x{self.scale}-{self.window_px}-{self.resize}"
@@ -149,12 +149,12 @@ class ScaleInvariantFID(FrechetSums):
 
     @property
     def reference_key(self) -> str:
-        """See ``TwoSetMetric``."""
+        """What the state of the real side depends on besides the pictures."""
         return f"scaleinv/{self.extractor.name}/{self.window_px}"
 
     @property
     def definition(self) -> str:
-        """See ``NamedMetric``."""
+        """How the numbers are computed, in a sentence or two."""
         return (
             f"FID with {self.extractor.name} between generated squares of {self.scale * self.window_px} px reduced to "
             f"{self.window_px} px ({self.resize}) and real squares of {self.window_px} px."

@@ -39,7 +39,7 @@ def report(config: ReportConfig, yaml: str = "") -> list[FinishedRun]:
         The runs that are shown.
 
     Raises:
-        ValueError: a run cannot be read, runs do not go on one page, or it would take the place of a run's own.
+        ValueError: a run cannot be read, runs do not fit on one page, or it would take the place of a run's own.
     """
     alone = len(config.runs) == 1 and config.out.resolve() == config.runs[0].resolve()
     if (config.out / METRICS_NAME).exists() and not alone:

@@ -33,7 +33,7 @@ class StudyConfig:
     question: str = "Which picture fits the text better and looks more like one scene?"
     """What raters are asked."""
     items: int = 24
-    """At most so many names, evenly spread; each is shown once for every pair of methods."""
+    """At most this many names, evenly spread; each is shown once for every pair of methods."""
     raters: int = 20
     """How many numbers are given out; each has an order of its own."""
     checks: int = 4

@@ -31,7 +31,7 @@ class EvalMetrics(Callback):
 
     Panoramas are dealt to the ranks; every metric joins what the ranks saw, so that its numbers are those of one
     process. Scores are logged as ``val/NAME`` and, while a run trains, written with the pictures to
-    ``eval/step-NNNNNNN`` in its directory; points over steps go to W&B as line charts too. Training goes on as if
+    ``eval/step-NNNNNNN`` in its directory; points over steps go to W&B as line charts too. Training continues as if
     nothing had been drawn: random generators and parts are put back.
     """
 

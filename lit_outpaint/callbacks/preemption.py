@@ -32,7 +32,7 @@ class Preemption(Callback):
 
     All ranks leave after the same batch, whichever of them got the signal, and never between two batches of one
     optimiser step. Inside a SLURM job SIGUSR1 also requeues the job; SIGTERM does not, since it comes from ``scancel``
-    too, and SLURM requeues what it pre-empts. The command of the job must say ``--ckpt_path last``, which starts anew
+    too, and SLURM requeues what it pre-empts. The command of the job must say ``--ckpt_path last``, which starts over
     where there is no checkpoint. A signal during validation, the first check of it included, is obeyed after the first
     batch that follows.
     """
@@ -100,7 +100,7 @@ class Preemption(Callback):
         for logger in trainer.loggers:
             logger.save()
         if trainer.is_global_zero:
-            log.warning("%s: saved step %d and stop; --ckpt_path last goes on", names, trainer.global_step)
+            log.warning("%s: saved step %d and stop; --ckpt_path last continues", names, trainer.global_step)
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
                     logger.experiment.mark_preempting()

@@ -43,7 +43,7 @@ class Throughput(Callback):
         self._restart(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock anew after a validation inside an epoch."""
+        """Restart the clock after a validation inside an epoch."""
         self._restart(trainer)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:

@@ -3,7 +3,7 @@
 A step's *revision* is the number of the latest edit in force that reaches it. Whatever stands in the journal with
 another revision is out of date: it is set aside with its pixels in ``kept/`` and drawn again, or taken back from there
 when an undo asks for a revision that was drawn before. So a run that was killed in the middle of an edit or an undo
-goes on like any other. Versions of a window that were not chosen lie in ``kept/`` from the start.
+continues like any other. Versions of a window that were not chosen lie in ``kept/`` from the start.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ alike.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Final, Literal, cast, get_args
 
 import torch
 from jaxtyping import Float
@@ -82,6 +82,42 @@ class Box:
         return self.x0, self.y0, self.x1, self.y1
 
 
+@dataclass(frozen=True)
+class Heading:
+    """A direction as numbers, so that what is done for one side is done for all four."""
+
+    axis: Literal[0, 1]
+    """0 grows along x, 1 along y."""
+    sign: Literal[-1, 1]
+    """1 grows towards larger coordinates."""
+
+    def outer(self, box: Box) -> int:
+        """Where a box ends on the side that grows."""
+        return box.as_tuple()[self.axis + (2 if self.sign > 0 else 0)]
+
+    def inner(self, box: Box) -> int:
+        """Where a box ends on the opposite side."""
+        return box.as_tuple()[self.axis + (0 if self.sign > 0 else 2)]
+
+    def length(self, box: Box) -> int:
+        """Length of a box along the axis."""
+        return box.height if self.axis else box.width
+
+    def between(self, box: Box, one: int, other: int) -> Box:
+        """A box with these two ends along the axis, in whichever order they are given."""
+        edges = list(box.as_tuple())
+        edges[self.axis], edges[self.axis + 2] = sorted((one, other))
+        return Box(*edges)
+
+
+HEADINGS: Final[dict[Direction, Heading]] = {
+    "left": Heading(0, -1),
+    "right": Heading(0, 1),
+    "up": Heading(1, -1),
+    "down": Heading(1, 1),
+}
+
+
 def growth_px(direction: Direction, ratio: float, height: int, width: int, multiple: int = VAE_FACTOR) -> int:
     """Pixels of a window that are new along the growing axis: ``ratio`` of the side, rounded to ``multiple``.
 
@@ -101,7 +137,7 @@ def growth_px(direction: Direction, ratio: float, height: int, width: int, multi
     check_direction(direction)
     if not 0.0 < ratio < 1.0:
         raise ValueError(f"the mask ratio must lie between 0 and 1, both excluded, got {ratio}; 0.5 is usual")
-    side = width if direction in ("left", "right") else height
+    side = HEADINGS[direction].length(Box(0, 0, width, height))
     if side % multiple or side < 2 * multiple:
         raise ValueError(f"a window side must be a multiple of {multiple} and at least {2 * multiple}, got {side}")
     cells = side // multiple
@@ -110,14 +146,9 @@ def growth_px(direction: Direction, ratio: float, height: int, width: int, multi
 
 def known_box(direction: Direction, ratio: float, height: int, width: int, multiple: int = VAE_FACTOR) -> Box:
     """The part of a window that is known, in window coordinates; see `growth_px` for arguments and errors."""
-    new = growth_px(direction, ratio, height, width, multiple)
-    if direction == "right":
-        return Box(0, 0, width - new, height)
-    if direction == "left":
-        return Box(new, 0, width, height)
-    if direction == "down":
-        return Box(0, 0, width, height - new)
-    return Box(0, new, width, height)
+    new, heading = growth_px(direction, ratio, height, width, multiple), HEADINGS[direction]
+    window = Box(0, 0, width, height)
+    return heading.between(window, heading.inner(window), heading.outer(window) - heading.sign * new)
 
 
 def outpaint_mask(
@@ -136,12 +167,9 @@ def outpaint_mask(
 
 def new_box(direction: Direction, stride_px: int, window_px: int) -> Box:
     """The new strip of a square window that grows on one side, in window coordinates."""
-    known = known_box(direction, stride_px / window_px, window_px, window_px)
-    if direction in ("left", "right"):
-        x0, x1 = (known.x1, window_px) if direction == "right" else (0, known.x0)
-        return Box(x0, 0, x1, window_px)
-    y0, y1 = (known.y1, window_px) if direction == "down" else (0, known.y0)
-    return Box(0, y0, window_px, y1)
+    known, heading = known_box(direction, stride_px / window_px, window_px, window_px), HEADINGS[direction]
+    window = Box(0, 0, window_px, window_px)
+    return heading.between(window, heading.outer(known), heading.outer(window))
 
 
 def box_mask(new: Box, height: int, width: int) -> Float[Tensor, "1 {height} {width}"]:
@@ -189,18 +217,10 @@ def next_window(
     if not 0 < stride_px < window_px:
         raise ValueError(f"the stride must lie between 1 and {window_px - 1} px, got {stride_px}")
     row = anchor or anchor_window(canvas_box, window_px)
-    overlap_px = window_px - stride_px
-    if direction == "right":
-        window = Box(canvas_box.x1 - overlap_px, row.y0, canvas_box.x1 + stride_px, row.y1)
-        return window, Box(canvas_box.x1, row.y0, canvas_box.x1 + stride_px, row.y1)
-    if direction == "left":
-        window = Box(canvas_box.x0 - stride_px, row.y0, canvas_box.x0 + overlap_px, row.y1)
-        return window, Box(canvas_box.x0 - stride_px, row.y0, canvas_box.x0, row.y1)
-    if direction == "down":
-        window = Box(row.x0, canvas_box.y1 - overlap_px, row.x1, canvas_box.y1 + stride_px)
-        return window, Box(row.x0, canvas_box.y1, row.x1, canvas_box.y1 + stride_px)
-    window = Box(row.x0, canvas_box.y0 - stride_px, row.x1, canvas_box.y0 + overlap_px)
-    return window, Box(row.x0, canvas_box.y0 - stride_px, row.x1, canvas_box.y0)
+    heading = HEADINGS[direction]
+    edge = heading.outer(canvas_box)
+    back, ahead = edge - heading.sign * (window_px - stride_px), edge + heading.sign * stride_px
+    return heading.between(row, back, ahead), heading.between(row, edge, ahead)
 
 
 def check_direction(direction: str) -> None:

@@ -37,7 +37,7 @@ class PlannedStep:
     new: Box
     """The pixels it adds; the rest of the window is known when the steps it needs are done."""
     view: Box
-    """Known pixels behind the joint: what captioner and vision encoder look at."""
+    """Known pixels behind the seam: what captioner and vision encoder look at."""
     depends: tuple[int, ...]
     """The steps it needs, ascending; the first image is none."""
     level: int
@@ -45,7 +45,7 @@ class PlannedStep:
 
     @property
     def is_strip(self) -> bool:
-        """Whether the window has one joint, straight across it."""
+        """Whether the window has one seam, straight across it."""
         sides = (pair[0] != pair[1] for pair in zip(self.new.as_tuple(), self.window.as_tuple(), strict=True))
         return sum(sides) == 1
 
@@ -168,7 +168,7 @@ def build_graph(plan: Plan, image_box: Box, window_px: int, stride_px: int, span
         image_box: the first image.
         window_px: side of the windows.
         stride_px: new pixels per step along the growing axis.
-        span_px: how far back from the joint a step looks, at most to the far side of the image; only at its own window
+        span_px: how far back from the seam a step looks, at most to the far side of the image; only at its own window
             where less is known. The known side of the window when absent.
 
     Raises:

@@ -61,7 +61,7 @@ class LatentGrid:
         empty[:, rows, columns] = False
 
     def widened(self, box: Box, cells: int) -> Box:
-        """A box with up to so many cells more on each side where windows cover all of them."""
+        """A box with up to this many more cells on each side where windows cover all of them."""
         more = cells * VAE_FACTOR
         limit = Box(box.x0 - more, self.region.y0, box.x1 + more, self.region.y1) if self.is_ring else self.region
         for left, up, right, down in ((more, 0, 0, 0), (0, 0, more, 0), (0, more, 0, 0), (0, 0, 0, more)):

@@ -24,7 +24,7 @@ HOLES: tuple[Hole, ...] = get_args(Hole)
 MASK_KINDS: tuple[MaskKind, ...] = (*GROWTHS, *HOLES)
 
 STRETCH = 1.5
-"""Boxes and shapes are up to so many times as wide as high, or as high as wide."""
+"""Boxes and shapes are up to this many times as wide as high, or as high as wide."""
 
 
 def check_mask_kind(kind: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lit_outpaint.canvas.cover import Cover
-from lit_outpaint.canvas.geometry import DIRECTIONS, VAE_FACTOR, Box, Direction, anchor_window, next_window
+from lit_outpaint.canvas.geometry import DIRECTIONS, HEADINGS, VAE_FACTOR, Box, Direction, anchor_window, next_window
 from lit_outpaint.canvas.plan import Listed, Part, Rectangle, Ring, Strips
 
 
@@ -66,24 +66,18 @@ def at_least(part: Part, cover: Cover, tile: Tile) -> int:
 
 
 def behind(direction: Direction, window: Box, new: Box, span_px: int | None = None) -> Box | None:
-    """The known side of a window straight behind the joint, across the whole window; None where nothing lies behind.
+    """The known side of a window straight behind the seam, across the whole window; None where nothing lies behind.
 
     Args:
         direction: the side that grows.
         window: the window.
         new: its new pixels.
-        span_px: how far back from the joint; to the window's own edge when absent.
+        span_px: how far back from the seam; to the window's own edge when absent.
     """
-    x0, y0, x1, y1 = window.as_tuple()
-    if direction == "right":
-        x0, x1 = x0 if span_px is None else new.x0 - span_px, new.x0
-    elif direction == "left":
-        x0, x1 = new.x1, x1 if span_px is None else new.x1 + span_px
-    elif direction == "down":
-        y0, y1 = y0 if span_px is None else new.y0 - span_px, new.y0
-    else:
-        y0, y1 = new.y1, y1 if span_px is None else new.y1 + span_px
-    return Box(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+    heading = HEADINGS[direction]
+    seam = heading.inner(new)
+    start = heading.inner(window) if span_px is None else seam - heading.sign * span_px
+    return heading.between(window, start, seam) if heading.sign * (seam - start) > 0 else None
 
 
 def _strips(direction: Direction, count: int, cover: Cover, tile: Tile, caption: str = "") -> Iterator[Placed]:

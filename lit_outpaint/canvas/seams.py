@@ -4,7 +4,7 @@ A window is decoded as a whole, so its known side is not quite what stands on th
 lays that difference bare as a line. A treatment adds a correction to the new side; known pixels are read, never
 written. docs/seams.md has the measurements behind the constants.
 
-Each treatment is a pure function ``(decoded, known, joint, reach_px) -> (H, W - joint, 3)`` of float32 levels in
+Each treatment is a pure function ``(decoded, known, seam, reach_px) -> (H, W - seam, 3)`` of float32 levels in
 0..255, in windows turned so that they grow to the right.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from numpy import ndarray
 
-from lit_outpaint.canvas.geometry import Direction
+from lit_outpaint.canvas.geometry import HEADINGS, Direction
 
 SeamTreatment = Literal["none", "colour", "poisson"]
 """``none`` pastes the new side as it was decoded; see `colour_correction` and `poisson_correction`."""
@@ -29,7 +29,7 @@ DRIFT_LEVELS: Final = 24.0
 """Errors well below this many levels are a drift of colour; errors well above it show another thing."""
 
 SLOPE_PX: Final = 3
-"""Pixels on either side of the joint from which the slope across it is read."""
+"""Pixels on either side of the seam from which the slope across it is read."""
 
 _MAX_GAIN: Final = 1.1
 
@@ -60,43 +60,43 @@ def treat_seam(
         return generated
     treated = generated.copy()
     decoded, reference = grow_right(generated, direction), grow_right(known, direction)
-    joint = decoded.shape[1] - stride_px
-    decoded, reference = decoded.astype(np.float32), reference[:, :joint].astype(np.float32)
-    corrected = decoded[:, joint:] + _CORRECTIONS[treatment](decoded, reference, joint, reach_px)
-    grow_right(treated, direction)[:, joint:] = np.clip(np.rint(corrected), 0, 255).astype(np.uint8)
+    seam = decoded.shape[1] - stride_px
+    decoded, reference = decoded.astype(np.float32), reference[:, :seam].astype(np.float32)
+    corrected = decoded[:, seam:] + _CORRECTIONS[treatment](decoded, reference, seam, reach_px)
+    grow_right(treated, direction)[:, seam:] = np.clip(np.rint(corrected), 0, 255).astype(np.uint8)
     return treated
 
 
 def colour_correction(
-    decoded: Float[ndarray, "h w 3"], known: Float[ndarray, "h k 3"], joint: int, reach_px: int
+    decoded: Float[ndarray, "h w 3"], known: Float[ndarray, "h k 3"], seam: int, reach_px: int
 ) -> Float[ndarray, "h n 3"]:
     """Give the new side the gain and offset, per channel, that bring the decoded known side to the known pixels.
 
     Mean and standard deviation over the whole known side are matched; the gain stays within 1.1 and 1 / 1.1.
     ``reach_px`` is not used: the correction does not fade.
     """
-    before, new = decoded[:, :joint], decoded[:, joint:]
+    before, new = decoded[:, :seam], decoded[:, seam:]
     gain = (known.std((0, 1)) + 1.0) / (before.std((0, 1)) + 1.0)  # One level keeps flat windows at gain 1.
     gain = np.clip(gain, 1 / _MAX_GAIN, _MAX_GAIN)
     return (new - before.mean((0, 1))) * gain + known.mean((0, 1)) - new
 
 
 def poisson_correction(
-    decoded: Float[ndarray, "h w 3"], known: Float[ndarray, "h k 3"], joint: int, reach_px: int
+    decoded: Float[ndarray, "h w 3"], known: Float[ndarray, "h k 3"], seam: int, reach_px: int
 ) -> Float[ndarray, "h n 3"]:
-    """Carry the error at the joint into the new side, each part as far as suits it.
+    """Carry the error at the seam into the new side, each part as far as suits it.
 
-    `joint_error` says what the first new line needs. A small error is a drift of colour: it is spread over the whole
+    `seam_error` says what the first new line needs. A small error is a drift of colour: it is spread over the whole
     new side by Laplace's equation, so that broad errors fade slowly and fine ones at once. A large error means that
-    the model drew another thing than what ends at the joint: spread widely it would leave a ghost, so it fades out
-    linearly over ``reach_px`` (0: the thing ends at the joint).
+    the model drew another thing than what ends at the seam: spread widely it would leave a ghost, so it fades out
+    linearly over ``reach_px`` (0: the thing ends at the seam).
 
     Source: the idea of correcting by a membrane is Perez et al. 2003, "Poisson Image Editing".
     """
-    error = joint_error(decoded, known, joint)
+    error = seam_error(decoded, known, seam)
     size = np.abs(error).max(axis=-1, keepdims=True)
     drift = error * np.exp(-((size / DRIFT_LEVELS) ** 2))
-    num_new = decoded.shape[1] - joint
+    num_new = decoded.shape[1] - seam
     correction = membrane(drift, num_new)
     reach = min(reach_px, num_new)
     fade = 1.0 - np.arange(reach, dtype=np.float32) / max(reach, 1)
@@ -104,18 +104,18 @@ def poisson_correction(
     return correction
 
 
-def joint_error(decoded: Float[ndarray, "h w 3"], known: Float[ndarray, "h k 3"], joint: int) -> Float[ndarray, "h 3"]:
+def seam_error(decoded: Float[ndarray, "h w 3"], known: Float[ndarray, "h k 3"], seam: int) -> Float[ndarray, "h 3"]:
     """What is to be added to the first new line.
 
-    The error of the last known line would keep the decoded step across the joint. But the decoded step is itself uneven
+    The error of the last known line would keep the decoded step across the seam. But the decoded step is itself uneven
     where the model's halves disagree, so what exceeds the slope on either side is taken out as well - by no more than
     the error of that line, because in a window that was decoded without error the step is really there.
     """
-    error = known[:, -1] - decoded[:, joint - 1]
-    reach = min(SLOPE_PX, joint - 1, decoded.shape[1] - joint - 1)
+    error = known[:, -1] - decoded[:, seam - 1]
+    reach = min(SLOPE_PX, seam - 1, decoded.shape[1] - seam - 1)
     before = known[:, -1] - known[:, -1 - reach]
-    after = decoded[:, joint + reach] - decoded[:, joint]
-    excess = decoded[:, joint] - decoded[:, joint - 1] - (before + after) / (2 * max(reach, 1))
+    after = decoded[:, seam + reach] - decoded[:, seam]
+    excess = decoded[:, seam] - decoded[:, seam - 1] - (before + after) / (2 * max(reach, 1))
     limit = np.abs(error)
     return error - np.clip(excess, -limit, limit)
 
@@ -137,13 +137,9 @@ def membrane(edge: Float[ndarray, "h 3"], num_lines: int) -> Float[ndarray, "h {
 
 def grow_right(image: ndarray, direction: Direction) -> ndarray:
     """A view of a window ``(H, W, C)``, turned or mirrored so that it grows to the right."""
-    if direction == "right":
-        return image
-    if direction == "left":
-        return image[:, ::-1]
-    if direction == "down":
-        return image.transpose(1, 0, 2)
-    return image[::-1].transpose(1, 0, 2)
+    heading = HEADINGS[direction]
+    turned = image.transpose(1, 0, 2) if heading.axis else image
+    return turned[:, :: heading.sign]
 
 
 @lru_cache(maxsize=8)

@@ -146,11 +146,11 @@ class _Keyed:
         return self.inner.identity(call)
 
     def imagine(self, caption: str, n: int) -> list[Written]:
-        """See ``Captioner``."""
+        """Return captions of what may lie around the frame."""
         return self._answer("imagine", {"caption": caption, "n": n}, None, lambda: self.inner.imagine(caption, n))
 
     def summarise(self, captions: Sequence[str]) -> Written:
-        """See ``Captioner``."""
+        """Return one caption of the whole scene."""
         arguments = {"captions": list(captions)}
         return self._answer("summarise", arguments, None, lambda: [self.inner.summarise(captions)])[0]
 
@@ -164,7 +164,7 @@ class _Keyed:
         seen: Sequence[str],
         step: int,
     ) -> Written:
-        """See ``Captioner``."""
+        """Return the caption of the window that is drawn next."""
         arguments: dict[str, Any] = {
             "direction": direction,
             "global_caption": global_caption,
@@ -175,7 +175,7 @@ class _Keyed:
         return self._answer("next_local", arguments, view, lambda: [self.inner.next_local(view=view, **arguments)])[0]
 
     def describe(self, image: Image) -> Written:
-        """See ``Captioner``."""
+        """Return one sentence that says what a picture shows."""
         return self._answer("describe", {}, image, lambda: [self.inner.describe(image)])[0]
 
     def _answer(

@@ -40,11 +40,11 @@ class WithFallback:
         return {**self.inner.identity(call), "fallback": {"name": self.fallback.name, **self.fallback.identity(call)}}
 
     def imagine(self, caption: str, n: int) -> list[Written]:
-        """See ``Captioner``."""
+        """Return captions of what may lie around the frame."""
         return self._either(lambda writer: writer.imagine(caption, n))
 
     def summarise(self, captions: Sequence[str]) -> Written:
-        """See ``Captioner``."""
+        """Return one caption of the whole scene."""
         return self._either(lambda writer: [writer.summarise(captions)])[0]
 
     def next_local(
@@ -57,7 +57,7 @@ class WithFallback:
         seen: Sequence[str],
         step: int,
     ) -> Written:
-        """See ``Captioner``."""
+        """Return the caption of the window that is drawn next."""
 
         def ask(writer: Captioner) -> list[Written]:
             text = writer.next_local(
@@ -68,7 +68,7 @@ class WithFallback:
         return self._either(ask)[0]
 
     def describe(self, image: Image) -> Written:
-        """See ``Captioner``."""
+        """Return one sentence that says what a picture shows."""
         return self._either(lambda writer: [writer.describe(image)])[0]
 
     def _either(self, ask: Callable[[Captioner], list[Written]]) -> list[Written]:

@@ -88,7 +88,7 @@ class FileCaptioner:
         raise CaptionError(f"{self.path} holds local captions only; to describe needs a captioner that sees", "blind")
 
     def _drawn(self, call: str, question: str, n: int) -> list[Written]:
-        """Captions that hang on the question alone, so that ranks and restarts get the same."""
+        """Captions that depend on the question alone, so that ranks and restarts get the same."""
         if self.shuffle_seed is None:
             raise CaptionError(
                 f"{self.path} is read one caption a step; to {call} needs another captioner, or a shuffle_seed"

@@ -116,7 +116,7 @@ class LanguageModelCaptioner:
         return self._written(_Talk(self, "imagine", question, count=n).captions(unlike=caption))
 
     def summarise(self, captions: Sequence[str]) -> Written:
-        """See ``Captioner``."""
+        """Return one caption of the whole scene."""
         return self._one(_Talk(self, "summarise", {"captions": list(captions)}))
 
     def next_local(
@@ -129,7 +129,7 @@ class LanguageModelCaptioner:
         seen: Sequence[str],
         step: int,
     ) -> Written:
-        """See ``Captioner``."""
+        """Return the caption of the window that is drawn next."""
         del step  # What matters of it is in the captions before.
         question = {
             "global_caption": global_caption,
@@ -140,7 +140,7 @@ class LanguageModelCaptioner:
         return self._one(_Talk(self, "next_local", question, image=view if self.chat.sees else None))
 
     def describe(self, image: Image) -> Written:
-        """See ``Captioner``."""
+        """Return one sentence that says what a picture shows."""
         if not self.chat.sees:
             raise CaptionError(f"{self.name} takes no pictures; to describe needs a model that sees", "blind")
         return self._one(_Talk(self, "describe", {}, image=image))

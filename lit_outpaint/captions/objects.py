@@ -72,7 +72,7 @@ def things_seen(captions: Sequence[str], limit: int = MAX_SEEN) -> list[str]:
 
     Args:
         captions: oldest first.
-        limit: the latest so many are kept.
+        limit: as many of the latest are kept.
 
     Raises:
         ValueError: a caption holds no word.

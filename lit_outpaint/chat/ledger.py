@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from lit_outpaint.system.settings import setting
+
 Kind = Literal["turns", "hits", "prompt_tokens", "completion_tokens", "retries", "repairs", "shortened", "cut"]
 """Turns with the model, answers from the cache, tokens, requests sent again after a fault of the server, answers asked
 for again because they did not pass, captions asked for again because they were too long, captions that were cut."""
@@ -16,9 +18,9 @@ for again because they did not pass, captions asked for again because they were 
 class Prices:
     """What a language model costs, in any currency."""
 
-    price_prompt: float = 0.0
+    price_prompt: float = setting(0.0)
     """Price of a million prompt tokens, for the count at the end."""
-    price_completion: float = 0.0
+    price_completion: float = setting(0.0)
     """Price of a million tokens of answers."""
 
     def __post_init__(self) -> None:

@@ -82,7 +82,7 @@ class LocalChat:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """See ``ChatModel``. A seed counts only where something is drawn."""
+        """What answers depend on besides the conversation. A seed counts only where something is drawn."""
         with self._loading:
             weights = self._fingerprint
         parameters = {"weights": weights, "temperature": self._settings["temperature"]}
@@ -93,7 +93,7 @@ class LocalChat:
         return parameters
 
     def reply(self, request: ChatRequest) -> ChatReply:
-        """See ``ChatModel``.
+        """Return the answer to a conversation.
 
         Raises:
             ChatError: it does not reply.

@@ -107,12 +107,15 @@ class OpenAIChat:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """See ``ChatModel``. The address is not part of it: the same model elsewhere gives the same answers."""
+        """What answers depend on besides the conversation.
+
+        The address is not part of it: the same model elsewhere gives the same answers.
+        """
         names = ("model", "temperature", "seed", "schema_mode", *(("image_px",) if self.sees else ()))
         return {name: self._settings[name] for name in names}
 
     def reply(self, request: ChatRequest) -> ChatReply:
-        """See ``ChatModel``."""
+        """Return the answer to a conversation."""
         from tenacity import Retrying, retry_if_exception
 
         if request.image is not None and not self.sees:

@@ -43,8 +43,8 @@ def main(argv: Sequence[str]) -> int:
     """Run the verb and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m lit_outpaint consolidate",
-        description="Make one file of the checkpoint directory that a sharded run left. Runs go on from either, export"
-        " and eval read either; one file is easier to move.",
+        description="Make one file of the checkpoint directory that a sharded run left. Runs continue from either,"
+        " export and eval read either; one file is easier to move.",
     )
     parser.add_argument("directory", help="the checkpoint, such as runs/NAME/last.ckpt")
     parser.add_argument("--out", required=True, help="file to write")

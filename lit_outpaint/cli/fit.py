@@ -159,7 +159,7 @@ class OutpaintCLI(LightningCLI):
         if holds_run and not config["overwrite"] and not config["ckpt_path"]:
             raise ValueError(
                 f"the run directory must be new, but {run_dir} holds a run; give another --name, --ckpt_path last to "
-                "go on, or --overwrite true"
+                "continue, or --overwrite true"
             )
         self.replaces = bool(config["overwrite"] and not config["ckpt_path"])
         if config["ckpt_path"] == "last":

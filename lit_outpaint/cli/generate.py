@@ -1,6 +1,6 @@
 """``python -m lit_outpaint generate``: pictures of prompts, by text-to-image.
 
-A run goes on from its last finished picture whenever the same command is given again.
+A run continues from its last finished picture whenever the same command is given again.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # --help
         return int(stop.code or 0)
     except KeyboardInterrupt:
-        print("interrupted; give the same command again to go on", file=sys.stderr)
+        print("interrupted; give the same command again to continue", file=sys.stderr)
         return 130
 
 

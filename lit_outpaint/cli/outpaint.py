@@ -1,6 +1,6 @@
 """``python -m lit_outpaint outpaint``: from a picture and a caption to a panorama on disk.
 
-A run goes on from its last finished step whenever the same command, or ``--resume``, is given again.
+A run continues from its last finished step whenever the same command, or ``--resume``, is given again.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from numpy import ndarray
 
 from lit_outpaint.canvas.edits import Revisions, check_same_plan, set_aside
 from lit_outpaint.canvas.export.formats import Format, check_formats, parse_formats
+from lit_outpaint.canvas.graph import Graph
 from lit_outpaint.canvas.image_io import load_image
 from lit_outpaint.canvas.plan import Plan
 from lit_outpaint.canvas.store import Canvas, checksum
@@ -38,13 +39,13 @@ from lit_outpaint.pipeline import load_pipeline
 from lit_outpaint.runs.config import OutpaintConfig, plan_given
 from lit_outpaint.runs.directory import (
     INPUT_ERRORS,
+    box_of,
     check_new,
     check_room,
     fit_image,
     lay_out_run,
     load_resumed,
     only_user_of,
-    plan_of,
     prepare,
     same_run,
 )
@@ -91,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # --help
         return int(stop.code or 0)
     except KeyboardInterrupt as stop:
-        print(str(stop) or "interrupted; go on with --resume and the run directory", file=sys.stderr)
+        print(str(stop) or "interrupted; continue with --resume and the run directory", file=sys.stderr)
         return 130
 
 
@@ -108,13 +109,13 @@ class _Parts:
         self._scorer = made.scorer
         self._pipeline = _load_model(settings)
 
-    def outpainter(self, settings: Namespace, directory: Path) -> Outpainter:
+    def outpainter(self, settings: Namespace, directory: Path, caption: str) -> Outpainter:
         """The outpainter that the settings describe, for a run in ``directory``."""
         config = OutpainterConfig(**{field.name: settings[field.name] for field in fields(OutpainterConfig)})
 
         def view() -> UInt8[ndarray, "_ _ 3"]:
             sampling = {name: settings[name] for name in ("seed", "num_inference_steps", "guidance_scale")}
-            return global_view(Path(settings.model), clean(settings.caption), directory, **sampling)
+            return global_view(Path(settings.model), caption, directory, **sampling)
 
         regional = RegionalConfig(**{field.name: settings[field.name] for field in fields(RegionalConfig)})
         return Outpainter(self._pipeline, self.captioner, config, view, self._scorer, regional)
@@ -159,11 +160,14 @@ def _resume(parser: ArgumentParser, given: Namespace) -> int:
     parts = _Parts(parser, settings)
     if record.model_fingerprint != _fingerprint(settings):
         raise ValueError(f"the model in {settings.model} is not the one {directory} began with; give that by --model")
-    outpainter = parts.outpainter(settings, directory)
+    caption = clean(settings.caption)
+    outpainter = parts.outpainter(settings, directory, caption)
     with only_user_of(directory), computing_in(settings.dtype, device_named(settings.device)):
+        canvas = Canvas.open(directory)
+        graph = lay_out_run(outpainter, record, canvas.image_box)
         if given.layout is not None:
-            record = _relay(directory, record, given.layout, outpainter)
-        _grow(directory, record, outpainter, settings.caption, formats or parse_formats(settings.export or ""))
+            record = _relay(record, canvas, graph, given.layout, outpainter)
+        _grow(record, canvas, graph, outpainter, caption, formats or parse_formats(settings.export or ""))
     parts.say_cost(settings)
     return 0
 
@@ -175,28 +179,29 @@ def _start(
     parts: Callable[[], _Parts],
     again: bool = True,
 ) -> bool:
-    """Begin a run, or go on with the same one; with ``again`` False one that is finished is left alone.
+    """Begin a run, or continue the same one; with ``again`` False one that is finished is left alone.
 
     Returns:
         Whether anything was to be done.
     """
     formats = parse_formats(settings.export or "")
-    directory = check_new(settings)
+    directory, caption = check_new(settings), clean(settings.caption)
     image = load_image(Path(settings.image))
     plan = plan_given(settings)
     known_px = settings.window_px or window_px_of(Path(settings.model))
     # A picture that does not fit is refused before gigabytes are loaded.
-    image = fit_image(image, known_px or parts().outpainter(settings, directory).window_px, settings.fit, plan)
-    outpainter = parts().outpainter(settings, directory)
+    image = fit_image(image, known_px or parts().outpainter(settings, directory, caption).window_px, settings.fit, plan)
+    outpainter = parts().outpainter(settings, directory, caption)
     record = _describe(parser, settings, arguments, image, plan)
     if (directory / RUN_NAME).is_file():
         record = same_run(directory, record, vars(parser.get_defaults()))
         if record.finished and not again:
             return False
-    else:
-        prepare(directory, record, image, outpainter, formats)
+    graph = lay_out_run(outpainter, record, box_of(image))
+    if not (directory / RUN_NAME).is_file():
+        prepare(directory, record, image, graph, outpainter, formats)
     with only_user_of(directory), computing_in(settings.dtype, device_named(settings.device)):
-        _grow(directory, record, outpainter, settings.caption, formats)
+        _grow(record, Canvas.open(directory), graph, outpainter, caption, formats)
     return True
 
 
@@ -216,10 +221,11 @@ def _describe(
     )
 
 
-def _relay(directory: Path, record: OutpaintRecord, layout_file: str, outpainter: Outpainter) -> OutpaintRecord:
+def _relay(
+    record: OutpaintRecord, canvas: Canvas, graph: Graph, layout_file: str, outpainter: Outpainter
+) -> OutpaintRecord:
     """Give a run another layout; the record then asks for the steps that it changes."""
-    canvas = Canvas.open(directory)
-    graph = lay_out_run(outpainter, record, canvas.image_box)
+    directory = canvas.directory
     layout = read_layout(Path(layout_file))
     before = layout_of_run(directory, record, graph, canvas.image_box, outpainter)
     changed = relaid(record, canvas, graph, before, layout, outpainter.config.seed)
@@ -230,11 +236,15 @@ def _relay(directory: Path, record: OutpaintRecord, layout_file: str, outpainter
 
 
 def _grow(
-    directory: Path, record: OutpaintRecord, outpainter: Outpainter, caption: str, formats: Collection[Format]
+    record: OutpaintRecord,
+    canvas: Canvas,
+    graph: Graph,
+    outpainter: Outpainter,
+    caption: str,
+    formats: Collection[Format],
 ) -> None:
     """Do what is left of the plan, then write the panorama and say so."""
-    canvas, plan = Canvas.open(directory), plan_of(record)
-    graph = lay_out_run(outpainter, record, canvas.image_box)
+    directory = canvas.directory
     check_same_plan(canvas, graph)
     check_formats(formats, graph.box)
     check_room(directory, graph.box.area - canvas.box.area)
@@ -247,7 +257,7 @@ def _grow(
     with Interrupt() as interrupt, Progress(total=len(graph), done=canvas.num_steps) as progress:
         outpainter.run(
             canvas,
-            plan,
+            graph,
             caption,
             [progress.advance],
             edits=record.edits,
@@ -257,10 +267,10 @@ def _grow(
         )
     if canvas.num_steps < len(graph):
         raise KeyboardInterrupt(
-            f"stopped after {canvas.num_steps} of {len(graph)} steps; go on with: "
+            f"stopped after {canvas.num_steps} of {len(graph)} steps; continue with: "
             f"python -m lit_outpaint outpaint --resume {shlex.quote(str(directory))}"
         )
-    _say_cut_captions(canvas, outpainter.truncated(caption=clean(caption)))
+    _say_cut_captions(canvas, outpainter.truncated(caption=caption))
     if graph.circumference_px is not None:
         print(f"the ring is {graph.circumference_px} px around")
     print(*write_pictures(canvas, directory, record, formats), sep="\n")

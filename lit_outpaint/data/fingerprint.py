@@ -70,7 +70,7 @@ def require_same_encoders(card: Card, models: str | Path, vision: str | Path | N
     if different:
         flags = f"--models {models}" + ("" if vision is None else f" --vision {vision}")
         raise ShardError(
-            f"the features were made by another {', '.join(different)} than that of {models}; encode the set anew with"
+            f"the features were made by another {', '.join(different)} than that of {models}; encode the set again with"
             f" `python -m data_prep all {flags}` or train with the model directory it was made with"
         )
 

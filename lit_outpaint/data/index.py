@@ -64,7 +64,7 @@ class Index(Sequence[IndexEntry]):
         """Read an index and check that it points into the shards.
 
         What was parsed of a large one is kept in the user's cache under its checksum, so that the next start, such as
-        that of a run that goes on, takes a fraction of a second.
+        that of a run that continues, takes a fraction of a second.
 
         Args:
             path: the index file.
@@ -84,7 +84,7 @@ class Index(Sequence[IndexEntry]):
         outside = ((offsets < 0) | (lengths <= 0) | (offsets + lengths > sizes)).any(axis=1)
         if outside.any():
             number = int(outside.argmax()) + 1
-            raise ShardError(f"{path}:{number} points outside the shards of the card; prepare the shard set anew")
+            raise ShardError(f"{path}:{number} points outside the shards of the card; prepare the shard set again")
         return index
 
     def part(self, names: Collection[str]) -> "Index":
@@ -151,9 +151,9 @@ def _parse(path: Path) -> Index:
                 shards.append(names.setdefault(str(row["shard"]), len(names)))
                 spans += [int(members[suffix][part]) for suffix in SUFFIXES for part in (0, 1)]
             except (ValueError, KeyError, TypeError, IndexError) as error:
-                raise ShardError(f"{path}:{number} is not an index line; prepare the shard set anew") from error
+                raise ShardError(f"{path}:{number} is not an index line; prepare the shard set again") from error
     if len(set(keys)) != len(keys):
-        raise ShardError(f"{path} names a sample twice; prepare the shard set anew")
+        raise ShardError(f"{path} names a sample twice; prepare the shard set again")
     columns = np.array(spans, np.int64).reshape(len(keys), len(SUFFIXES), 2)
     return Index(np.array(keys, "S"), np.array(shards, np.int32), columns, list(names))
 

@@ -1,6 +1,6 @@
 """Cheap proof that a shard set is whole: card, sizes, index. Reading every byte is ``python -m data_prep verify``.
 
-Training calls this before step 0, since going on after a failed preparation is the classic way to train on garbage.
+Training calls this before step 0, since training after a failed preparation is the classic way to train on garbage.
 """
 
 from pathlib import Path

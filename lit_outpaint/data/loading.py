@@ -1,4 +1,4 @@
-"""The order of samples and the loader that goes on where it stopped.
+"""The order of samples and the loader that continues where it stopped.
 
 Batch ``g`` of an epoch is a slice of one permutation of all samples that depends on (seed, epoch) alone. A rank takes
 its share *inside* that slice, so one rank with batch 2B and two ranks with batch B see the same global batches.
@@ -117,7 +117,7 @@ class ShardLoader(DataLoader[Any]):
         Args:
             dataset: where batches come from.
             sampler: their order.
-            pinned: whether they go on to a GPU.
+            pinned: whether they go to a GPU.
             fetch: brings the shard of a number here, where shards are elsewhere.
             ahead: how many shards are fetched before they are needed.
             options: of torch's loader.

@@ -44,7 +44,7 @@ class PlainBatch(NamedTuple):
     global_captions: tuple[str, ...]
     """Of the scenes; the window's own where the shards have no other."""
     counts: Tensor | None = None
-    """See ``OutpaintBatch``."""
+    """Which samples count, as in ``OutpaintBatch``; None where all do."""
 
 
 class PlainDataset(Dataset[PlainBatch]):
@@ -80,7 +80,7 @@ class PlainDataset(Dataset[PlainBatch]):
         )
 
     def unpack(self, batch: PlainBatch, pinned: bool = False) -> PlainBatch:
-        """The batch as the training process gets it, in pinned memory if it goes on to a GPU."""
+        """The batch as the training process gets it, in pinned memory if it goes to a GPU."""
         return batch._replace(pixel_values=batch.pixel_values.pin_memory()) if pinned else batch
 
     def _sample(self, place: int) -> tuple[str, Float[Tensor, "3 h w"], str, str]:

@@ -116,7 +116,7 @@ def _samples(path: Path) -> Iterator[tuple[str, dict[str, tuple[int, int]]]]:
                         yield key, members
                     key, members = info.name[:place], {}
                 if info.offset_data + info.size > end:
-                    raise ShardError(f"{path} ends inside {info.name}; copy it anew")
+                    raise ShardError(f"{path} ends inside {info.name}; copy it again")
                 members[info.name[place + 1 :].lower()] = (info.offset_data, info.size)
     except (tarfile.TarError, OSError) as error:
         raise ShardError(f"{path} is not an uncompressed tar: {error}") from error

@@ -51,7 +51,7 @@ class ColourAtom(Strict):
 
 
 class CountAtom(Strict):
-    """There are exactly so many things of a kind (and of a colour, where one is given)."""
+    """There are exactly this many things of a kind (and of a colour, where one is given)."""
 
     type: Literal["count"] = "count"
     thing: Thing

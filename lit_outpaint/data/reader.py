@@ -130,11 +130,11 @@ class PackedBatch(NamedTuple):
     windows: Tensor | None
     """(B, 3, H, W), where something is to be encoded from them."""
     captions: tuple[tuple[str, str], ...] | None = None
-    """See ``OutpaintBatch``."""
+    """Local and global caption of each sample, where they are asked for."""
     slot: tuple[int, int] | None = None
     """Worker and turn, where the rows lie in a slot."""
     counts: Tensor | None = None
-    """See ``OutpaintBatch``."""
+    """Which samples count, as in ``OutpaintBatch``; None where all do."""
 
 
 def counted(refs: Sequence[SampleRef]) -> Tensor | None:
@@ -215,11 +215,11 @@ class ShardDataset(Dataset[PackedBatch]):
         return rows._replace(buffer=None), slot
 
     def unpack(self, packed: PackedBatch, pinned: bool = False, slots: Slots | None = None) -> OutpaintBatch:
-        """Make the batch of what came out of a worker, in pinned memory if it goes on to a GPU.
+        """Make the batch of what came out of a worker, in pinned memory if it goes to a GPU.
 
         Args:
             packed: what a worker made.
-            pinned: whether it goes on to a GPU.
+            pinned: whether it goes to a GPU.
             slots: those that the worker was given.
         """
         if packed.slot is None:
@@ -285,5 +285,5 @@ def decode_window(data: bytes | bytearray, window_px: int) -> Float[Tensor, "3 {
                 raise ShardError(f"a stored window must be {window_px} x {window_px} px, got {image.size}")
             pixels = np.asarray(image.convert("RGB"))
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise ShardError(f"a stored window cannot be decoded: {error}; prepare the set anew") from error
+        raise ShardError(f"a stored window cannot be decoded: {error}; prepare the set again") from error
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float().div_(127.5).sub_(1.0)

@@ -101,7 +101,7 @@ class RemoteFiles:
                 # A server that knows no ranges sends everything.
                 end = file.size
             if len(piece) != end - done:
-                raise ShardError(f"{self.url}/{file.name} must have {file.size} bytes, as the card says; copy it anew")
+                raise ShardError(f"{self.url}/{file.name} must have {file.size} bytes, as the card says; copy it again")
             target.write(piece)
             done = end
 

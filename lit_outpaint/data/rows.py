@@ -65,10 +65,10 @@ class PackedRows(NamedTuple):
     """Where each field lies in it."""
 
     def unpack(self, pinned: bool = False, slot: Tensor | None = None) -> dict[str, Tensor]:
-        """The fields as float32 tensors, in pinned memory if they go on to a GPU.
+        """The fields as float32 tensors, in pinned memory if they go to a GPU.
 
         Args:
-            pinned: whether they go on to a GPU.
+            pinned: whether they go to a GPU.
             slot: where their bytes lie, if not in ``buffer``.
         """
         buffer = self.buffer if slot is None else slot
@@ -154,7 +154,7 @@ class RowReader:
                 plan = plans[layout, id(names)] = _reads(layout, names, raw)
             for begin, length, targets in plan:
                 if os.preadv(descriptor, [target[row] for target in targets], offset + begin) != length:
-                    raise ShardError("a shard ends inside a sample; prepare the set anew")
+                    raise ShardError("a shard ends inside a sample; prepare the set again")
         return PackedRows(buffer, places)
 
     def places(

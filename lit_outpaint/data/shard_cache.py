@@ -1,7 +1,7 @@
 """Copies of remote files on this machine's disk, named by their checksums, together never larger than a bound.
 
 Loader workers and the ranks of a machine share them: a file is fetched once, by whoever needs it first, under a lock
-that the system takes back when its holder dies. Who has a file open goes on reading it after it gave way to another.
+that the system takes back when its holder dies. Who has a file open continues reading it after it gave way to another.
 """
 
 import fcntl
@@ -47,7 +47,7 @@ class ShardCache:
             ShardError: what was fetched has another size or checksum, or the disk refuses.
         """
         if re.fullmatch(r"[0-9a-f]{64}", file.sha256) is None:
-            raise ShardError(f"the card names no checksum for {file.name}; prepare the shard set anew")
+            raise ShardError(f"the card names no checksum for {file.name}; prepare the shard set again")
         copy = self.directory / file.sha256
         draft = self.directory / f"{file.sha256}{_DRAFT}"
         try:
@@ -141,4 +141,4 @@ def _check(file: BinaryIO, card: FileCard) -> None:
     file.seek(0)
     found = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     if found != card.sha256:
-        raise ShardError(f"{card.name} was fetched, but differs from its checksum in the card; prepare the set anew")
+        raise ShardError(f"{card.name} was fetched, but differs from its checksum in the card; prepare the set again")

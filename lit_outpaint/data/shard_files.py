@@ -40,7 +40,7 @@ class ShardFiles:
         except OSError as error:
             raise ShardError(f"cannot read {self.place}/{entry.shard}: {error.strerror}") from error
         if count != size:
-            raise ShardError(f"{self.place}/{entry.shard} ends inside sample {entry.key}; prepare the set anew")
+            raise ShardError(f"{self.place}/{entry.shard} ends inside sample {entry.key}; prepare the set again")
         return data
 
     def member(self, entry: IndexEntry, suffix: str) -> tuple[int, int, int]:

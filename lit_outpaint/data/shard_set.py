@@ -11,7 +11,7 @@ from lit_outpaint.data.remote import RemoteFiles
 from lit_outpaint.data.schema import CARD_NAME, SCHEMA_VERSION, Card, ShardError
 from lit_outpaint.data.shard_cache import ShardCache
 
-ANEW: Final = "prepare it anew with `python -m data_prep all`"
+ANEW: Final = "prepare it again with `python -m data_prep all`"
 
 
 class LocalSet:

@@ -72,7 +72,7 @@ def tensor_places(head: bytes, size: int) -> dict[str, Place]:
     for name, entry in header.items():
         dtype, shape, (begin, end) = _DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
         if not (begin >= 0 and end - begin == math.prod(shape) * dtype.itemsize and start + end <= size):
-            raise ShardError(f"the tensor {name!r} does not fit its file; prepare the shard set anew")
+            raise ShardError(f"the tensor {name!r} does not fit its file; prepare the shard set again")
         places[name] = Place(start + begin, end - begin, dtype, shape)
     return places
 
@@ -81,18 +81,18 @@ def _tensor(data: bytearray, entry: dict[str, Any], start: int, name: str) -> Te
     dtype, shape, (begin, end) = _DTYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
     count = math.prod(shape)
     if not (begin >= 0 and end - begin == count * dtype.itemsize and start + end <= len(data)):
-        raise ShardError(f"the tensor {name!r} does not fit its file; prepare the shard set anew")
+        raise ShardError(f"the tensor {name!r} does not fit its file; prepare the shard set again")
     return torch.frombuffer(data, dtype=dtype, count=count, offset=start + begin).reshape(shape).float()
 
 
 def _header(data: bytes | bytearray) -> tuple[dict[str, dict[str, Any]], int]:
     start = 8 + int.from_bytes(data[:8], "little")
     if len(data) < 8 or start > len(data):
-        raise ShardError("a .safetensors member is truncated; run `python -m data_prep verify` and prepare it anew")
+        raise ShardError("a .safetensors member is truncated; run `python -m data_prep verify` and prepare it again")
     try:
         header = json.loads(bytes(data[8:start]))
         header.pop("__metadata__", None)
         assert all(e["dtype"] in _DTYPES and len(e["data_offsets"]) == 2 for e in header.values())
     except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
-        raise ShardError("a .safetensors member is damaged; prepare the shard set anew") from error
+        raise ShardError("a .safetensors member is damaged; prepare the shard set again") from error
     return header, start

@@ -19,7 +19,7 @@ class KnownSide(NamedTuple):
     latents: Float[Tensor, "b c h w"]
     """Clean latents of the known pixels, scaled; whatever stands where nothing is known has weight 0."""
     weights: Float[Tensor, "b 1 h w"]
-    """See `keep_weights`."""
+    """How much of them is put into each cell, as `keep_weights` says."""
 
 
 def keep_weights(mask: Float[Tensor, "b 1 h w"], feather_cells: int) -> Float[Tensor, "b 1 h w"]:

@@ -29,7 +29,7 @@ def denoise(
         generator: one per sample, for schedulers that draw noise at every step.
         hold: from noisy latents, as the model is to read them, and the scheduler's own timestep, on the CPU, to the
             latents that it reads instead.
-        after_step: from the number of a step, its timestep and the latents after it, to the latents to go on with.
+        after_step: from the number of a step, its timestep and the latents after it, to the latents of the next step.
         should_stop: asked before each step; the latents are returned as they are then.
 
     Returns:

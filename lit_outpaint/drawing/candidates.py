@@ -46,14 +46,14 @@ class Version(NamedTuple):
 
 
 class SeamScorer:
-    """Prefers the version whose known side, as the model drew it, is nearest to the known pixels at the joint.
+    """Prefers the version whose known side, as the model drew it, is nearest to the known pixels at the seam.
 
     The score is minus the mean absolute error of the known pixels within ``band_px`` of the new part, in units of the
     whole range (0 is perfect, -1 is black for white). It is read before the seam treatment, which would hide the error:
     what the model did not see in the known pixels it does not carry on either.
 
     Args:
-        band_px: how far from the joint known pixels count.
+        band_px: how far from the seam known pixels count.
 
     Raises:
         ValueError: the band is not positive.
@@ -65,7 +65,7 @@ class SeamScorer:
         self.band_px = band_px
 
     def score(self, candidates: Sequence[Candidate]) -> list[float]:
-        """See ``CandidateScorer``."""
+        """Return a number per version of a window, the higher the better."""
         return [-self._error(candidate) for candidate in candidates]
 
     def _error(self, candidate: Candidate) -> float:
@@ -95,7 +95,7 @@ class WeightedScorer:
         self.scorers, self.weights = scorers, weights
 
     def score(self, candidates: Sequence[Candidate]) -> list[float]:
-        """See ``CandidateScorer``."""
+        """Return a number per version of a window, the higher the better."""
         rows = [scorer.score(candidates) for scorer in self.scorers]
         return [math.fsum(map(float.__mul__, self.weights, column)) for column in zip(*rows, strict=True)]
 
@@ -162,7 +162,7 @@ def record_of(
 
 
 def _bands(new: Box, band_px: int, height: int, width: int) -> Iterator[Box]:
-    """The known pixels beside each joint of a new part, in window coordinates."""
+    """The known pixels beside each seam of a new part, in window coordinates."""
     if new.x0 > 0:
         yield Box(max(new.x0 - band_px, 0), new.y0, new.x0, new.y1)
     if new.x1 < width:

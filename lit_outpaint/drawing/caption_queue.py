@@ -24,7 +24,7 @@ from lit_outpaint.captions.objects import things_seen
 from lit_outpaint.protocols import Captioner, Written
 
 MAX_PREVIOUS = 32
-"""A captioner is told of the captions of so many steps at most."""
+"""A captioner is told of the captions of at most this many steps."""
 
 ReadView = Callable[[PlannedStep], UInt8[ndarray, "_ _ 3"]]
 
@@ -82,7 +82,7 @@ class CaptionQueue:
         return [self._given[step] if step in self._given else self._asked[step].result() for step in batch]
 
     def write_all(self, path: Path, should_stop: Callable[[], bool]) -> None:
-        """Write the captions of all steps that have none yet, into a file that a killed run goes on with.
+        """Write the captions of all steps that have none yet, into a file that a killed run continues with.
 
         Args:
             path: a JSON line per caption; those it holds are not asked for again.

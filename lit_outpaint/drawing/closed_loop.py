@@ -102,7 +102,7 @@ class ClosedLoopMethod:
         )
 
     def draw(self, prompts: Sequence[str], generators: Sequence[torch.Generator]) -> Drawn:
-        """See `PromptMethod`; the notes of a picture tell its rounds, and `Drawn.others` shows them."""
+        """Draw one picture per prompt; the notes of a picture tell its rounds, and `Drawn.others` shows them."""
         planned = self.method.plan(prompts)
         seeds = [generator.initial_seed() for generator in generators]
         pictures = [

@@ -7,6 +7,7 @@ from typing import Literal
 
 from lit_outpaint.canvas.seams import SeamTreatment
 from lit_outpaint.diffusion.settings import Sampling
+from lit_outpaint.system.settings import setting
 
 VisualSource = Literal["canvas_so_far", "visible_part_of_window", "image_from_global_caption"]
 
@@ -25,7 +26,7 @@ class OutpainterConfig(Sampling):
     """steps: window after window, each from what is known by then. joint: all windows of the plan are denoised together
     and averaged where they overlap (MultiDiffusion, arXiv:2302.08113); memory grows with the plan."""
     joint_halo_cells: int = 4
-    """For engine joint: each window is decoded with so many latent cells more around it."""
+    """For engine joint: each window is decoded with this many more latent cells around it."""
     joint_memory_mib: int = 4096
     """For engine joint: refuse plans whose windows would take more."""
     visual_source: VisualSource = "canvas_so_far"
@@ -34,25 +35,25 @@ class OutpainterConfig(Sampling):
     visual_span_px: int | None = None
     """How far back canvas_so_far looks; one window when absent, so that memory stays constant."""
     visual_refresh_every: int = 1
-    """The vision encoder looks at the canvas anew at every so many steps of a chain; between them it keeps the view."""
+    """After this many steps of a chain the vision encoder looks at the canvas again; until then it keeps its view."""
     captions_ahead: bool = False
     """Write all captions before the first window is drawn, from text alone; else a captioner that can see is shown the
     newest pixels, and each is asked for as early as that allows."""
-    batch_size: int = 8
-    """At most so many windows are drawn together, where the plan has so many that do not need each other; does not
+    batch_size: int = setting(8, on_resume="replaces")
+    """At most this many windows are drawn together, where the plan has as many that do not need each other; does not
     change the picture."""
     compile: bool = False
     """Compile the U-Net: the first window then takes a minute or more, the others less time. For long chains of steps;
     on a CPU windows are drawn one by one, so a plan with many at once gains nothing. Needs a C++ compiler on CPUs."""
     candidates: int = 1
-    """Draw so many versions of each window and keep the best; the others stay in kept/, see --candidate."""
+    """Draw this many versions of each window and keep the best; the others stay in kept/, see --candidate."""
     seam: SeamTreatment = "poisson"
     """How the new side is made to meet the known pixels: pasted as it is (none), its colours matched (colour), or the
-    error at the joint spread over it (poisson)."""
+    error at the seam spread over it (poisson)."""
     seam_reach_px: int = 8
-    """For poisson: over how many new pixels a thing fades out that is cut off at the joint."""
+    """For poisson: over how many new pixels a thing fades out that is cut off at the seam."""
     seam_feather_cells: int = 0
-    """Hold the latents of the known side in place while denoising, with a feather of so many cells; 0 is off."""
+    """Hold the latents of the known side in place while denoising, with a feather of this many cells; 0 is off."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

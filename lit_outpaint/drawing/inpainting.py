@@ -71,7 +71,7 @@ class Inpainter:
         repairs: Sequence[Repair],
         generators: Sequence[torch.Generator],
     ) -> UInt8[ndarray, "n h w 3"]:
-        """See `Repairer`."""
+        """Draw the masked parts again; all other pixels stay."""
         masks = torch.from_numpy(np.stack([repair.mask for repair in repairs]))[:, None].float()
         windows = to_pixel_values(pictures)
         # What lies under the mask must not be seen, or it is drawn again.
@@ -102,7 +102,7 @@ def matched(
     """What was drawn under a mask of any shape, with its colours led over to those around it.
 
     The difference at the mask's edge is spread over its inside as a membrane (Laplace's equation), as the canvas does
-    at straight joints (`lit_outpaint.canvas.seams`); differences above `DRIFT_LEVELS` show another thing and count as
+    at straight seams (`lit_outpaint.canvas.seams`); differences above `DRIFT_LEVELS` show another thing and count as
     that much.
     """
     error = np.clip(known.astype(np.float32) - drawn, -DRIFT_LEVELS, DRIFT_LEVELS)

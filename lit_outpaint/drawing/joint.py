@@ -12,8 +12,9 @@ denoised as windows of which all is to be generated, and memory grows with the p
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -27,13 +28,10 @@ from lit_outpaint.canvas.geometry import VAE_FACTOR, Box
 from lit_outpaint.canvas.graph import Graph, PlannedStep
 from lit_outpaint.canvas.latent_grid import LatentGrid
 from lit_outpaint.canvas.seeding import window_generator
-from lit_outpaint.canvas.store import Canvas
-from lit_outpaint.canvas.windows import read_window, unknown_mask
-from lit_outpaint.data.features import Features
 from lit_outpaint.data.views import blank_masked
 from lit_outpaint.diffusion.sampling import denoise
-from lit_outpaint.drawing.candidates import Version
 from lit_outpaint.drawing.config import OutpainterConfig
+from lit_outpaint.drawing.engine import SceneText, WindowRequest
 from lit_outpaint.models.denoiser import Known
 from lit_outpaint.models.reproducible import one_timestep, windows_at_once
 from lit_outpaint.pipeline import OutpaintPipeline
@@ -53,46 +51,36 @@ class _Views(NamedTuple):
     predict: Callable[[Tensor, Tensor], Tensor]
 
 
-class JointDrawing:
-    """Windows that are denoised together, to be decoded one by one.
+class JointEngine:
+    """Draws windows that were denoised together, and decodes them one by one.
 
     Args:
         pipeline: its parts are used.
         config: how windows are drawn.
-        canvas: what is known; it must not change until `walk` is done.
-        graph: the plan.
-        versions: one per step that is to be drawn.
-        global_captions: the whole scene, one caption per version.
-        global_features: what is encoded of them already.
-        view: what the vision encoder looks at for a step.
-
-    Raises:
-        ValueError: see `check_joint`.
+        grid: of the windows, see `check_joint`.
+        scene: encodes global captions.
     """
 
+    interruptible: Final = False
+
     def __init__(
-        self,
-        pipeline: OutpaintPipeline,
-        config: OutpainterConfig,
-        canvas: Canvas,
-        graph: Graph,
-        versions: Sequence[Version],
-        global_captions: Sequence[str],
-        global_features: Features,
-        view: Callable[[PlannedStep], UInt8[ndarray, "_ _ 3"]],
+        self, pipeline: OutpaintPipeline, config: OutpainterConfig, grid: LatentGrid, scene: SceneText
     ) -> None:
-        self.grid = check_joint(pipeline, config, graph, [version.step for version in versions])
-        self.seconds_per_step = 0.0
-        self._pipeline, self._config, self._canvas, self._graph = pipeline, config, canvas, graph
-        self._versions, self._view = versions, view
-        self._global_captions, self._global_features = global_captions, global_features
+        self.grid, self.seconds_per_step = grid, 0.0
+        self._pipeline, self._config, self._scene = pipeline, config, scene
         self._latents: Tensor | None = None
 
     @torch.no_grad()
-    def walk(self, should_stop: Callable[[], bool], on_timestep: Callable[[int, int], None]) -> None:
-        """Denoise.
+    def denoise(
+        self,
+        requests: Iterable[WindowRequest],
+        should_stop: Callable[[], bool],
+        on_timestep: Callable[[int, int], None],
+    ) -> None:
+        """Denoise all windows that `draw` will be asked for.
 
         Args:
+            requests: one per window, in the order of the steps; taken batch by batch, to hold few pixels at once.
             should_stop: asked before every timestep.
             on_timestep: told after every timestep how many are done, and of how many.
 
@@ -101,8 +89,8 @@ class JointDrawing:
         """
         started = time.perf_counter()
         grid, pipeline = self.grid, self._pipeline
-        batches = self._views()
-        noise = self._noise().to(pipeline.device, pipeline.unet.dtype)
+        noise, batches = self._taken(iter(requests))
+        noise = noise.to(pipeline.device, pipeline.unet.dtype)
         coverage = grid.coverage.clamp(min=1).to(noise)
         done = 0
 
@@ -129,53 +117,49 @@ class JointDrawing:
                 [window_generator(self._config.seed, grid.region, "right")],
             )
         self._latents = latents[0]
-        self.seconds_per_step = (time.perf_counter() - started) / len(self._versions)
+        self.seconds_per_step = (time.perf_counter() - started) / sum(len(batch.windows) for batch in batches)
 
     @torch.no_grad()
-    def decode(self, steps: Sequence[PlannedStep]) -> UInt8[ndarray, "b h w 3"]:
-        """Whole windows of steps, each decoded with ``joint_halo_cells`` more cells around it."""
-        assert self._latents is not None, "walk first"
+    def draw(self, requests: Sequence[WindowRequest]) -> UInt8[ndarray, "b h w 3"]:
+        """Windows that were denoised, each decoded with ``joint_halo_cells`` more cells around it."""
+        assert self._latents is not None, "denoise first"
         halo_cells = self._config.joint_halo_cells
-        tiles = [decode_tile(self._pipeline, self.grid, self._latents, step.window, halo_cells) for step in steps]
+        tiles = [decode_tile(self._pipeline, self.grid, self._latents, each.window, halo_cells) for each in requests]
         return to_uint8(torch.cat(tiles))
 
-    def _noise(self) -> Float[Tensor, "c h w"]:
-        """Every step brings the noise of its new part, the same that it has when windows are drawn one by one."""
-        channels = int(self._pipeline.unet.config.out_channels)
-        noise = torch.zeros(channels, *self.grid.shape)
+    def _taken(self, requests: Iterator[WindowRequest]) -> tuple[Float[Tensor, "c h w"], list[_Views]]:
+        """The noise of the grid, and all windows in batches with their conditions: the bulk of what is in memory."""
+        at_once = windows_at_once(self._config.batch_size, self._pipeline.device)
+        noise = torch.zeros(int(self._pipeline.unet.config.out_channels), *self.grid.shape)
         empty = torch.ones(1, *self.grid.shape, dtype=torch.bool)
-        for version in self._versions:
-            window = version.step.window
-            own = torch.randn(
-                channels, window.height // VAE_FACTOR, window.width // VAE_FACTOR, generator=version.generator()
-            )
-            self.grid.fill(noise, empty, window, own)
-        return noise
-
-    def _views(self) -> list[_Views]:
-        """All windows in batches, with their conditions; the bulk of what is kept in memory."""
-        config, pipeline, encoders = self._config, self._pipeline, self._pipeline.encoders
         batches = []
-        at_once = windows_at_once(config.batch_size, pipeline.device)
-        for begin in range(0, len(self._versions), at_once):
-            some = self._versions[begin : begin + at_once]
-            windows = [version.step.window for version in some]
-            pixel_values = to_pixel_values(np.stack([read_window(self._canvas, self._graph, box) for box in windows]))
-            mask = torch.stack([unknown_mask(self._canvas, self._graph, box) for box in windows])
-            features = pipeline.encode(
-                len(some),
-                [version.caption.text for version in some],
-                self._global_captions[begin : begin + at_once],
-                [to_pixel_values(self._view(version.step)[None])[0] for version in some],
-                self._global_features.cut(slice(begin, begin + at_once)),
-            )
-            context = pipeline.condition(features, config)
-            masked_image_latents = encoders.encode_mode(blank_masked(pixel_values, mask)).to(pipeline.unet.dtype)
-            cells = max_pool2d(mask, VAE_FACTOR).to(masked_image_latents.device)
-            size = (masked_image_latents.shape[2], masked_image_latents.shape[3])
-            predict = pipeline.denoiser.guided(context, Known(cells, masked_image_latents), size, config)
-            batches.append(_Views(windows, predict))
-        return batches
+        while some := list(islice(requests, at_once)):
+            # Every step brings the noise of its new part, the same that it has when windows are drawn one by one.
+            for each in some:
+                cells = (each.window.height // VAE_FACTOR, each.window.width // VAE_FACTOR)
+                own = torch.randn(len(noise), *cells, generator=each.generator)
+                self.grid.fill(noise, empty, each.window, own)
+            batches.append(self._views(some))
+        return noise, batches
+
+    def _views(self, some: Sequence[WindowRequest]) -> _Views:
+        """One batch of windows and their conditions."""
+        config, pipeline = self._config, self._pipeline
+        pixel_values = to_pixel_values(np.stack([each.known for each in some]))
+        mask = torch.stack([each.mask for each in some])
+        features = pipeline.encode(
+            len(some),
+            [each.caption for each in some],
+            [each.global_caption for each in some],
+            [to_pixel_values(each.view[None])[0] for each in some],
+            self._scene.of(some),
+        )
+        context = pipeline.condition(features, config)
+        masked_image_latents = pipeline.encoders.encode_mode(blank_masked(pixel_values, mask)).to(pipeline.unet.dtype)
+        cells = max_pool2d(mask, VAE_FACTOR).to(masked_image_latents.device)
+        size = (masked_image_latents.shape[2], masked_image_latents.shape[3])
+        predict = pipeline.denoiser.guided(context, Known(cells, masked_image_latents), size, config)
+        return _Views([each.window for each in some], predict)
 
 
 def decode_tile(

@@ -31,7 +31,7 @@ class JudgeScorer:
         self.judge: PictureJudge = judge or ProbeJudge()
 
     def score(self, candidates: Sequence[Candidate]) -> list[float]:
-        """See ``CandidateScorer``."""
+        """Return a number per version of a window, the higher the better."""
         looks = self.judge.look(np.stack([candidate.window for candidate in candidates]))
         seams = SeamScorer().score(candidates)
         scores = []

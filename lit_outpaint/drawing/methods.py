@@ -53,7 +53,7 @@ class BaseMethod:
         self.pipeline, self.sampling, self.size, self.negative_prompt = pipeline, sampling, size, negative_prompt
 
     def draw(self, prompts: Sequence[str], generators: Sequence[torch.Generator]) -> Drawn:
-        """See `PromptMethod`."""
+        """Draw one picture per prompt."""
         negative = None if self.negative_prompt is None else [self.negative_prompt] * len(prompts)
         windows = self.pipeline.draw(
             prompts, sampling=self.sampling, generator=list(generators), size=self.size, negative_prompts=negative

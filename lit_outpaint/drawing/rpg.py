@@ -77,7 +77,7 @@ class RpgMethod:
         return says_where(planned.plan.base_prompt)
 
     def draw(self, prompts: Sequence[str], generators: Sequence[torch.Generator]) -> Drawn:
-        """See `PromptMethod`."""
+        """Draw one picture per prompt."""
         planned = self.plan(prompts)
         return self.draw_plans([each.plan for each in planned], generators, [notes_of(each) for each in planned])
 

@@ -125,7 +125,7 @@ def _read_rows(path: Path, row_type: type[_Row]) -> list[_Row]:
         except ValidationError as error:
             raise ShardError(f"{path}:{number} does not fit the schema: {_first_problem(error.errors())}") from error
     if not rows:
-        raise ShardError(f"{path} holds no rows; write it anew with `python -m data_prep all`")
+        raise ShardError(f"{path} holds no rows; write it again with `python -m data_prep all`")
     return rows
 
 

@@ -56,9 +56,9 @@ def load_picture(path: Path) -> Pixels:
         with Image.open(path) as image:
             return np.array(image.convert("RGB"))
     except FileNotFoundError as error:
-        raise ValueError(f"the evaluation set names {path}, which is missing; write the set anew") from error
+        raise ValueError(f"the evaluation set names {path}, which is missing; write the set again") from error
     except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path} must be a readable picture ({error}); write the set anew") from error
+        raise ValueError(f"{path} must be a readable picture ({error}); write the set again") from error
 
 
 def walk_of(truth: EvalPanorama, picture: Pixels, geometry: Geometry) -> Walk:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from lit_outpaint.canvas.geometry import Box, Direction, new_box, next_window
+from lit_outpaint.canvas.geometry import HEADINGS, Box, Direction, new_box, next_window
 from lit_outpaint.canvas.seeding import window_generator
+from lit_outpaint.drawing.engine import WindowRequest
 
 Pixels = NDArray[np.uint8]
 Report = Callable[[str], None]
@@ -40,7 +40,7 @@ class Geometry(NamedTuple):
     @property
     def horizontal(self) -> bool:
         """Whether the canvas grows along x."""
-        return self.direction in ("left", "right")
+        return HEADINGS[self.direction].axis == 0
 
     @property
     def axis(self) -> Literal["x", "y"]:
@@ -50,11 +50,11 @@ class Geometry(NamedTuple):
     @property
     def forward(self) -> bool:
         """Whether the canvas grows towards larger coordinates."""
-        return self.direction in ("right", "down")
+        return HEADINGS[self.direction].sign > 0
 
     @property
-    def joint(self) -> int:
-        """First line after the joint inside a window, along the growing axis."""
+    def seam(self) -> int:
+        """First line after the seam inside a window, along the growing axis."""
         return self.window_px - self.stride_px if self.forward else self.stride_px
 
     def length(self, num_steps: int) -> int:
@@ -63,11 +63,9 @@ class Geometry(NamedTuple):
 
     def window_box(self, step: int) -> Box:
         """The window that step ``step`` (from 0) draws, in canvas coordinates: the start window begins at (0, 0)."""
-        anchor = Box(0, 0, self.window_px, self.window_px)
-        grown = step * self.stride_px
-        back, ahead = (0, grown) if self.forward else (grown, 0)
-        across, along = (1, 0) if self.horizontal else (0, 1)
-        canvas = Box(-back * across, -back * along, anchor.x1 + ahead * across, anchor.y1 + ahead * along)
+        anchor, heading = Box(0, 0, self.window_px, self.window_px), HEADINGS[self.direction]
+        edge = heading.outer(anchor) + heading.sign * step * self.stride_px
+        canvas = heading.between(anchor, heading.inner(anchor), edge)
         return next_window(canvas, self.direction, self.window_px, self.stride_px, anchor)[0]
 
     def window_span(self, total: int, step: int) -> slice:
@@ -103,16 +101,8 @@ class Rollout(NamedTuple):
 class Draws(Protocol):
     """What a rollout asks of an outpainter; see ``Outpainter.draw``."""
 
-    def draw(
-        self,
-        known: Pixels,
-        new: Sequence[Box],
-        local_captions: Sequence[str],
-        global_captions: Sequence[str],
-        views: Sequence[Pixels],
-        generators: Sequence[torch.Generator],
-    ) -> Pixels:
-        """Fill the new boxes of windows ``(B, H, W, 3)``."""
+    def draw(self, requests: Sequence[WindowRequest]) -> Pixels:
+        """Windows ``(B, H, W, 3)`` with their new part filled; the known parts come back bit for bit."""
         ...
 
 
@@ -149,11 +139,7 @@ def roll_out(
     for step in range(num_steps):
         for start in range(0, len(walks), batch_size):
             part = slice(start, start + batch_size)
-            generators = [
-                window_generator(panorama_seed(seed, walk.key), geometry.window_box(step), geometry.direction)
-                for walk in walks[part]
-            ]
-            grown = _step(outpainter, walks[part], canvases[part], geometry, step, view_px, generators)
+            grown = _step(outpainter, walks[part], canvases[part], geometry, step, view_px, seed)
             for index, canvas in enumerate(grown, start):
                 changed[index, step] = changed_pixels(canvases[index], canvas, geometry)
                 canvases[index] = canvas
@@ -179,18 +165,25 @@ def _step(
     geometry: Geometry,
     step: int,
     view_px: int,
-    generators: Sequence[torch.Generator],
+    seed: int,
 ) -> list[Pixels]:
     """One more strip for a batch of panoramas."""
     grown = [_with_room(canvas, geometry) for canvas in canvases]
     windows = [geometry.window_at(canvas, step + 1) for canvas in grown]
+    box = geometry.window_box(step)
     drawn = outpainter.draw(
-        np.stack(windows),
-        [new_box(geometry.direction, geometry.stride_px, geometry.window_px)] * len(walks),
-        [walk.local_captions[step] for walk in walks],
-        [walk.global_caption for walk in walks],
-        [geometry.end(canvas, view_px) for canvas in canvases],
-        generators,
+        [
+            WindowRequest(
+                window=box,
+                known=window,
+                new=new_box(geometry.direction, geometry.stride_px, geometry.window_px),
+                caption=walk.local_captions[step],
+                global_caption=walk.global_caption,
+                view=geometry.end(canvas, view_px),
+                generator=window_generator(panorama_seed(seed, walk.key), box, geometry.direction),
+            )
+            for walk, window, canvas in zip(walks, windows, canvases, strict=True)
+        ]
     )
     for window, new in zip(windows, drawn, strict=True):
         window[...] = new

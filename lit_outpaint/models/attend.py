@@ -1,4 +1,4 @@
-"""Softmax attention with a bias on the logits of each key: one result, three ways to compute it.
+"""Softmax attention with a bias on the logits of each key: one result, several kernels.
 
 Which way is the fastest depends on what is asked for, measured on CPUs (benchmarks/train_step, outpaint_step) and
 known of PyTorch's kernels on GPUs:
@@ -7,9 +7,12 @@ known of PyTorch's kernels on GPUs:
 - the bias learns: as a mask it would shut the fused kernels out, so it goes in as one more channel;
 - half-precision training on a CPU of a small map: the fused kernel's backward pass takes five times as long as plain
   matrix products do.
+
+``set_attention_backend`` of diffusers overrules the choice.
 """
 
 import torch
+from diffusers.models.attention_dispatch import dispatch_attention_fn
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
@@ -23,6 +26,7 @@ def attend(
     key: Float[Tensor, "b heads l c"],
     value: Float[Tensor, "b heads l c"],
     key_bias: Float[Tensor, "*b rows"] | None = None,
+    backend: str | None = None,
 ) -> Float[Tensor, "b heads n c"]:
     """``softmax(q k / sqrt(c) + key_bias) v``, computed in the way that is fastest here.
 
@@ -31,13 +35,16 @@ def attend(
         key: of every context row.
         value: of every context row.
         key_bias: one value per context row, for all samples or for each; None is no bias.
+        backend: of diffusers, to compute with; None chooses here.
 
     Raises:
-        ValueError: the bias does not have one value per context row.
+        ValueError: the bias does not have one value per context row, or the backend takes no bias.
     """
     rows = key.shape[2]
     if key_bias is not None and key_bias.shape[-1] != rows:
         raise ValueError(f"key_bias must have one value per context row ({rows}), got shape {tuple(key_bias.shape)}")
+    if backend is not None:
+        return attend_by_backend(query, key, value, key_bias, backend)
     learning = torch.is_grad_enabled() and query.requires_grad
     small = query.shape[2] * rows <= SMALL_MAP
     if learning and small and query.device.type == "cpu" and query.dtype in (torch.bfloat16, torch.float16):
@@ -50,9 +57,15 @@ def attend(
 
 
 def attend_by_mask(query: Tensor, key: Tensor, value: Tensor, key_bias: Tensor) -> Tensor:
-    """Fused attention with the bias as a mask; see `attend`."""
-    mask = torch.atleast_2d(key_bias)[:, None, None, :].to(query.dtype)
-    return scaled_dot_product_attention(query, key, value, attn_mask=mask.expand(-1, 1, query.shape[2], -1))
+    """Fused attention with the bias as a mask."""
+    return scaled_dot_product_attention(query, key, value, attn_mask=_mask(query, key_bias))
+
+
+def attend_by_backend(query: Tensor, key: Tensor, value: Tensor, key_bias: Tensor | None, backend: str) -> Tensor:
+    """Attention by a backend of diffusers, with the bias as a mask; kernels that take no mask refuse one."""
+    mask = None if key_bias is None else _mask(query, key_bias)
+    by_position = (part.transpose(1, 2) for part in (query, key, value))
+    return dispatch_attention_fn(*by_position, attn_mask=mask, backend=backend).transpose(1, 2)
 
 
 def attend_by_channel(query: Tensor, key: Tensor, value: Tensor, key_bias: Tensor) -> Tensor:
@@ -81,11 +94,17 @@ def attention_weights(
 
 
 def attend_by_products(query: Tensor, key: Tensor, value: Tensor, key_bias: Tensor | None = None) -> Tensor:
-    """Attention written out: logits, softmax in float32, weighted sum; see `attend`."""
+    """Attention written out: logits, softmax in float32, weighted sum."""
     heads = query.shape[1]
     flat = [part.flatten(0, 1) for part in (query, key, value)]
     weights = _weights(flat[0], flat[1], heads, key_bias)
     return torch.bmm(weights.to(value.dtype), flat[2]).unflatten(0, (-1, heads))
+
+
+def _mask(query: Tensor, key_bias: Tensor) -> Tensor:
+    """The bias of the rows as an attention mask (B or 1, 1, N, L)."""
+    mask = torch.atleast_2d(key_bias)[:, None, None, :].to(query.dtype)
+    return mask.expand(-1, 1, query.shape[2], -1)
 
 
 def _weights(query: Tensor, key: Tensor, heads: int, key_bias: Tensor | None) -> Tensor:

@@ -83,6 +83,9 @@ class BiasedAttentionProcessor:
         name: of the layer in its U-Net, by which it finds its keys and values where they are projected beforehand.
     """
 
+    _attention_backend: str | None = None
+    """What ``set_attention_backend`` of diffusers sets; the name is diffusers'."""
+
     def __init__(self, name: str = "") -> None:
         self.name = name
 
@@ -116,10 +119,10 @@ class BiasedAttentionProcessor:
             raise ValueError("attention_mask must be None: context rows are weighted by key_bias instead")
         query = split_heads(attn.to_q(hidden_states), attn.heads)
         if encoder_hidden_states is None:
-            attended = attend(query, *project(attn, hidden_states))
+            attended = attend(query, *project(attn, hidden_states), backend=self._attention_backend)
         else:
             keys_and_values = project(attn, encoder_hidden_states) if projected is None else projected[self.name]
-            attended = attend(query, *keys_and_values, key_bias)
+            attended = attend(query, *keys_and_values, key_bias, self._attention_backend)
             if maps is not None and self.name in maps:
                 maps[self.name] = attention_weights(query, keys_and_values[0], key_bias)
         hidden_states = attn.to_out[0](attended.transpose(1, 2).flatten(2))

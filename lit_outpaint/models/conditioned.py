@@ -8,8 +8,10 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import torch
-from diffusers import DiffusionPipeline, ImagePipelineOutput
+from diffusers import DiffusionPipeline, ImagePipelineOutput, UNet2DConditionModel
+from diffusers.hooks.group_offloading import _is_group_offload_enabled
 from diffusers.image_processor import VaeImageProcessor
+from diffusers.loaders import StableDiffusionLoraLoaderMixin
 from diffusers.utils.torch_utils import randn_tensor
 from jaxtyping import Float
 from torch import Tensor
@@ -40,7 +42,7 @@ FROZEN_PARTS: Final = ("vae", "text_encoder", "tokenizer", "image_encoder", "ima
 Pipeline = TypeVar("Pipeline", bound="ConditionedPipeline")
 
 
-class ConditionedPipeline(DiffusionPipeline):
+class ConditionedPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin):
     """A diffusers pipeline whose U-Net reads the context of a conditioning part by an attention rule."""
 
     _callback_tensor_inputs = ("latents",)
@@ -233,7 +235,7 @@ class ConditionedPipeline(DiffusionPipeline):
             end_fraction: share of the steps after which regions act no more; less than 1 waits for the device at
                 every step.
         """
-        guided = partial(self.denoiser.guided, project_once=True, compiled=compiled)
+        guided = partial(self.denoiser.guided, project_once=not is_offloaded(self.unet), compiled=compiled)
         predict = guided(context, known, size, sampling)
         if end_fraction == 1 or (isinstance(context, Context) and context.regions is None):
             return predict
@@ -288,9 +290,15 @@ class ConditionedPipeline(DiffusionPipeline):
         return after
 
     def output(self, windows: Float[Tensor, "b 3 h w"], output_type: str, return_dict: bool) -> Any:
-        """Windows in [-1, 1] as diffusers hands pictures out: ``pil``, ``np`` or ``pt``."""
+        """Windows in [-1, 1] as diffusers hands pictures out, ``pil``, ``np`` or ``pt``; offloaded parts leave again."""
+        self.maybe_free_model_hooks()
         images = VaeImageProcessor().postprocess(windows, output_type=output_type)
         return ImagePipelineOutput(images=images) if return_dict else (images,)
+
+
+def is_offloaded(unet: UNet2DConditionModel) -> bool:
+    """Whether weights come to the device for the U-Net's own calls, so that no layer may be called outside of them."""
+    return hasattr(unet, "_hf_hook") or _is_group_offload_enabled(unet)
 
 
 def as_list(texts: str | Sequence[str] | None, count: int, argument: str) -> list[str] | None:

@@ -66,7 +66,7 @@ class RegionalRows(NamedTuple):
     """Keys and values of the regions' rows, (B * R, heads, L, C), by name of the layer, where they are known."""
 
     def cells_of(self, positions: int) -> RegionCells:
-        """The layout on the map with so many positions."""
+        """The layout on the map with this many positions."""
         if positions not in self.cells:
             self.cells[positions] = region_cells(self.regions, *map_size(self.size, positions))
         return self.cells[positions]
@@ -82,6 +82,15 @@ class RegionalProcessor:
     def __init__(self, name: str = "") -> None:
         self.name = name
         self._full = BiasedAttentionProcessor(name)
+
+    @property
+    def _attention_backend(self) -> str | None:
+        """What ``set_attention_backend`` of diffusers sets; the name is diffusers'."""
+        return self._full._attention_backend
+
+    @_attention_backend.setter
+    def _attention_backend(self, backend: str | None) -> None:
+        self._full._attention_backend = backend
 
     def __call__(
         self,
@@ -131,7 +140,7 @@ class RegionalProcessor:
         if mixed is None or cells.needs_base:
             keys, values = project(attn, encoder_hidden_states) if projected is None else projected[self.name]
             of_heads = split_heads(query, attn.heads)
-            base = _join_heads(attend(of_heads, keys, values, key_bias))
+            base = _join_heads(attend(of_heads, keys, values, key_bias, self._attention_backend))
             if maps is not None and self.name in maps:
                 maps[self.name] = attention_weights(of_heads, keys, key_bias)
             # torch's lerp is exact at both ends, so that a base ratio of 1 is the base prompt bit for bit.
@@ -150,7 +159,7 @@ class RegionalProcessor:
         for group in cells.groups:
             own = split_heads(flat[group.positions], attn.heads)
             own_bias = None if bias is None else bias.flatten(0, 1)[group.regions]
-            result = attend(own, keys[group.regions], values[group.regions], own_bias)
+            result = attend(own, keys[group.regions], values[group.regions], own_bias, self._attention_backend)
             attended.append(_join_heads(result).flatten(0, 1))
         return torch.cat(attended)[cells.source]
 

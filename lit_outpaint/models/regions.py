@@ -158,7 +158,7 @@ def base_weights(owners: Int[Tensor, "b h w"], base_ratio: Float[Tensor, "b r"])
 
 
 def map_size(size: tuple[int, int], positions: int) -> tuple[int, int]:
-    """Height and width of the feature map with so many positions: the window, halved (rounding up) until they match.
+    """Height and width of the feature map with this many positions: the window, halved (rounding up) until they match.
 
     Raises:
         ValueError: no halving of the window has that many positions.

@@ -32,7 +32,7 @@ class ModelConfig:
     unet: str | None = None
     """Directory or hub name whose unet/ is trained instead of the family's (4 or 9 input channels)."""
     outpaint: str | None = None
-    """Exported outpainting model to go on with: its unet/ and its context/ are trained instead of the family's U-Net
+    """Exported outpainting model to continue from: its unet/ and its context/ are trained instead of the family's U-Net
     and a new context."""
     vision: str | None = None
     """Directory or hub name of the CLIP whose vision encoder is used, for families that have none."""

@@ -145,7 +145,7 @@ def _from_json(value: dict[str, Any]) -> Proposal:
 
 
 def _without_bad_extras(value: dict[str, Any]) -> dict[str, Any]:
-    """The answer without entities and reasoning that are not as they should be: nothing hangs on them."""
+    """The answer without entities and reasoning that are not as they should be: nothing depends on them."""
     kept = {name: part for name, part in value.items() if name not in ("entities", "reasoning")}
     reasoning = value.get("reasoning")
     return kept | {"reasoning": reasoning if isinstance(reasoning, str) else ""}
@@ -166,7 +166,7 @@ def _from_labels(text: str) -> Proposal:
 
 
 def _first_lines(text: str) -> str:
-    """The first line with something on it, and those after it while a mark says that the ratio goes on."""
+    """The first line with something on it, and those after it while a mark says that the ratio continues."""
     lines = [line.strip(_WRAPPING) for line in text.splitlines()]
     lines = [line for line in lines if line]
     found = ""

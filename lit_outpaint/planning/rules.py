@@ -66,7 +66,7 @@ class RulePlanner:
         }
 
     def plan(self, prompt: str, locked: Sequence[Region] = ()) -> Planned:
-        """See ``Planner``; things that a locked region names already are not planned again."""
+        """Return a plan in shares of the picture; things that a locked region names already are not planned again."""
         read = read_mentions(prompt)
         things = self._things(read, locked)
         items = [Item(read.all[thing.mention].lane, read.all[thing.mention].band) for thing in things]

@@ -1,4 +1,4 @@
-"""Run directories: refused, made, recognised and gone on with.
+"""Run directories: refused, made, recognised and continued.
 
 A run directory comes into being whole: it is prepared beside its place and renamed.
 """
@@ -24,9 +24,8 @@ from lit_outpaint.canvas.image_io import enlarge_to_window, shrink_to_window
 from lit_outpaint.canvas.plan import Plan, Rectangle, parse_plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.from_file import FileCaptioner
-from lit_outpaint.system.text import clean
 from lit_outpaint.outpainter import Outpainter
-from lit_outpaint.runs.config import ANYWHERE, EDITS, PLANS, plan_given
+from lit_outpaint.runs.config import ROLES, plan_given, settings_that
 from lit_outpaint.runs.edits import with_edit, without_last_edit
 from lit_outpaint.runs.layouts import new_layout, store_layout
 from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord
@@ -34,26 +33,11 @@ from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord
 INPUT_ERRORS: Final = (ValueError, FileNotFoundError, NotADirectoryError, PermissionError)
 """What input that is at fault raises."""
 _CHUNK_LIMIT_PX = 256
-_RESUME_MAY_SET = {"resume", "export", "layout", *ANYWHERE, *PLANS, *EDITS}
-_IDENTITY_FREE = {
-    *ANYWHERE,
-    *PLANS,
-    *EDITS,
-    "out",
-    "image",
-    "export",
-    "price_prompt",
-    "price_completion",
-    "rank",
-    "world_size",
-}
-"""Settings that may differ when the same command is given again: the record checks plan, image and model itself."""
 
 
 def check_new(settings: Namespace) -> Path:
     """Refuse what can be refused before anything is loaded; return the run directory."""
     check_asked(settings, ("image", "caption", "out"))
-    clean(settings.caption)
     directory = Path(settings.out)
     if directory.is_dir() and any(directory.iterdir()) and not (directory / RUN_NAME).is_file():
         raise ValueError(f"--out must be a new directory or a run, but {directory} holds other files")
@@ -65,10 +49,10 @@ def check_asked(settings: Namespace, needed: Sequence[str]) -> None:
     """Refuse a command that lacks a setting or a plan, or that edits a run it does not name."""
     for name in needed:
         if settings[name] is None:
-            raise ValueError(f"outpaint needs --{name} (or --resume DIR to go on with a run)")
+            raise ValueError(f"outpaint needs --{name} (or --resume DIR to continue a run)")
     if not plan_given(settings).parts:
-        raise ValueError(f"outpaint needs a plan, one of --{', --'.join(PLANS)}")
-    for name in EDITS:
+        raise ValueError(f"outpaint needs a plan, one of --{', --'.join(settings_that('adds'))}")
+    for name in settings_that("edits"):
         if settings[name] is not None and settings[name] is not False:
             raise ValueError(f"--{name} needs --resume and the run to edit")
 
@@ -87,8 +71,8 @@ def fit_image(image: UInt8[ndarray, "h w 3"], window_px: int, fit: str, plan: Pl
         ValueError: the picture is too small.
     """
     fitted = image if fit == "keep" else enlarge_to_window(shrink_to_window(image, window_px), window_px)
-    anchor_window(_box_of(fitted), window_px)
-    before, after = _box_of(image), _box_of(fitted)
+    anchor_window(box_of(fitted), window_px)
+    before, after = box_of(image), box_of(fitted)
     if before != after:
         print(f"image: {before.width} x {before.height} px scaled to {after.width} x {after.height} px")
     width, height = (side - side % VAE_FACTOR for side in (after.width, after.height))
@@ -98,7 +82,8 @@ def fit_image(image: UInt8[ndarray, "h w 3"], window_px: int, fit: str, plan: Pl
     return fitted
 
 
-def _box_of(image: UInt8[ndarray, "h w 3"]) -> Box:
+def box_of(image: UInt8[ndarray, "h w 3"]) -> Box:
+    """Where a first image lies on its canvas."""
     return Box(0, 0, image.shape[1], image.shape[0])
 
 
@@ -106,14 +91,14 @@ def prepare(
     directory: Path,
     record: OutpaintRecord,
     image: UInt8[ndarray, "h w 3"],
+    graph: Graph,
     outpainter: Outpainter,
     formats: Collection[Format],
 ) -> None:
     """Make the run directory with the first image: whole, or not at all."""
-    graph = lay_out_run(outpainter, record, _box_of(image))
     outpainter.check_joint(graph, range(len(graph)))
     extent = graph.box
-    layout = new_layout(record, graph, _box_of(image), outpainter)
+    layout = new_layout(record, graph, box_of(image), outpainter)
     check_formats(formats, extent)
     check_room(directory, extent.area)
     partial = directory.absolute().parent / f".{directory.name}.partial"
@@ -134,7 +119,7 @@ def same_run(directory: Path, wanted: OutpaintRecord, defaults: Mapping[str, Any
     """The record of a run that was started by the same command; refuses any other."""
     found = OutpaintRecord.load(directory)
     before = {**defaults, **found.config}  # A run from before a setting came to be has its default.
-    differing = [name for name in wanted.config if name not in _IDENTITY_FREE and before[name] != wanted.config[name]]
+    differing = [name for name in wanted.config if ROLES[name].identity and before[name] != wanted.config[name]]
     differing += ["steps"] if found.steps != wanted.steps else []
     differing += ["image"] if found.image_sha256 != wanted.image_sha256 else []
     differing += ["model"] if found.model_fingerprint != wanted.model_fingerprint else []
@@ -148,15 +133,14 @@ def same_run(directory: Path, wanted: OutpaintRecord, defaults: Mapping[str, Any
 def load_resumed(parser: ArgumentParser, given: Namespace) -> tuple[Path, OutpaintRecord, Namespace]:
     """The run directory, its record with any added steps, and its settings."""
     defaults = vars(parser.get_defaults())
-    refused = [name for name in defaults if name not in _RESUME_MAY_SET and given.get(name) != defaults[name]]
+    refused = [name for name in settings_that("refused") if given.get(name) != defaults.get(name)]
     if refused:
-        raise ValueError(
-            f"with --resume only --{', --'.join(sorted(_RESUME_MAY_SET - {'resume'}))} may be given, got --{refused[0]}"
-        )
+        may = sorted(ROLES.keys() - {*settings_that("refused"), "resume"})
+        raise ValueError(f"with --resume only --{', --'.join(may)} may be given, got --{refused[0]}")
     directory = Path(given.resume)
     record = OutpaintRecord.load(directory)
     settings = parser.parse_object({**record.config, "resume": str(directory)})
-    for name in ANYWHERE:
+    for name in settings_that("replaces"):
         if given[name] != defaults[name]:
             settings[name] = given[name]
     added = plan_given(given)
@@ -181,7 +165,7 @@ def load_resumed(parser: ArgumentParser, given: Namespace) -> tuple[Path, Outpai
 
 
 def _with_steps(record: OutpaintRecord, added: str) -> OutpaintRecord:
-    """The record with more steps; the same addition again, while it is not finished, means: go on with it."""
+    """The record with more steps; the same addition again, while it is not finished, means: continue it."""
     if not record.finished and record.steps[-1] == added and len(record.steps) > 1:
         return record
     return record.model_copy(update={"steps": [*record.steps, added], "finished": False})

@@ -23,7 +23,7 @@ def with_edit(
 ) -> OutpaintRecord:
     """The record of a run in which a step is to be drawn again.
 
-    The same edit given again, while it is not finished, means: go on with it.
+    The same edit given again, while it is not finished, means: continue it.
 
     Args:
         record: of the run.
@@ -52,7 +52,7 @@ def with_edit(
             (step == last.step) if candidate is not None else asked == (last.step, last.caption, last.seed)
         ):
             return record
-        raise ValueError(f"the edit of step {last.step} is not finished; go on with --resume {directory} first")
+        raise ValueError(f"the edit of step {last.step} is not finished; continue with --resume {directory} first")
     canvas = Canvas.open(directory)
     if step < 0 or not canvas.is_done(step):
         raise ValueError(f"the step to edit must be one that {directory / 'steps.jsonl'} holds, got {step}")
@@ -102,7 +102,7 @@ def without_last_edit(record: OutpaintRecord) -> OutpaintRecord:
         ValueError: no edit is in force.
     """
     if record.edits and record.edits[-1].undone and not record.finished:
-        return record  # Given again while it is not finished: go on with it.
+        return record  # Given again while it is not finished: continue it.
     in_force = [place for place, edit in enumerate(record.edits) if not edit.undone]
     if not in_force:
         raise ValueError("--undo takes back an edit, and this run has none")

@@ -1,7 +1,7 @@
 """One run per picture of a directory, shared over the processes of torchrun or SLURM.
 
 Every picture becomes an ordinary run directory of its own, named after the picture. A picture that cannot be widened
-is named at the end and keeps none of the others; the same command given again skips what is finished and goes on with
+is named at the end and does not stop the others; the same command given again skips what is finished and continues with
 the rest.
 """
 
@@ -63,7 +63,7 @@ def outpaint_many(
             failed[picture.name] = one_line(error)
             print(f"{picture.name} failed", flush=True)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"stopped at {picture.name}; the same command goes on") from None
+            raise KeyboardInterrupt(f"stopped at {picture.name}; the same command continues") from None
     who = f"process {share.rank} of {share.world_size}: " if share.world_size > 1 else ""
     print(
         f"{who}{counts['drawn']} drawn, {counts['finished before']} finished before, {len(failed)} failed", flush=True

@@ -109,7 +109,7 @@ class PictureRun:
 
     Args:
         directory: made when it is not there.
-        settings: everything that decides the pictures, as plain values; the same for every command that goes on.
+        settings: everything that decides the pictures, as plain values; the same for every command that continues.
 
     Raises:
         ValueError: the directory holds something else, or a run with other settings.
@@ -131,7 +131,7 @@ class PictureRun:
             if held.get(name) != settings.get(name):
                 raise ValueError(
                     f"--out {directory} holds a run with {name} {held.get(name)!r}, not {settings.get(name)!r}; give the"
-                    " same settings to go on, or another --out"
+                    " same settings to continue, or another --out"
                 )
 
     def done(self) -> dict[str, PictureRecord]:

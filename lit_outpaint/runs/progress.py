@@ -32,7 +32,7 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self.done:
-            print(f"going on after {self.done} of {self.total} steps", flush=True)
+            print(f"continuing after {self.done} of {self.total} steps", flush=True)
         if sys.stdout.isatty():
             columns = (
                 TextColumn("{task.description}"),

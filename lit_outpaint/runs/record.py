@@ -1,4 +1,4 @@
-"""``run.yaml``: everything an outpainting run needs to go on, and how it came to be."""
+"""``run.yaml``: everything an outpainting run needs to continue, and how it came to be."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class OutpaintRecord(BaseModel):
     image_sha256: str
     """Of the pixels that the run started from."""
     model_fingerprint: str
-    """Of the model's files, so that a run does not go on with other weights; see `fingerprint`."""
+    """Of the model's files, so that a run does not continue with other weights; see `fingerprint`."""
     versions: dict[str, str]
     """Versions of Python and of the packages that the pixels depend on."""
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
+from lit_outpaint.system.settings import setting
+
 _Item = TypeVar("_Item")
 
 
@@ -18,9 +20,9 @@ _Item = TypeVar("_Item")
 class RankConfig:
     """Which process this is among many that share the work; found from torchrun or SLURM when left out."""
 
-    rank: int | None = None
+    rank: int | None = setting(None)
     """Number of this process among all, from 0."""
-    world_size: int | None = None
+    world_size: int | None = setting(None)
     """How many processes there are."""
 
     def __post_init__(self) -> None:

@@ -37,7 +37,7 @@ def publish(draft: Path, path: Path) -> None:
 
 
 def newest_checkpoint(run_dir: Path) -> Path | None:
-    """The checkpoint to go on from: ``last.ckpt``, or the one before where that is damaged; None in a new run.
+    """The checkpoint to continue from: ``last.ckpt``, or the one before where that is damaged; None in a new run.
 
     Raises:
         ValueError: there are checkpoints, and none of them is whole.
@@ -49,8 +49,8 @@ def newest_checkpoint(run_dir: Path) -> Path | None:
         log.warning("%s is damaged and passed over", path)
     if paths:
         raise ValueError(
-            f"a run goes on from a whole checkpoint, but {' and '.join(map(str, paths))} are damaged;"
-            " put a copy in their place, or start anew with --overwrite true and without --ckpt_path"
+            f"a run continues from a whole checkpoint, but {' and '.join(map(str, paths))} are damaged;"
+            " put a copy in their place, or start over with --overwrite true and without --ckpt_path"
         )
     return None
 

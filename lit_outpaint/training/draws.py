@@ -1,8 +1,8 @@
 """Random numbers that depend on neither the number of ranks nor on what was drawn before.
 
-Those of a training batch hang on where training stands. They are drawn for the global batch, and each rank takes its
+Those of a training batch depend on where training stands. They are drawn for the global batch, and each rank takes its
 slice: one rank with batch 2B and two ranks with batch B train on the same noise, and a resumed run draws what an
-undisturbed one would have drawn. Those of a held-out sample hang on its key.
+undisturbed one would have drawn. Those of a held-out sample depend on its key.
 """
 
 import hashlib

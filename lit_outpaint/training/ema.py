@@ -74,7 +74,7 @@ class Ema:
         }
 
     def reset(self, parameters: Mapping[str, Parameter], step: int) -> None:
-        """Start anew from the parameters as they are."""
+        """Start over from the parameters as they are."""
         self.averages = {name: parameter.detach().clone() for name, parameter in parameters.items()}
         self.step = step
 

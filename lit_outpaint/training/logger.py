@@ -1,4 +1,4 @@
-"""Where a run logs: ``metrics.csv``, which a resumed run goes on with, and Weights & Biases where it is asked for."""
+"""Where a run logs: ``metrics.csv``, which a resumed run continues, and Weights & Biases where it is asked for."""
 
 import csv
 import importlib.util
@@ -59,12 +59,12 @@ class RunLogger(CSVLogger):
         return cast(ExperimentWriter, self._experiment)
 
     def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
-        """Write the rows, so that a run that goes on from the checkpoint finds all that led to it."""
+        """Write the rows, so that a run that continues from the checkpoint finds all that led to it."""
         self.save()
 
 
 class RunWandbLogger(WandbLogger):
-    """Lightning's W&B logger under an id that stays with the run directory, however often the run goes on.
+    """Lightning's W&B logger under an id that stays with the run directory, however often the run continues.
 
     Offline, every start leaves a directory of its own; all carry the same id, so that they are one run once synced.
     """

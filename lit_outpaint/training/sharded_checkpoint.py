@@ -130,7 +130,7 @@ def _gather(parts: list[Tensor], shape: torch.Size, mesh: DeviceMesh | None) -> 
 
 
 class AnyCheckpointIO(TorchCheckpointIO):
-    """Reads checkpoints of either kind, so that every strategy goes on from both; writes one file.
+    """Reads checkpoints of either kind, so that every strategy continues from both; writes one file.
 
     Lightning's own way builds the whole file in memory and again in TMPDIR. Here tensors go straight into a draft
     beside the file.

@@ -1,7 +1,7 @@
 """FSDP2 for training: Lightning's model-parallel strategy with checkpoints that fit every other strategy.
 
 Lightning's own full checkpoints number the optimiser's state by the order of the model's weights, ours and torch's by
-that of the parameter groups; a run could not go on under another strategy. Here both kinds hold what a run on one
+that of the parameter groups; a run could not continue under another strategy. Here both kinds hold what a run on one
 device would have written.
 """
 
@@ -29,8 +29,8 @@ class ShardedStrategy(ModelParallelStrategy):
 
         Args:
             sharded_checkpoints: ``last.ckpt`` is a directory with one file a rank, written and read side by side;
-                otherwise one file, for which rank 0 gathers everything. Runs go on from either, under any strategy and
-                number of ranks.
+                otherwise one file, for which rank 0 gathers everything. Runs continue from either, under any strategy
+                and number of ranks.
             process_group_backend: nccl on GPUs and gloo on CPUs unless given.
         """
         super().__init__(data_parallel_size=1, tensor_parallel_size=1, process_group_backend=process_group_backend)

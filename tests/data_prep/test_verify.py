@@ -37,7 +37,7 @@ def forge_card(directory: Path) -> None:
 
 
 def rewrite(directory: Path, change: Callable[[dict[str, bytes]], dict[str, bytes]]) -> None:
-    """Write the first shard anew with every sample changed, under a card that fits it."""
+    """Write the first shard again with every sample changed, under a card that fits it."""
     samples = list(read_samples(directory / SHARD, SUFFIXES))
     with TarWriter(directory / SHARD) as tar:
         for key, members in samples:

@@ -15,7 +15,7 @@ def test_a_tensor_is_looked_at_once_until_it_is_written_to() -> None:
     assert (once(batch), once(batch), seen) == (3.0, 3.0, [3.0])
     batch += 1
     assert once(batch) == 6.0
-    assert once(batch.clone()) == 6.0, "equal values in another tensor are looked at anew"
+    assert once(batch.clone()) == 6.0, "equal values in another tensor are looked at again"
     assert len(seen) == 3
     with torch.inference_mode():
         other = torch.ones(2)

@@ -12,7 +12,8 @@ from eval.inpaint_loop import InpaintLoop, load_text_to_image
 from eval.methods import load_method
 from eval.sources import load_base_pipeline
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
-from lit_outpaint.canvas.geometry import Direction, new_box
+from lit_outpaint.canvas.geometry import Box, Direction, new_box
+from lit_outpaint.drawing.engine import WindowRequest
 from lit_outpaint.heldout.rollout import Geometry, Pixels, Rollout, Walk
 from lit_outpaint.models.encoders import FrozenEncoders
 from lit_outpaint.outpainter import OutpainterConfig
@@ -108,7 +109,16 @@ def test_the_inpaint_loop_is_the_pipeline_of_diffusers(overlay: Path) -> None:
     loop = InpaintLoop(load_text_to_image(overlay.parent), "global", seam)
     window = walk.first_window.copy()
     box = new_box("right", STRIDE, SIDE)
-    (drawn,) = loop.draw(window[None], [box], ["a"], ["a wide view"], [window], [torch.Generator().manual_seed(5)])
+    asked = WindowRequest(
+        window=Box(0, 0, SIDE, SIDE),
+        known=window,
+        new=box,
+        caption="a",
+        global_caption="a wide view",
+        view=window,
+        generator=torch.Generator().manual_seed(5),
+    )
+    (drawn,) = loop.draw([asked])
     parts = load_base_pipeline(overlay.parent).components
     pipeline = StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
     pipeline.set_progress_bar_config(disable=True)

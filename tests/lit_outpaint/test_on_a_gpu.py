@@ -159,9 +159,10 @@ def test_joint_steps_wait_for_nothing(plan: str, model: Path, tmp_path: Path) ->
     canvas = Canvas.create(tmp_path, np.zeros((TOY_WINDOW_PX, TOY_WINDOW_PX, 3), np.uint8), chunk_px=32)
     outpainter = Outpainter(pipeline, config=OutpainterConfig(engine="joint", overlap_px=32, num_inference_steps=3))
     done: list[int] = []
+    graph = outpainter.lay_out(parse_plan(plan), canvas.image_box)
     # All timesteps are done; then pixels are wanted, which are not there.
     with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
-        outpainter.run(canvas, parse_plan(plan), "a wide view", on_timestep=lambda step, of: done.append(step))
+        outpainter.run(canvas, graph, "a wide view", on_timestep=lambda step, of: done.append(step))
     assert done == [1, 2, 3]
 
 

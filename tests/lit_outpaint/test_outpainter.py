@@ -11,6 +11,7 @@ from lit_outpaint.canvas.journal import StepRecord
 from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.seeding import window_generator
 from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.drawing.engine import WindowRequest
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
 from lit_outpaint.protocols import CaptionError
@@ -27,7 +28,11 @@ def _config(**changes: Any) -> OutpainterConfig:
 def _run(directory: Path, pipeline: OutpaintPipeline, steps: str, **changes: Any) -> Canvas:
     directory.mkdir()
     canvas = Canvas.create(directory, IMAGE, chunk_px=32)
-    return Outpainter(pipeline, config=_config(**changes)).run(canvas, parse_plan(steps), GLOBAL)
+    return _grow(Outpainter(pipeline, config=_config(**changes)), canvas, steps)
+
+
+def _grow(outpainter: Outpainter, canvas: Canvas, steps: str, **options: Any) -> Canvas:
+    return outpainter.run(canvas, outpainter.lay_out(parse_plan(steps), canvas.image_box), GLOBAL, **options)
 
 
 def _without_seconds(records: Sequence[StepRecord]) -> list[StepRecord]:
@@ -50,7 +55,7 @@ def test_the_canvas_grows_in_four_directions_and_keeps_every_known_pixel(
             np.testing.assert_array_equal(canvas.read(box), pixels)
         seen.append((record.strip_box, canvas.read(record.strip_box)))
 
-    outpainter.run(canvas, parse_plan("left:2,up:2,right:1,down:2,left:1"), GLOBAL, [check])
+    _grow(outpainter, canvas, "left:2,up:2,right:1,down:2,left:1", callbacks=[check])
     assert canvas.num_steps == 8
     assert canvas.box == Box(-72, -48, 80 + 24, 70 + 48)
     assert all(pixels.std() > 1 for _, pixels in seen)
@@ -71,7 +76,7 @@ def test_a_run_in_two_parts_is_the_run_in_one(tmp_path: Path, pipeline: Outpaint
     whole = _run(tmp_path / "whole", pipeline, "right:2,left:2")
     parts = _run(tmp_path / "parts", pipeline, "right:2")
     again = Canvas.open(parts.directory)
-    Outpainter(pipeline, config=_config()).run(again, parse_plan("right:2,left:2"), GLOBAL)
+    _grow(Outpainter(pipeline, config=_config()), again, "right:2,left:2")
     assert _by_step(again) == _by_step(whole)
     np.testing.assert_array_equal(again.read(whole.box), whole.read(whole.box))
 
@@ -83,12 +88,18 @@ def test_a_large_batch_on_one_thread_draws_what_each_window_alone_would_be(pipel
 
     def draw(chosen: list[int]) -> np.ndarray:
         return outpainter.draw(
-            known[chosen],
-            [new_box("right", 24, TOY_WINDOW_PX)] * len(chosen),
-            ["a lake"] * len(chosen),
-            [GLOBAL] * len(chosen),
-            views=list(known[chosen]),
-            generators=[window_generator(i, box, "right") for i in chosen],
+            [
+                WindowRequest(
+                    window=box,
+                    known=known[i],
+                    new=new_box("right", 24, TOY_WINDOW_PX),
+                    caption="a lake",
+                    global_caption=GLOBAL,
+                    view=known[i],
+                    generator=window_generator(i, box, "right"),
+                )
+                for i in chosen
+            ]
         )
 
     threads = torch.get_num_threads()
@@ -110,12 +121,18 @@ def test_windows_drawn_together_are_the_windows_drawn_alone(direction: Direction
 
     def draw(chosen: Sequence[int]) -> np.ndarray:
         return outpainter.draw(
-            known[list(chosen)],
-            [new_box(direction, 24, TOY_WINDOW_PX)] * len(chosen),
-            [captions[i] for i in chosen],
-            [GLOBAL] * len(chosen),
-            views=[known[i] for i in chosen],
-            generators=[window_generator(0, boxes[i], direction) for i in chosen],
+            [
+                WindowRequest(
+                    window=boxes[i],
+                    known=known[i],
+                    new=new_box(direction, 24, TOY_WINDOW_PX),
+                    caption=captions[i],
+                    global_caption=GLOBAL,
+                    view=known[i],
+                    generator=window_generator(0, boxes[i], direction),
+                )
+                for i in chosen
+            ]
         )
 
     together = draw([0, 1, 2])
@@ -128,7 +145,7 @@ def test_windows_drawn_together_are_the_windows_drawn_alone(direction: Direction
 def test_a_captioner_is_shown_the_view_and_its_own_captions(tmp_path: Path, pipeline: OutpaintPipeline) -> None:
     captioner = ScriptedCaptioner(["a lake with a red boat.", "a blue boat on a lake"])
     canvas = Canvas.create(tmp_path, IMAGE)
-    Outpainter(pipeline, captioner, _config()).run(canvas, parse_plan("right:2"), GLOBAL)
+    _grow(Outpainter(pipeline, captioner, _config()), canvas, "right:2")
     assert [asked["previous"] for asked in captioner.asked] == [[], ["a lake with a red boat"]]
     assert [asked["seen"] for asked in captioner.asked] == [[], ["a lake", "a red boat"]]
     assert [asked["view"].size for asked in captioner.asked] == [(64, 64), (64, 64)]
@@ -146,7 +163,7 @@ def test_rules_stand_in_for_a_captioner_that_fails(
     tmp_path: Path, pipeline: OutpaintPipeline, answer: str | CaptionError, cause: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     canvas = Canvas.create(tmp_path, IMAGE)
-    Outpainter(pipeline, ScriptedCaptioner([answer]), _config()).run(canvas, parse_plan("right"), GLOBAL)
+    _grow(Outpainter(pipeline, ScriptedCaptioner([answer]), _config()), canvas, "right")
     assert canvas.record(0).caption_source == "rules"
     assert canvas.record(0).caption_instead_of == f"scripted: {cause}"
     assert canvas.record(0).local_caption == "a lake"
@@ -164,7 +181,7 @@ def test_the_view_is_known_and_lies_at_the_growing_side(
     captioner = ScriptedCaptioner(["a lake"])
     canvas = Canvas.create(tmp_path, IMAGE)
     config = _config(visual_source=source, visual_span_px=span)
-    Outpainter(pipeline, captioner, config).run(canvas, parse_plan(direction), GLOBAL)
+    _grow(Outpainter(pipeline, captioner, config), canvas, direction)
     sideways = direction in ("left", "right")
     assert captioner.asked[0]["view"].size == ((depth, 64) if sideways else (64, min(depth, 70)))
 
@@ -172,7 +189,7 @@ def test_the_view_is_known_and_lies_at_the_growing_side(
 def test_what_the_encoder_does_not_read_stands_in_the_record(tmp_path: Path, pipeline: OutpaintPipeline) -> None:
     canvas = Canvas.create(tmp_path, IMAGE)
     long = "a meadow with a red barn " * 40 + "at the end"
-    Outpainter(pipeline, ScriptedCaptioner([long, "a lake"]), _config()).run(canvas, parse_plan("right:2"), GLOBAL)
+    _grow(Outpainter(pipeline, ScriptedCaptioner([long, "a lake"]), _config()), canvas, "right:2")
     assert canvas.record(0).truncated["local"].endswith("at the end")
     assert canvas.record(1).truncated == {}
 

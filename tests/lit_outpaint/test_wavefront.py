@@ -16,6 +16,8 @@ from lit_outpaint.canvas.journal import StepRecord
 from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.drawing.caption_queue import CaptionQueue
+from lit_outpaint.drawing.engine import WindowRequest
+from lit_outpaint.drawing.steps import StepsEngine
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import OutpaintPipeline
 from lit_outpaint.protocols import Captioner, Written
@@ -42,7 +44,8 @@ def _run(
     config = OutpainterConfig(**{"num_inference_steps": 1, "overlap_px": 40, **changes})
     outpainter = Outpainter(pipeline, captioner, config)
     canvas = Canvas.open(directory)
-    return outpainter.run(canvas, parse_plan(plan), GLOBAL, edits=edits or [], should_stop=should_stop)
+    graph = outpainter.lay_out(parse_plan(plan), canvas.image_box)
+    return outpainter.run(canvas, graph, GLOBAL, edits=edits or [], should_stop=should_stop)
 
 
 def _records(canvas: Canvas) -> list[StepRecord]:
@@ -109,7 +112,8 @@ def test_a_ring_is_drawn_against_the_pixels_at_its_beginning(
     canvas = Canvas.create(tmp_path / "other", other, chunk_px=32)
     closing = Box(144, 0, 168, 64)
     config = OutpainterConfig(num_inference_steps=1, overlap_px=40, seam=seam)
-    Outpainter(pipeline, config=config).run(canvas, parse_plan("loop:4"), GLOBAL)
+    outpainter = Outpainter(pipeline, config=config)
+    outpainter.run(canvas, outpainter.lay_out(parse_plan("loop:4"), canvas.image_box), GLOBAL)
     assert (canvas.read(closing) != ring.read(closing)).any()
 
 
@@ -160,7 +164,7 @@ class _SlowCaptioner(ScriptedCaptioner):
 def test_the_latency_of_a_captioner_is_hidden_where_it_does_not_look(
     tmp_path: Path, pipeline: OutpaintPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain_take, plain_decode = CaptionQueue.take, Outpainter._decode
+    plain_take, plain_draw = CaptionQueue.take, StepsEngine.draw
     waited = 0.0
 
     def take(self: CaptionQueue, batch: Sequence[int]) -> list[Written]:
@@ -170,12 +174,12 @@ def test_the_latency_of_a_captioner_is_hidden_where_it_does_not_look(
         waited += time.perf_counter() - started
         return captions
 
-    def decode(self: Outpainter, *given: Any) -> np.ndarray:
+    def draw(self: StepsEngine, requests: Sequence[WindowRequest]) -> np.ndarray:
         time.sleep(0.15)
-        return plain_decode(self, *given)
+        return plain_draw(self, requests)
 
     monkeypatch.setattr(CaptionQueue, "take", take)
-    monkeypatch.setattr(Outpainter, "_decode", decode)
+    monkeypatch.setattr(StepsEngine, "draw", draw)
     waits = []
     for sees in (False, True):
         waited = 0.0
@@ -225,13 +229,13 @@ def test_the_view_is_kept_between_refreshes(
     tmp_path: Path, pipeline: OutpaintPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[np.ndarray] = []
-    plain = Outpainter._decode
+    plain = StepsEngine.draw
 
-    def decode(self: Outpainter, *given: Any) -> np.ndarray:
-        seen.extend(given[4])
-        return plain(self, *given)
+    def draw(self: StepsEngine, requests: Sequence[WindowRequest]) -> np.ndarray:
+        seen.extend(request.view for request in requests)
+        return plain(self, requests)
 
-    monkeypatch.setattr(Outpainter, "_decode", decode)
+    monkeypatch.setattr(StepsEngine, "draw", draw)
     _run(tmp_path / "run", pipeline, "right:5", visual_refresh_every=2)
     same = [np.array_equal(one, other) for one, other in pairwise(seen)]
     assert same == [True, False, True, False]
@@ -256,7 +260,7 @@ def test_one_picture_of_the_scene_may_stand_for_the_canvas(
         (tmp_path / name).mkdir()
         canvas = Canvas.create(tmp_path / name, IMAGE)
         outpainter = Outpainter(pipeline, config=OutpainterConfig(**source), global_view=partial(np.copy, view))
-        outpainter.run(canvas, parse_plan("right"), GLOBAL)
+        outpainter.run(canvas, outpainter.lay_out(parse_plan("right"), canvas.image_box), GLOBAL)
         drawn.append(canvas.record(0).checksum)
     assert drawn[0] != drawn[1]
 
@@ -271,5 +275,5 @@ def test_a_canvas_of_another_plan_is_refused(tmp_path: Path, pipeline: OutpaintP
 
 def test_feathered_latents_want_windows_with_one_joint(tmp_path: Path, pipeline: OutpaintPipeline) -> None:
     assert _run(tmp_path / "strips", pipeline, "right:1,up:1", seam_feather_cells=2).num_steps == 2
-    with pytest.raises(ValueError, match="seam_feather_cells needs windows with one joint"):
+    with pytest.raises(ValueError, match="seam_feather_cells needs windows with one seam"):
         _run(tmp_path / "corners", pipeline, RECTANGLE, seam_feather_cells=2)

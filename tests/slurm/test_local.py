@@ -1,4 +1,4 @@
-"""A sweep on this machine that somebody stops: nothing of it goes on running, and the same command goes on with it."""
+"""A sweep on this machine that somebody stops: nothing of it runs any longer, and the same command continues it."""
 
 import json
 import os
@@ -77,7 +77,7 @@ def test_a_stopped_sweep_leaves_no_process_behind(
     os.killpg(sweep.pid, number)
     _, said = sweep.communicate(timeout=PATIENCE_S)
     assert sweep.returncode == 128 + number
-    assert said.splitlines()[-1].startswith(f"slurm: stopped by {number.name}; the same command goes on")
+    assert said.splitlines()[-1].startswith(f"slurm: stopped by {number.name}; the same command continues")
     for path in napping:
         wait_for(lambda path=path: gone(int(path.read_text())), "the end of a nap")  # type: ignore[misc]
     assert not (tmp_path / "2").exists()
@@ -104,7 +104,7 @@ checkpoint: {{every_n_train_steps: 2}}
     sweep.terminate()
     _, said = sweep.communicate(timeout=PATIENCE_S)
     assert sweep.returncode == 128 + signal.SIGTERM
-    assert "the same command goes on" in said.splitlines()[-1]
+    assert "the same command continues" in said.splitlines()[-1]
     record = load_record(out)
     run_dir = record.run_dir(record.cells[0])
     assert torch.load(run_dir / "last.ckpt", weights_only=True)["global_step"] == 3

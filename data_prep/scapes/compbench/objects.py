@@ -20,7 +20,7 @@ _ROWS: Final[dict[str, dict[int, tuple[tuple[int, ...], ...]]]] = {
     "sky": {1: ((1, 0),), 2: ((1, 1),), 3: ((2, 1), (1, 2)), 4: ((2, 2),)},
     "underground": {1: ((1, 0),), 2: ((2, 0), (1, 1)), 3: ((3, 0), (2, 1), (1, 2)), 4: ((2, 2), (3, 1), (1, 3))},
 }
-"""How so many things of a kind share the rows of a view; four need two rows, which the surface does not have."""
+"""How this many things of a kind share the rows of a view; four need two rows, which the surface does not have."""
 
 
 def presence(rng: random.Random, number: int) -> list[Made]:

@@ -40,7 +40,7 @@ NO_MOUNTAINS: Final = ("with no mountains behind", "without mountains")
 
 
 def named(kind: str, colour: str | None = None, count: int = 1) -> str:
-    """A thing with its article, or so many of it: ``a red barn``, ``two barns``."""
+    """A thing with its article, or several of it: ``a red barn``, ``two barns``."""
     return noun_phrase(SeenObject(kind, colour, 0, 0), count)
 
 

@@ -81,7 +81,7 @@ def test_latents_are_encoded_once_and_missing_ones_when_asked_for(tmp_path: Path
     again.fill()
     assert again.store.any(axis=(1, 2, 3)).all()
     assert torch.equal(again.take(np.array([4, 1])), some)
-    with pytest.raises(ValueError, match="delete it to encode anew"):
+    with pytest.raises(ValueError, match="delete it to encode again"):
         WindowLatents(tmp_path / "latents.npy", corpus.windows[:3], vae, torch.device("cpu"))
 
 

@@ -58,8 +58,8 @@ def test_flat_pictures_score_one() -> None:
         assert score.tolist() == [1.0]
 
 
-@pytest.mark.parametrize("joint", [0, 15, 113, 128])
-def test_squares_that_do_not_fit_are_refused(joint: int) -> None:
-    assert not squares_fit(joint, 128)
-    with pytest.raises(ValueError, match="must fit on both sides of the joint"):
-        border_scores(ramp(), joint)
+@pytest.mark.parametrize("seam", [0, 15, 113, 128])
+def test_squares_that_do_not_fit_are_refused(seam: int) -> None:
+    assert not squares_fit(seam, 128)
+    with pytest.raises(ValueError, match="must fit on both sides of the seam"):
+        border_scores(ramp(), seam)

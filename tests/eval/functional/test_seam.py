@@ -40,7 +40,7 @@ def test_score_along_y_is_that_of_the_turned_image_and_contrast_does_not_matter(
     torch.testing.assert_close(seam_score(image * 127.5 + 3, 6), across)
 
 
-@pytest.mark.parametrize("joint", [0, 16, -1])
-def test_joint_outside_the_image_is_refused(joint: int) -> None:
-    with pytest.raises(ValueError, match="joint must lie inside"):
-        seam_score(_ramp(), joint)
+@pytest.mark.parametrize("seam", [0, 16, -1])
+def test_seam_outside_the_image_is_refused(seam: int) -> None:
+    with pytest.raises(ValueError, match="seam must lie inside"):
+        seam_score(_ramp(), seam)

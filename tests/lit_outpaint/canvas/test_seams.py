@@ -35,8 +35,8 @@ def _treated(
     return grow_right(window, direction).astype(int)
 
 
-def _score(window: np.ndarray, joint: int) -> float:
-    return float(seam_score(torch.from_numpy(window).permute(2, 0, 1)[None].float(), joint))
+def _score(window: np.ndarray, seam: int) -> float:
+    return float(seam_score(torch.from_numpy(window).permute(2, 0, 1)[None].float(), seam))
 
 
 @settings(max_examples=60, deadline=None)
@@ -71,7 +71,7 @@ def test_all_directions_are_one_treatment_turned(direction: Direction) -> None:
 
 
 @pytest.mark.parametrize("treatment", SEAM_TREATMENTS)
-def test_a_window_decoded_without_error_is_left_alone_even_where_an_edge_lies_on_the_joint(
+def test_a_window_decoded_without_error_is_left_alone_even_where_an_edge_lies_on_the_seam(
     treatment: SeamTreatment,
 ) -> None:
     np.testing.assert_array_equal(treat_seam(_noise(3), _noise(3), "right", 16, treatment), _noise(3))
@@ -79,7 +79,7 @@ def test_a_window_decoded_without_error_is_left_alone_even_where_an_edge_lies_on
 
 @pytest.mark.parametrize("treatment", CORRECTING)
 @pytest.mark.parametrize("direction", DIRECTIONS)
-def test_a_constant_colour_error_leaves_no_step_at_the_joint(direction: Direction, treatment: SeamTreatment) -> None:
+def test_a_constant_colour_error_leaves_no_step_at_the_seam(direction: Direction, treatment: SeamTreatment) -> None:
     known, generated = np.full((32, 32, 3), 100, np.uint8), np.full((32, 32, 3), 108, np.uint8)
     window = _treated(generated, known, direction, 16, treatment)
     assert np.abs(np.diff(window, axis=1)).max() <= 1
@@ -93,7 +93,7 @@ def test_a_drift_of_colour_fades_over_the_whole_new_side() -> None:
     assert window[0, -1, 0] >= 107
 
 
-def test_a_thing_cut_off_at_the_joint_fades_within_the_reach_and_leaves_no_ghost() -> None:
+def test_a_thing_cut_off_at_the_seam_fades_within_the_reach_and_leaves_no_ghost() -> None:
     known = np.full((32, 48, 3), 60, np.uint8)
     known[10:20, :16] = 220  # The model knows nothing of this bar.
     generated = np.full((32, 48, 3), 60, np.uint8)

@@ -17,7 +17,7 @@ READABLE = {
     "endless white space after": '{"caption": "a lake"}' + " \n\t" * 5000,
     "the form comes first": 'As {"caption": "..."}: {"caption": "a lake"}',
     "thoughts come first": '<think>{"caption": "a hill"}</think>{"caption": "a lake"}',
-    "goes on as the user": '{"caption": "a lake"}\nuser: {"caption": "a hill"}',
+    "continues as the user": '{"caption": "a lake"}\nuser: {"caption": "a hill"}',
     "another object first": '{"thought": "hm"} {"caption": "a lake"}',
 }
 

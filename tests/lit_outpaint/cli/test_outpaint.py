@@ -341,4 +341,4 @@ def test_the_verb_answers_on_the_real_command_line(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.splitlines() == ["error: outpaint needs --caption (or --resume DIR to go on with a run)"]
+    assert done.stderr.splitlines() == ["error: outpaint needs --caption (or --resume DIR to continue a run)"]

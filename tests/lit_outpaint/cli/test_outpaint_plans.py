@@ -89,7 +89,7 @@ def test_a_step_is_edited_and_the_edit_undone(
     files, records = _files(run), {record["step"]: record for record in _records(run)}
     resume = ["--resume", str(run)]
     assert main([*resume, "--edit_step", "0", "--edit_caption", "a kite"]) == 0
-    assert "going on after 1 of 3 steps" in capsys.readouterr().out
+    assert "continuing after 1 of 3 steps" in capsys.readouterr().out
     edited = {record["step"]: record for record in _records(run)}
     assert edited[0]["local_caption"] == "a kite"
     assert [edited[step]["checksum"] == records[step]["checksum"] for step in range(3)] == [False, False, True]
@@ -185,7 +185,7 @@ def test_ctrl_c_finishes_the_step_and_says_how_to_go_on(
         pressing.join()
         done = _num_lines(run)
         assert before < done < 300
-        said = f"stopped after {done} of 300 steps; go on with: python -m lit_outpaint outpaint --resume {run}\n"
+        said = f"stopped after {done} of 300 steps; continue with: python -m lit_outpaint outpaint --resume {run}\n"
         assert said in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) == handler
 

@@ -40,7 +40,8 @@ def _run(directory: Path, pipeline: OutpaintPipeline, plan: str, **changes: Any)
     directory.mkdir()
     config = OutpainterConfig(**{"num_inference_steps": 1, "overlap_px": 40, **changes})
     canvas = Canvas.create(directory, IMAGE, chunk_px=32)
-    return Outpainter(pipeline, config=config).run(canvas, parse_plan(plan), GLOBAL)
+    outpainter = Outpainter(pipeline, config=config)
+    return outpainter.run(canvas, outpainter.lay_out(parse_plan(plan), canvas.image_box), GLOBAL)
 
 
 def _records(canvas: Canvas) -> dict[int, StepRecord]:

@@ -1,7 +1,7 @@
 """The joint engine: against the engine of steps, against a plain loop, and through stops, kills, edits and rings."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from lit_outpaint.canvas.latent_grid import LatentGrid
 from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.data.features import Features
-from lit_outpaint.drawing.joint import JointDrawing, decode_tile
+from lit_outpaint.drawing.engine import WindowRequest
+from lit_outpaint.drawing.joint import JointEngine, decode_tile
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import OutpaintPipeline
 from lit_outpaint.testing.models import ScriptedCaptioner
@@ -44,7 +45,8 @@ def _run(
     config = OutpainterConfig(**{"num_inference_steps": 2, "overlap_px": 32, "engine": "joint", **changes})
     canvas = Canvas.open(directory)
     outpainter = Outpainter(pipeline, config=config)
-    return outpainter.run(canvas, parse_plan(plan), GLOBAL, edits=edits or [], should_stop=should_stop)
+    graph = outpainter.lay_out(parse_plan(plan), canvas.image_box)
+    return outpainter.run(canvas, graph, GLOBAL, edits=edits or [], should_stop=should_stop)
 
 
 def _records(canvas: Canvas) -> list[StepRecord]:
@@ -98,14 +100,21 @@ def _reference_multidiffusion(pipeline: OutpaintPipeline, noise: Tensor, caption
 def test_overlapping_views_agree_with_a_plain_loop_over_them(
     tmp_path: Path, pipeline: OutpaintPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[JointDrawing] = []
-    walk = JointDrawing.walk
-    monkeypatch.setattr(JointDrawing, "walk", lambda self, *asked: (seen.append(self), walk(self, *asked))[1])
+    seen: list[tuple[JointEngine, list[Tensor]]] = []
+    plain, noise = JointEngine.denoise, JointEngine._taken
+
+    def taken(self: JointEngine, requests: Iterator[WindowRequest]) -> Any:
+        found = noise(self, requests)
+        seen[-1][1].append(found[0])
+        return found
+
+    monkeypatch.setattr(JointEngine, "denoise", lambda self, *asked: (seen.append((self, [])), plain(self, *asked))[1])
+    monkeypatch.setattr(JointEngine, "_taken", taken)
     canvas = _run(tmp_path / "run", pipeline, "right:3", guidance_scale=1.0, num_inference_steps=3)
     captions = [record.local_caption for record in canvas.journal]
     with torch.no_grad():
-        reference = _reference_multidiffusion(pipeline, seen[0]._noise(), captions, 3)
-    torch.testing.assert_close(seen[0]._latents, reference, atol=1e-4, rtol=1e-4)
+        reference = _reference_multidiffusion(pipeline, seen[0][1][0], captions, 3)
+    torch.testing.assert_close(seen[0][0]._latents, reference, atol=1e-4, rtol=1e-4)
     assert len(set(captions)) == 3
 
 
@@ -152,9 +161,10 @@ def test_timesteps_are_told_since_no_step_is_finished_before_the_last(
 ) -> None:
     outpainter = Outpainter(pipeline, config=OutpainterConfig(num_inference_steps=3, engine="joint"))
     told: list[object] = []
+    canvas = Canvas.create(tmp_path, IMAGE, chunk_px=32)
     outpainter.run(
-        Canvas.create(tmp_path, IMAGE, chunk_px=32),
-        parse_plan("right:2"),
+        canvas,
+        outpainter.lay_out(parse_plan("right:2"), canvas.image_box),
         GLOBAL,
         [lambda record: told.append(record.step)],
         on_timestep=lambda done, total: told.append((done, total)),
@@ -254,7 +264,6 @@ def test_pictures_off_the_grid_and_single_windows_are_refused(tmp_path: Path, pi
     canvas = Canvas.create(tmp_path / "run", np.zeros((64, 70, 3), np.uint8))
     outpainter = Outpainter(pipeline, ScriptedCaptioner(["a lake"]), OutpainterConfig(engine="joint"))
     with pytest.raises(ValueError, match="needs windows on common cells of 8 px, but those at"):
-        outpainter.run(canvas, parse_plan("right:1,left:1"), GLOBAL)
-    window = np.zeros((1, 64, 64, 3), np.uint8)
+        outpainter.run(canvas, outpainter.lay_out(parse_plan("right:1,left:1"), canvas.image_box), GLOBAL)
     with pytest.raises(ValueError, match="draws whole plans"):
-        outpainter.draw(window, [Box(32, 0, 64, 64)], ["a"], ["b"], [window[0]], [torch.Generator()])
+        outpainter.draw([])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lit_outpaint.canvas.geometry import Box, Direction, box_mask
+from lit_outpaint.canvas.geometry import Box, Direction
+from lit_outpaint.drawing.engine import WindowRequest
 from lit_outpaint.heldout.rollout import Geometry, Walk, changed_pixels, panorama_seed, roll_out
 
 WINDOW, STRIDE = 16, 8
@@ -18,18 +19,11 @@ class NoisePainter:
         self.spoil = spoil
         self.calls: list[tuple[int, list[tuple[int, ...]]]] = []
 
-    def draw(
-        self,
-        known: np.ndarray,
-        new: Sequence[Box],
-        local_captions: Sequence[str],
-        global_captions: Sequence[str],
-        views: Sequence[np.ndarray],
-        generators: Sequence[torch.Generator],
-    ) -> np.ndarray:
-        self.calls.append((len(known), [view.shape for view in views]))
-        mask = np.stack([box_mask(box, WINDOW, WINDOW)[0, ..., None].numpy() > 0.5 for box in new])
-        noise = [torch.randint(1, 256, (WINDOW, WINDOW, 3), generator=generator).numpy() for generator in generators]
+    def draw(self, requests: Sequence[WindowRequest]) -> np.ndarray:
+        self.calls.append((len(requests), [asked.view.shape for asked in requests]))
+        known, mask = np.stack([asked.known for asked in requests]), np.stack([asked.mask[0] for asked in requests])
+        mask = mask[..., None] > 0.5
+        noise = [torch.randint(1, 256, (WINDOW, WINDOW, 3), generator=asked.generator).numpy() for asked in requests]
         drawn = np.where(mask, np.stack(noise), known).astype(np.uint8)
         if self.spoil:
             drawn[~np.broadcast_to(mask, drawn.shape)] ^= 1
@@ -98,9 +92,9 @@ def test_third_window_lies_three_strides_on(direction: Direction, box: Box) -> N
     assert Geometry(direction, WINDOW, STRIDE).window_box(2) == box
 
 
-def test_joint_is_where_the_new_strip_begins_or_ends() -> None:
-    assert Geometry("right", 16, 4).joint == 12
-    assert Geometry("left", 16, 4).joint == 4
+def test_seam_is_where_the_new_strip_begins_or_ends() -> None:
+    assert Geometry("right", 16, 4).seam == 12
+    assert Geometry("left", 16, 4).seam == 4
 
 
 def test_panoramas_have_their_own_seeds() -> None:

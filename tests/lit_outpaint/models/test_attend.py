@@ -48,3 +48,13 @@ def test_whichever_way_is_chosen_the_result_is_the_same(dtype: torch.dtype, lear
 def test_a_bias_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="one value per context row \\(6\\), got shape \\(5,\\)"):
         attend(*inputs(torch.float32), torch.zeros(5))
+
+
+def test_a_backend_of_diffusers_computes_the_same_and_refuses_what_it_cannot() -> None:
+    query, key, value = inputs(torch.float32)
+    bias = torch.linspace(-2, 2, key.shape[2])
+    for given in (None, bias):
+        own = attend(query, key, value, given)
+        torch.testing.assert_close(attend(query, key, value, given, "_native_math"), own, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="`attn_mask` is not supported"):
+        attend(query, key, value, bias, "_native_flash")

@@ -15,6 +15,7 @@ import numpy
 import torch
 from lit_outpaint.canvas.geometry import Box, outpaint_mask
 from lit_outpaint.diffusion.settings import Sampling
+from lit_outpaint.drawing.engine import WindowRequest
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import load_pipeline
 
@@ -25,11 +26,19 @@ def graphs():
 
 pipeline = load_pipeline(sys.argv[1])
 side = pipeline.window_px
-known = numpy.zeros((1, side, side, 3), numpy.uint8)
+known = numpy.zeros((side, side, 3), numpy.uint8)
 asks, does_not = (Outpainter(pipeline, config=OutpainterConfig(num_inference_steps=2, compile=each)) for each in (1, 0))
 for outpainter, expected in ((does_not, 0), (asks, 1)):
-    new = [Box(side // 2, 0, side, side)]
-    outpainter.draw(known, new, ["a lake"], ["a lake"], known, [torch.Generator().manual_seed(0)])
+    asked = WindowRequest(
+        window=Box(0, 0, side, side),
+        known=known,
+        new=Box(side // 2, 0, side, side),
+        caption="a lake",
+        global_caption="a lake",
+        view=known,
+        generator=torch.Generator().manual_seed(0),
+    )
+    outpainter.draw([asked])
     assert graphs() == expected, f"{graphs()} graphs, not {expected}"
 
 image = torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(5)) * 2 - 1

@@ -102,13 +102,13 @@ def test_the_same_command_goes_on_where_it_was_stopped(
     pressing.start()
     assert main(argv) == 130
     pressing.join()
-    assert "stopped at a.png; the same command goes on" in capsys.readouterr().err
+    assert "stopped at a.png; the same command continues" in capsys.readouterr().err
     done = len(_checksums(tmp_path / "runs" / "a"))
     assert 0 < done < 60
     for name in ("b.png", "c.png"):
         (tmp_path / "in" / name).unlink()
     assert main(argv) == 0
-    assert f"going on after {done} of 60 steps" in capsys.readouterr().out
+    assert f"continuing after {done} of 60 steps" in capsys.readouterr().out
     assert _is_finished(tmp_path / "runs" / "a")
 
 

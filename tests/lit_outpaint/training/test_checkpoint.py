@@ -84,5 +84,5 @@ def test_a_damaged_newest_checkpoint_is_passed_over(
 def test_a_new_run_has_no_checkpoint_and_a_ruined_one_is_refused(tmp_path: Path) -> None:
     assert newest_checkpoint(tmp_path) is None
     (tmp_path / "last.ckpt").write_bytes(b"cut")
-    with pytest.raises(ValueError, match="start anew with --overwrite true"):
+    with pytest.raises(ValueError, match="start over with --overwrite true"):
         newest_checkpoint(tmp_path)

@@ -49,7 +49,7 @@ def run_dir(toy_family: Path, toy_shards: Path, tmp_path_factory: pytest.TempPat
         "--trainer.callbacks+=lit_outpaint.testing.runs.SendSignal",
         "--trainer.callbacks.mine=true",
     ]
-    # A run that leaves stays deaf to these, and here its process goes on.
+    # A run that leaves stays deaf to these, and here its process continues.
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
     assert main([*argv, *preempted]) == 0
     for number, handler in handlers.items():

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lit_outpaint.canvas.geometry import DIRECTIONS, Box, Direction, new_box
-from lit_outpaint.canvas.joints import treat_joints
+from lit_outpaint.canvas.pasting import treat_seams
 from lit_outpaint.canvas.seams import SEAM_TREATMENTS, SeamTreatment, treat_seam
 
 SIDE = 32
@@ -22,30 +22,30 @@ def _noise(seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("treatment", SEAM_TREATMENTS)
 @pytest.mark.parametrize("direction", DIRECTIONS)
-def test_a_strip_is_treated_as_by_its_one_joint(direction: Direction, treatment: SeamTreatment) -> None:
+def test_a_strip_is_treated_as_by_its_one_seam(direction: Direction, treatment: SeamTreatment) -> None:
     generated, known = _noise(1), _noise(2)
     new = new_box(direction, 16, SIDE)
     part = np.s_[new.y0 : new.y1, new.x0 : new.x1]
     one = treat_seam(generated, known, direction, 16, treatment, 8)
-    np.testing.assert_array_equal(treat_joints(generated, known, new, treatment, 8)[part], one[part])
+    np.testing.assert_array_equal(treat_seams(generated, known, new, treatment, 8)[part], one[part])
 
 
 @settings(deadline=None, max_examples=40)
 @given(new_parts, st.sampled_from(SEAM_TREATMENTS))
 def test_only_the_new_part_is_written_and_an_error_free_window_left_alone(new: Box, treatment: SeamTreatment) -> None:
     generated, known = _noise(3), _noise(4)
-    treated = treat_joints(generated, known, new, treatment, 8)
+    treated = treat_seams(generated, known, new, treatment, 8)
     untouched = np.ones((SIDE, SIDE), bool)
     untouched[new.y0 : new.y1, new.x0 : new.x1] = False
     np.testing.assert_array_equal(treated[untouched], generated[untouched])
-    np.testing.assert_array_equal(treat_joints(known, known, new, treatment, 8), known)
+    np.testing.assert_array_equal(treat_seams(known, known, new, treatment, 8), known)
 
 
 @pytest.mark.parametrize("new", [Box(16, 0, 32, 16), Box(0, 16, 16, 32), Box(8, 0, 24, 32)])
-def test_a_constant_colour_error_leaves_no_step_at_two_joints(new: Box) -> None:
+def test_a_constant_colour_error_leaves_no_step_at_two_seams(new: Box) -> None:
     known, generated = np.full((SIDE, SIDE, 3), 100, np.uint8), np.full((SIDE, SIDE, 3), 108, np.uint8)
     composed = known.astype(int)
     part = np.s_[new.y0 : new.y1, new.x0 : new.x1]
-    composed[part] = treat_joints(generated, known, new, "poisson", 8)[part]
+    composed[part] = treat_seams(generated, known, new, "poisson", 8)[part]
     assert max(np.abs(np.diff(composed, axis=axis)).max() for axis in (0, 1)) <= 2
     assert composed.max() > 102
