@@ -12,6 +12,7 @@ from eval.compbench.drawing import load_pictures
 from eval.compbench.items import Item, Scored
 from eval.functional.clip_sim import clip_sim
 from eval.judge import LabelMaps, load_judge, strip_of
+from lit_outpaint.canvas.geometry import HEADINGS, Box
 from lit_outpaint.data.prompts import Prompt
 from lit_outpaint.heldout.rollout import Pixels
 
@@ -29,7 +30,7 @@ def prompt_item(prompt: Prompt) -> Item:
         text=prompt.prompt,
         skills=tuple(atom.type for atom in prompt.atoms),
         pair=prompt.pair,
-        inputs=hashlib.sha256(prompt.model_dump_json().encode()).hexdigest(),
+        inputs=hashlib.sha256(prompt.line().encode()).hexdigest(),
     )
 
 
@@ -71,7 +72,7 @@ def _asked_of(prompts: Sequence[Prompt], maps: Sequence[LabelMaps], pixels: Pixe
         if prompt.step is None:
             asked.append(whole)
             continue
-        side = pixels.shape[2] if prompt.step.direction in ("left", "right") else pixels.shape[1]
+        side = HEADINGS[prompt.step.direction].length(Box(0, 0, pixels.shape[2], pixels.shape[1]))
         if prompt.step.stride_px > side:
             raise ValueError(
                 f"{flag} must hold windows after a step of {prompt.step.stride_px} px, but {prompt.id}.png has {side}"

@@ -1,15 +1,16 @@
 """Pictures of prompts for steps: one step of outpainting from the known window of each, as ``outpaint`` draws it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from eval.compbench.drawing import DrawingConfig, load_pictures, weights_checksum
 from eval.files import PICTURES_NAME
 from lit_outpaint.captions.length import cut_off
-from lit_outpaint.data.prompts import Prompt, Step
+from lit_outpaint.data.prompts import Direction, Prompt, Step
 from lit_outpaint.heldout.panoramas import view_px
 from lit_outpaint.heldout.rollout import Geometry, Pixels, Walk, panorama_seed, roll_out
 from lit_outpaint.models.devices import device_named
@@ -98,9 +99,9 @@ def _step(prompt: Prompt) -> Step:
     return prompt.step
 
 
-def _growth(prompt: Prompt) -> tuple[str, int]:
+def _growth(prompt: Prompt) -> tuple[Direction, int]:
     return _step(prompt).direction, _step(prompt).stride_px
 
 
-def _notes(prompt: Prompt) -> Mapping[str, object]:
+def _notes(prompt: Prompt) -> dict[str, Any]:
     return _step(prompt).model_dump() | {"local_caption": prompt.prompt}

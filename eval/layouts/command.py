@@ -14,15 +14,16 @@ from eval.figures import Figure, Target, Unit, missed_line, text_table
 from eval.files import check_out
 from eval.finished import EvaluationRecord, KeptPanorama
 from eval.functional.bootstrap import ratio_estimate
-from eval.functional.seam import Axis, seam_score
+from eval.functional.seam import seam_score
 from eval.judge import Judge, JudgeConfig, load_judge
 from eval.layouts import counting
 from eval.layouts.reading import read_canvas
 from eval.outputs import PAGE_NAME, provenance, write_numbers, write_page
 from eval.report.page import Page
 from lit_outpaint.canvas.compositing import to_pixel_values
-from lit_outpaint.canvas.geometry import Box
+from lit_outpaint.canvas.geometry import HEADINGS, Box, Direction
 from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.heldout.rollout import Pixels
 from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord
 
 
@@ -75,8 +76,8 @@ _ROWS: Final = {
     "unasked": _Row("unasked things of a canvas", "Things of kinds that the caption does not name."),
     "seam": _Row(
         "seam",
-        "Mean absolute difference of the two lines at the joint over that of all other neighbouring lines of the "
-        "window, mean over the windows with one joint; 1 says that nothing stands out.",
+        "Mean absolute difference of the two lines at the seam over that of all other neighbouring lines of the "
+        "window, mean over the windows with one seam; 1 says that nothing stands out.",
     ),
 }
 
@@ -96,7 +97,8 @@ def layouts(config: LayoutsConfig, yaml: str = "") -> Page:
     runs = _finished_runs(config.runs)
     judge = load_judge(config.models, config.judge)
     check_out(config.out)
-    kept, pictures = [], []
+    kept: list[KeptPanorama] = []
+    pictures: list[tuple[str, Pixels]] = []
     for number, (directory, record) in enumerate(runs, 1):
         canvas = Canvas.open(directory)
         ratios = _ratios(canvas, record, judge)
@@ -148,21 +150,18 @@ def _ratios(canvas: Canvas, record: OutpaintRecord, judge: Judge) -> dict[str, t
         name: (float(getattr(counted, name)), 1.0) for name in ("flawed", "repeated", "stacked", "missing", "unasked")
     }
     ratios["counts_right"] = (float(counted.right), float(counted.named))
-    seams = [score for step in steps if (score := _seam(canvas, Box(*step.window), step.strip_box)) is not None]
+    scores = (_seam(canvas, Box(*step.window), step.direction, step.strip_box) for step in steps)
+    seams = [score for score in scores if score is not None]
     return {**ratios, "seam": (float(sum(seams)), float(len(seams)))}
 
 
-def _seam(canvas: Canvas, window: Box, strip: Box) -> float | None:
-    """The score of the one joint of a window; None where the new part is no strip along a side."""
-    if strip.height == window.height and strip.width < window.width:
-        axis: Axis = "x"
-        joint = strip.x0 - window.x0 if strip.x0 > window.x0 else strip.x1 - window.x0
-    elif strip.width == window.width and strip.height < window.height:
-        axis = "y"
-        joint = strip.y0 - window.y0 if strip.y0 > window.y0 else strip.y1 - window.y0
-    else:
+def _seam(canvas: Canvas, window: Box, direction: Direction, strip: Box) -> float | None:
+    """The score of the one seam of a window; None where the new part is no strip along a side."""
+    heading = HEADINGS[direction]
+    if strip != heading.between(window, heading.inner(strip), heading.outer(window)) or strip == window:
         return None
-    return float(seam_score(to_pixel_values(canvas.read(window)[None]), joint, axis))
+    seam = heading.inner(strip) - (window.y0 if heading.axis else window.x0)
+    return float(seam_score(to_pixel_values(canvas.read(window)[None]), seam, "y" if heading.axis else "x"))
 
 
 def _figures(kept: Sequence[KeptPanorama]) -> list[Figure]:

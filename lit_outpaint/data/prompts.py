@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic import AfterValidator, Field, ValidationError
 
 from lit_outpaint.data.schema import Strict, check_key
 
@@ -18,8 +18,8 @@ CATEGORIES: Final[tuple[Category, ...]] = ("presence", "colour", "spatial", "cou
 
 Relation = Literal["left_of", "right_of", "above", "below", "between"]
 Side = Literal["left", "middle", "right"]
-Growth = Literal["left", "right", "up", "down"]
-"""The side on which a step grows."""
+Direction = Literal["left", "right", "up", "down"]
+"""The side on which a step grows, as in `lit_outpaint.canvas.geometry`, which takes torch."""
 
 
 class Thing(Strict):
@@ -114,7 +114,7 @@ ATOM_TYPES: Final = ("present", "colour", "count", "relation", "side", "time", "
 class Step(Strict):
     """The step of outpainting that a prompt is for."""
 
-    direction: Growth
+    direction: Direction
     """Side of the known window that grows."""
     stride_px: int = Field(gt=0)
     """Width of the new strip, of which the statements are made."""
@@ -136,10 +136,9 @@ class Prompt(Strict):
     step: Step | None = None
     """Set where the prompt is the local caption of a step; its statements are then of the new strip alone."""
 
-    @model_serializer(mode="wrap")
-    def _without_absent_step(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """As files without steps have always been, so that runs on them can still be compared."""
-        return {name: value for name, value in write(self).items() if name != "step" or value is not None}
+    def line(self) -> str:
+        """The prompt as a line of a file; one without a step as before there were any, so that runs can be compared."""
+        return self.model_dump_json(exclude={"step"} if self.step is None else None)
 
 
 def true_pictures_dir(prompts: Path) -> Path:
@@ -154,7 +153,7 @@ def known_pictures_dir(prompts: Path) -> Path:
 
 def write_prompts(path: Path, prompts: Iterable[Prompt]) -> None:
     """Write one JSON object a line, with a stable order of fields so that equal prompts give equal bytes."""
-    path.write_text("".join(prompt.model_dump_json() + "\n" for prompt in prompts), encoding="utf-8")
+    path.write_text("".join(prompt.line() + "\n" for prompt in prompts), encoding="utf-8")
 
 
 def read_prompts(path: Path) -> list[Prompt]:

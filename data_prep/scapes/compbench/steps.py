@@ -18,14 +18,14 @@ from data_prep.scapes.compbench.made import Made
 from data_prep.scapes.compbench.staging import VIEWS, Scene
 from data_prep.scapes.objects import HEIGHT
 from data_prep.scapes.world import WINDOW
-from lit_outpaint.data.prompts import Growth, Step
+from lit_outpaint.data.prompts import Direction, Step
 
 STRIDE: Final = WINDOW // 2
 """Width of the new strip, px: what a step adds by default."""
 
 _SWAY: Final = 6.0
 """How far a thing stands from the middle of an upright strip at most, px."""
-_AWAY: Final[dict[Growth, tuple[int, int]]] = {"left": (1, 0), "right": (-1, 0), "up": (0, 1), "down": (0, -1)}
+_AWAY: Final[dict[Direction, tuple[int, int]]] = {"left": (1, 0), "right": (-1, 0), "up": (0, 1), "down": (0, -1)}
 """From the window after a step back to the one before it."""
 
 
@@ -35,7 +35,7 @@ class StepScene:
 
     scene: Scene
     """The world around."""
-    direction: Growth
+    direction: Direction
     """Side that grows."""
     y: int
     """Upper edge of the window after the step, world px; its left edge is 0."""
@@ -71,7 +71,7 @@ def as_step(rng: random.Random, made: Made) -> tuple[Made, StepScene] | None:
     scene = made.scene
     rows = VIEWS[scene.view].rows
     counts = Counter(thing.row for thing in scene.things)
-    ways: list[Growth] = ["left", "right"] if max(counts.values(), default=0) <= 1 else []
+    ways: list[Direction] = ["left", "right"] if max(counts.values(), default=0) <= 1 else []
     if len(counts) == 1:
         ways.append("up" if rows[min(counts)].layer == "sky" else "down")
     if not ways:

@@ -107,7 +107,7 @@ def test_what_does_not_fit_is_refused_in_one_line(
             Image.new("RGB", (32, 32)).save(path)
     else:
         row = Prompt(id="whole", category="presence", prompt="a barn", atoms=(PresentAtom(kind="barn"),))
-        prompts.write_text(prompts.read_text() + row.model_dump_json() + "\n")
+        prompts.write_text(prompts.read_text() + row.line() + "\n")
     more = ["--model", str(family / "outpaint"), "--drawing.sampling.num_inference_steps", "1"]
     assert _scored(prompts, family, tmp_path / "out", *more) == 2
     error = capsys.readouterr().err
