@@ -71,9 +71,12 @@ def as_step(rng: random.Random, made: Made) -> tuple[Made, StepScene] | None:
     scene = made.scene
     rows = VIEWS[scene.view].rows
     counts = Counter(thing.row for thing in scene.things)
+    layer = rows[min(counts)].layer if len(counts) == 1 else None
     ways: list[Direction] = ["left", "right"] if max(counts.values(), default=0) <= 1 else []
-    if len(counts) == 1:
-        ways.append("up" if rows[min(counts)].layer == "sky" else "down")
+    if layer == "sky":
+        ways = ["up"]
+    elif layer is not None:
+        ways.append("down")
     if not ways:
         return None
     direction = rng.choice(ways)
