@@ -11,10 +11,11 @@ from eval.compbench.config import CompbenchConfig
 from eval.compbench.drawing import load_pictures
 from eval.compbench.items import Item, Scored
 from eval.functional.clip_sim import clip_sim
-from eval.judge import LabelMaps, load_judge, strip_of
+from eval.judge import load_judge, strip_of
+from eval.readings import LabelMaps
 from lit_outpaint.canvas.geometry import HEADINGS, Box
 from lit_outpaint.data.prompts import Prompt
-from lit_outpaint.heldout.rollout import Pixels
+from lit_outpaint.heldout.walks import Pixels
 
 PROBE_NAME: Final = "scapes probe"
 

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from eval.compbench.drawing import DrawingConfig, load_pictures, weights_checksum
+from eval.compbench.config import DrawingConfig
+from eval.compbench.drawing import load_pictures, weights_checksum
 from eval.files import PICTURES_NAME
+from lit_outpaint.canvas.geometry import Direction
 from lit_outpaint.captions.length import cut_off
-from lit_outpaint.data.prompts import Direction, Prompt, Step
+from lit_outpaint.data.prompts import Prompt, Step
 from lit_outpaint.heldout.panoramas import view_px
-from lit_outpaint.heldout.rollout import Geometry, Pixels, Walk, panorama_seed, roll_out
+from lit_outpaint.heldout.rollout import panorama_seed, roll_out
+from lit_outpaint.heldout.walks import Geometry, Pixels, Walk
 from lit_outpaint.models.devices import device_named
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import load_pipeline

@@ -3,7 +3,6 @@
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,36 +14,17 @@ from eval.files import check_out
 from eval.finished import EvaluationRecord, KeptPanorama
 from eval.functional.bootstrap import ratio_estimate
 from eval.functional.seam import seam_score
-from eval.judge import Judge, JudgeConfig, load_judge
+from eval.judge import Judge, load_judge
 from eval.layouts import counting
+from eval.layouts.config import LayoutsConfig
 from eval.layouts.reading import read_canvas
 from eval.outputs import PAGE_NAME, provenance, write_numbers, write_page
 from eval.report.page import Page
 from lit_outpaint.canvas.compositing import to_pixel_values
 from lit_outpaint.canvas.geometry import HEADINGS, Box, Direction
 from lit_outpaint.canvas.store import Canvas
-from lit_outpaint.heldout.rollout import Pixels
+from lit_outpaint.heldout.walks import Pixels
 from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayoutsConfig:
-    """Which canvases are counted."""
-
-    runs: Path
-    """Directory that holds finished runs of `lit_outpaint outpaint`, as --image DIR leaves them, or one run itself."""
-    out: Path
-    """Directory for metrics.json, metrics.md and report.html."""
-    models: Path = Path("models/scapes")
-    """Model family with the probe that judges scapes pictures."""
-    judge: JudgeConfig = field(default_factory=JudgeConfig)
-    """Thresholds of the readings."""
-    shown: int = 16
-    """Canvases that the report shows."""
-
-    def __post_init__(self) -> None:
-        if self.shown < 0:
-            raise ValueError(f"--shown must be at least 0, got {self.shown}")
 
 
 class _Row(NamedTuple):

@@ -1,6 +1,6 @@
 """Things on a canvas against those that its caption names, by count.
 
-Definitions (pieces are connected pieces of one object kind, see `eval.judge`):
+Definitions (pieces are connected pieces of one object kind, see `eval.readings`):
 
 - **counts right**: of the things that the caption names (a kind, with its colour where it has one), those of which
   exactly as many pieces are seen.
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from eval.judge import ClassNames, Piece
+from eval.readings import ClassNames, Piece
 from lit_outpaint.planning.phrases import class_of
 from lit_outpaint.planning.places import read_scenery
 

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eval.judge import Judge, LabelMaps, Reading
+from eval.judge import Judge
+from eval.readings import LabelMaps, Reading
 from lit_outpaint.canvas.geometry import Box
-from lit_outpaint.heldout.rollout import Pixels
+from lit_outpaint.heldout.walks import Pixels
 
 
 class Part(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from lit_outpaint.canvas.geometry import Direction
 from lit_outpaint.data.schema import Strict, check_key
 
 Category = Literal["presence", "colour", "spatial", "counting", "scene", "complex", "dense"]
@@ -18,8 +19,6 @@ CATEGORIES: Final[tuple[Category, ...]] = ("presence", "colour", "spatial", "cou
 
 Relation = Literal["left_of", "right_of", "above", "below", "between"]
 Side = Literal["left", "middle", "right"]
-Direction = Literal["left", "right", "up", "down"]
-"""The side on which a step grows, as in `lit_outpaint.canvas.geometry`, which takes torch."""
 
 
 class Thing(Strict):

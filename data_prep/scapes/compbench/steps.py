@@ -18,7 +18,8 @@ from data_prep.scapes.compbench.made import Made
 from data_prep.scapes.compbench.staging import VIEWS, Scene
 from data_prep.scapes.objects import HEIGHT
 from data_prep.scapes.world import WINDOW
-from lit_outpaint.data.prompts import Direction, Step
+from lit_outpaint.canvas.geometry import Direction
+from lit_outpaint.data.prompts import Step
 
 STRIDE: Final = WINDOW // 2
 """Width of the new strip, px: what a step adds by default."""

@@ -10,7 +10,8 @@ from PIL import Image
 from eval.cli import main
 from eval.compbench.config import CompbenchConfig
 from eval.compbench.probing import probe_scores
-from eval.judge import LabelMaps, load_judge, strip_of
+from eval.judge import load_judge, strip_of
+from eval.readings import LabelMaps
 from lit_outpaint.data.prompts import (
     PresentAtom,
     Prompt,

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from eval.cli import main
-from eval.judge import JudgeConfig, load_judge
+from eval.judge import load_judge
 from eval.layouts.reading import read_canvas
+from eval.readings import JudgeConfig
 from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.cli.outpaint import main as outpaint
 from lit_outpaint.testing.models import TOY_WINDOW_PX

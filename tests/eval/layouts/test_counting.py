@@ -6,9 +6,10 @@ import pytest
 from data_prep.scapes.palette import LABEL_BIOMES, LABEL_COLOURS, LABEL_KINDS, LABEL_SKIES
 from data_prep.scapes.rectangles import rectangle
 from data_prep.scapes.world import World
-from eval.judge import ClassNames, JudgeConfig, LabelMaps, Piece, read_labels
+from eval.judge import read_labels
 from eval.layouts.counting import count, named_things
 from eval.layouts.reading import parts
+from eval.readings import ClassNames, JudgeConfig, LabelMaps, Piece
 
 NAMES = ClassNames(LABEL_KINDS, LABEL_COLOURS, LABEL_BIOMES, LABEL_SKIES)
 SIZE, WINDOW = (512, 256), 128
