@@ -13,10 +13,12 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_s
 from data_prep.coco.config import CocoConfig
 from data_prep.config import CallConfig, CaptionConfig, EncodeConfig, MachineConfig, ScapesConfig
 from data_prep.scapes.compbench.command import CompbenchConfig, write_compbench
-from lit_outpaint.data.prompts import true_pictures_dir
+from data_prep.scapes.rectangles import CAPTIONS_NAME, RectanglesConfig, write_rectangles
+from lit_outpaint.data.prompts import known_pictures_dir, true_pictures_dir
 from lit_outpaint.models.language import LanguageConfig
 from lit_outpaint.system.one_line import one_line
 from lit_outpaint.system.ranks import ALONE, RankConfig, Share, find_share
+from lit_outpaint.system.threads import settle_threads
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 when it is done, 2 when the input was at fault (one line on stderr says how).
     """
+    if argv is None:
+        settle_threads()
     words = _normalised(sys.argv[1:] if argv is None else argv)
     try:
         parser = build_parser(_source(words))
@@ -121,7 +125,7 @@ def _caption(options: Namespace) -> int:
     from data_prep.dry_run import dry_run
     from data_prep.stages import caption_stage
 
-    work, machine, share = _work(options), _take(MachineConfig, options), _share(options)
+    work, machine, share = _begun(options), _take(MachineConfig, options), _share(options)
     caption, call = _take(CaptionConfig, options), _take(CallConfig, options)
     if options.dry_run:
         print(dry_run(work, caption, call, share))
@@ -134,7 +138,7 @@ def _caption(options: Namespace) -> int:
 def _encode(options: Namespace) -> int:
     from data_prep.stages import encode_stage
 
-    work, share = _work(options), _share(options)
+    work, share = _begun(options), _share(options)
     with work.lock(share):
         encode_stage(work, _encoders(options), _take(MachineConfig, options), share)
     return 0
@@ -144,13 +148,16 @@ def _pack(options: Namespace) -> int:
     from data_prep.pack import summary
     from data_prep.stages import pack_stage
 
-    work = _work(options)
+    work = _begun(options)
     with work.lock():
         print(summary(pack_stage(work, _take(MachineConfig, options))))
     return 0
 
 
 def _verify(options: Namespace) -> int:
+    from lit_outpaint.data.shard_set import load_card
+
+    load_card(Path(options.directory))  # Refuses what is no shard set before torch is loaded to read it.
     from data_prep.pack import summary
     from data_prep.verify import verify
 
@@ -174,7 +181,14 @@ def _texts(options: Namespace) -> int:
 def _compbench(options: Namespace) -> int:
     config = _take(CompbenchConfig, options)
     count = write_compbench(config)
-    print(f"{count} prompts: {config.out}; true pictures: {config.pictures or true_pictures_dir(config.out)}")
+    known = f"; windows before the steps: {known_pictures_dir(config.out)}" if config.per_step else ""
+    print(f"{count} prompts: {config.out}; true pictures: {config.pictures or true_pictures_dir(config.out)}{known}")
+    return 0
+
+
+def _rectangles(options: Namespace) -> int:
+    config = _take(RectanglesConfig, options)
+    print(f"{write_rectangles(config)} first windows: {config.out}; their captions: {config.out / CAPTIONS_NAME}")
     return 0
 
 
@@ -194,6 +208,7 @@ _PARSERS: Final[dict[str, tuple[tuple[type, ...], bool, str]]] = {
     "verify": ((), False, "Read every byte of a shard set and recompute its card."),
     "texts": ((), False, "Print the captions of a shard set, one a line."),
     "compbench": ((CompbenchConfig,), False, "Write prompts with ground truth, and true pictures of them."),
+    "rectangles": ((RectanglesConfig,), False, "Write first windows and captions of canvases to be laid out."),
 }
 
 _COMMANDS: Final[dict[str, Callable[[Namespace], int]]] = {
@@ -206,6 +221,7 @@ _COMMANDS: Final[dict[str, Callable[[Namespace], int]]] = {
     "verify": _verify,
     "texts": _texts,
     "compbench": _compbench,
+    "rectangles": _rectangles,
 }
 
 
@@ -235,6 +251,14 @@ def _encoders(options: Namespace) -> EncodeConfig:
     from lit_outpaint.models.single_file import family_directory
 
     return replace(config, models=family_directory(config.models, config.models_config))
+
+
+def _begun(options: Namespace) -> Any:
+    """The work of an earlier stage; one that is not there is refused rather than made."""
+    work = _work(options)
+    if not work.out.is_dir():
+        raise ValueError(f"--out must hold the stages before this one, found no directory {work.out}")
+    return work
 
 
 def _take(config: type, options: Namespace) -> Any:

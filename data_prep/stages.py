@@ -86,20 +86,21 @@ def caption_stage(
     shard = CaptionShard(raw, directory, captioner, config.imaginary)
     # One process here: a captioner asks many times at once by itself.
     engine = make_engine(machine.engine, 1)
-    cost = sum(engine.map(shard, share.of(stems), "caption"), Ledger()).text(call)
-    if cost:
-        say(cost)
+    ledger = sum(engine.map(shard, share.of(stems), "caption"), Ledger())
+    for line in (ledger.text(call), ledger.shares(), ledger.warning() and f"warning: {ledger.warning()}"):
+        if line:
+            say(line)
     if not work.missing("captions", stems):
         work.finish("captions")
 
 
 def encode_stage(work: Work, config: EncodeConfig, machine: MachineConfig, share: Share = ALONE) -> None:
     """Compute the features."""
-    # torch and diffusers take seconds to load; the other stages do without.
-    from data_prep.encode import write_features
-
     settings = {**settings_of(config), "encoders": encoder_fingerprints(config.models, config.vision)}
     directory = work.begin("features", settings, after="captions")
+    # torch and diffusers take seconds to load; the other stages, and a refusal, do without.
+    from data_prep.encode import write_features
+
     say(f"encode: views {', '.join(config.views)} with {config.models}" + rank_words(share))
     if write_features(directory, work, config, machine, share):
         work.finish("features")

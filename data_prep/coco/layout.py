@@ -53,7 +53,7 @@ def parse_captions(data: bytes, name: str) -> tuple[list[CocoImage], Counter[str
         raise ValueError(f"{name} must be a captions file in the COCO format: {problem}; download it again") from error
     counts: Counter[str] = Counter()
     named = content.get("licenses")  # Left out or null in sets of other people.
-    licences = {
+    licences: dict[int | None, str] = {
         number: licence
         for row in (named if isinstance(named, list) else [])
         if (licence := _licence(row)) and (number := _number(row["id"])) is not None

@@ -4,11 +4,39 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from eval.compbench.atoms import AtomRules
-from eval.compbench.drawing import DrawingConfig
 from eval.compbench.vqa import VqaJudge
-from eval.judge import JudgeConfig
+from eval.readings import JudgeConfig
 from lit_outpaint.data.prompts import Category
+from lit_outpaint.diffusion.settings import Sampling
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawingConfig:
+    """How pictures are drawn."""
+
+    sampling: Sampling = field(default_factory=Sampling)
+    """Steps and guidance."""
+    seed: int = 0
+    """Of the noise: each prompt has its own generator, seeded by this and its id."""
+    batch_size: int = 28
+    """Pictures drawn together; does not change them."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to draw."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtomRules:
+    """What makes a statement hold, beside the thresholds of the readings."""
+
+    min_offset: float = 1 / 16
+    """Share of the side by which centres must differ for a relation."""
+    min_biome_share: float = 0.15
+    """Share of the ground that a biome that is named must cover; two may be named."""
+
+    def __post_init__(self) -> None:
+        for name in ("min_offset", "min_biome_share"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"--rules.{name} must lie in (0, 1], got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,13 +48,17 @@ class CompbenchConfig:
     out: Path
     """Directory for metrics.json, metrics.md, report.html and answers.jsonl; with --model also pictures/."""
     images: Path | None = None
-    """Pictures of any system, ID.png each; or give --model."""
+    """Pictures of any system, ID.png each, of steps the whole window after it; or give --model."""
     model: Path | None = None
-    """Text-to-image model that draws the pictures first, as `lit_outpaint generate` does; what is there stays."""
+    """Text-to-image model, or a training checkpoint (.ckpt), that draws the pictures first, as `lit_outpaint generate`
+    does; what is there stays. For prompts of `data_prep compbench --per_step true` an outpainting model, which draws
+    one step from each known window."""
     drawing: DrawingConfig = field(default_factory=DrawingConfig)
     """How it draws."""
     true_pictures: Path | None = None
     """True pictures of the prompts; those that data_prep compbench wrote beside the prompt file when absent."""
+    known: Path | None = None
+    """Windows before the steps, for --model; those that data_prep compbench wrote beside the prompts when absent."""
     per_category: int | None = None
     """Score the first prompts, this many, of each category; all when absent."""
     categories: tuple[Category, ...] | None = None

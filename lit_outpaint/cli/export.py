@@ -5,27 +5,24 @@ overlay that ``lit_outpaint.pipeline.load_pipeline`` reads); ``--full`` writes e
 diffusers itself. Adapters (LoRA) are merged, and lie beside the model in a file that stock diffusers loads.
 """
 
-import argparse
+from __future__ import annotations
+
 import logging
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from diffusers import UNet2DConditionModel
-from safetensors.torch import save_file
-
-from lit_outpaint.assembly import attention_of, load_module, to_pipeline
-from lit_outpaint.cli.export_stock import stock_pipeline
-from lit_outpaint.models.context import ContextEncoder
-from lit_outpaint.models.loading import OPTIONS, changes_of
-from lit_outpaint.models.lora import LORA_FILE, has_lora, merge_lora, write_lora
+from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.models.overlay import UNET_CHANGES, home_from, write_overlay
-from lit_outpaint.module import OutpaintModule
 from lit_outpaint.system.named import class_path, described
+
+if TYPE_CHECKING:
+    import torch
+
+    from lit_outpaint.module import OutpaintModule
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +46,15 @@ def export(
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"--out must be a new or empty directory, {out} holds something; give another one")
+    if not Path(checkpoint).exists():
+        raise FileNotFoundError(f"the checkpoint to export must be there, found no {checkpoint}")
+    # A refusal does not wait for them.
+    import torch
+
+    from lit_outpaint.assembly import load_module, to_pipeline
+    from lit_outpaint.cli.export_stock import stock_pipeline
+    from lit_outpaint.models.lora import LORA_FILE, has_lora, merge_lora, write_lora
+
     module = load_module(checkpoint)
     dtype = torch.float16 if half else torch.float32
     with _made_whole(out) as directory:
@@ -71,7 +77,7 @@ def export(
 
 def main(argv: Sequence[str]) -> int:
     """Run the ``export`` verb and return the exit code."""
-    parser = _OneLineParser(prog="python -m lit_outpaint export", description="Export a checkpoint for inference.")
+    parser = OneLineParser(prog="python -m lit_outpaint export", description="Export a checkpoint for inference.")
     parser.add_argument("checkpoint", help="the .ckpt file that fit wrote")
     parser.add_argument("--out", required=True, help="directory to write")
     parser.add_argument("--half", action="store_true", help="store float16 weights")
@@ -88,16 +94,15 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-class _OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage text in front of it."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        sys.stderr.write(f"error: {message}\n")
-        raise SystemExit(2)
-
-
 def _write_overlay(module: OutpaintModule, directory: Path, out: Path, dtype: torch.dtype) -> None:
     """Write the U-Net, the conditioning, the schedule where it is not the family's, and where the rest lies."""
+    from diffusers import UNet2DConditionModel
+    from safetensors.torch import save_file
+
+    from lit_outpaint.assembly import attention_of
+    from lit_outpaint.models.context import ContextEncoder
+    from lit_outpaint.models.loading import OPTIONS, changes_of
+
     family = module.config.pretrained
     if module.config.train != "all" and module.config.task == "text_to_image" and module.config.unet is None:
         # Most weights are the family's: only the others are written.

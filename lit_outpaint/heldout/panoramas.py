@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lit_outpaint.canvas.image_io import load_image
 from lit_outpaint.heldout.evalset import EvalPanorama, evalset_dir, read_panoramas
-from lit_outpaint.heldout.rollout import Geometry, Pixels, Walk
+from lit_outpaint.heldout.walks import Geometry, Pixels, Walk
 from lit_outpaint.outpainter import OutpainterConfig
 
 
