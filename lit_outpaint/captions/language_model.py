@@ -115,7 +115,7 @@ class LanguageModelCaptioner:
     """
 
     def __init__(self, chat: ChatModel, config: LanguageModelConfig = LanguageModelConfig()) -> None:
-        self.chat, self.config = chat, config.for_model()
+        self.chat, self.config = chat, config.for_model(getattr(chat, "directory", ""))
         self.name, self.concurrency = chat.name, chat.concurrency
         self.ledger = Ledger()
         self.limit = CaptionLimit(config.tokenizer)

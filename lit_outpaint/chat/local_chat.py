@@ -114,6 +114,11 @@ class LocalChat:
             raise outcome
         return outcome
 
+    @property
+    def directory(self) -> str:
+        """Of the model, or its hub name; captioners read there how it wants to be asked."""
+        return str(self._settings["path"])
+
     def count_prompt(self, request: ChatRequest) -> int:
         """Tokens of a question as the model would be given it, pictures left out; only the tokenizer is loaded."""
         with self._loading:

@@ -114,6 +114,11 @@ class OpenAIChat:
         names = ("model", "temperature", "seed", "schema_mode", *(("image_px",) if self.sees else ()))
         return {name: self._settings[name] for name in names}
 
+    @property
+    def directory(self) -> str:
+        """Name of the model; some servers name it by its directory, see ``LocalChat``."""
+        return str(self._settings["model"])
+
     def reply(self, request: ChatRequest) -> ChatReply:
         """Return the answer to a conversation."""
         from tenacity import Retrying, retry_if_exception
