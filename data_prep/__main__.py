@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -12,7 +13,8 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_s
 from data_prep.coco.config import CocoConfig
 from data_prep.config import CallConfig, CaptionConfig, EncodeConfig, MachineConfig, ScapesConfig
 from data_prep.scapes.compbench.command import CompbenchConfig, write_compbench
-from lit_outpaint.data.prompts import true_pictures_dir
+from data_prep.scapes.rectangles import CAPTIONS_NAME, RectanglesConfig, write_rectangles
+from lit_outpaint.data.prompts import known_pictures_dir, true_pictures_dir
 from lit_outpaint.models.language import LanguageConfig
 from lit_outpaint.system.command_line import checked_words
 from lit_outpaint.system.one_line import one_line
@@ -98,7 +100,7 @@ def _all(options: Namespace) -> int:
         Path(options.out),
         _take(_SOURCES[options.source], options),
         _take(CaptionConfig, options),
-        _take(EncodeConfig, options),
+        _encoders(options),
         _take(MachineConfig, options),
         _take(CallConfig, options),
         keep_work=options.keep_work,
@@ -139,7 +141,7 @@ def _encode(options: Namespace) -> int:
 
     work, share = _begun(options), _share(options)
     with work.lock(share):
-        encode_stage(work, _take(EncodeConfig, options), _take(MachineConfig, options), share)
+        encode_stage(work, _encoders(options), _take(MachineConfig, options), share)
     return 0
 
 
@@ -180,7 +182,14 @@ def _texts(options: Namespace) -> int:
 def _compbench(options: Namespace) -> int:
     config = _take(CompbenchConfig, options)
     count = write_compbench(config)
-    print(f"{count} prompts: {config.out}; true pictures: {config.pictures or true_pictures_dir(config.out)}")
+    known = f"; windows before the steps: {known_pictures_dir(config.out)}" if config.per_step else ""
+    print(f"{count} prompts: {config.out}; true pictures: {config.pictures or true_pictures_dir(config.out)}{known}")
+    return 0
+
+
+def _rectangles(options: Namespace) -> int:
+    config = _take(RectanglesConfig, options)
+    print(f"{write_rectangles(config)} first windows: {config.out}; their captions: {config.out / CAPTIONS_NAME}")
     return 0
 
 
@@ -200,6 +209,7 @@ _PARSERS: Final[dict[str, tuple[tuple[type, ...], bool, str]]] = {
     "verify": ((), False, "Read every byte of a shard set and recompute its card."),
     "texts": ((), False, "Print the captions of a shard set, one a line."),
     "compbench": ((CompbenchConfig,), False, "Write prompts with ground truth, and true pictures of them."),
+    "rectangles": ((RectanglesConfig,), False, "Write first windows and captions of canvases to be laid out."),
 }
 
 _COMMANDS: Final[dict[str, Callable[[Namespace], int]]] = {
@@ -212,6 +222,7 @@ _COMMANDS: Final[dict[str, Callable[[Namespace], int]]] = {
     "verify": _verify,
     "texts": _texts,
     "compbench": _compbench,
+    "rectangles": _rectangles,
 }
 
 
@@ -230,6 +241,17 @@ def _work(options: Namespace) -> Any:
     from data_prep.work import Work
 
     return Work(Path(options.out))
+
+
+def _encoders(options: Namespace) -> EncodeConfig:
+    """The flags of encoding, with a model family that comes as one file unpacked."""
+    config: EncodeConfig = _take(EncodeConfig, options)
+    if not config.models.endswith(".safetensors"):
+        return config
+    # Takes seconds to load.
+    from lit_outpaint.models.single_file import family_directory
+
+    return replace(config, models=family_directory(config.models, config.models_config))
 
 
 def _begun(options: Namespace) -> Any:

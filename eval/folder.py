@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from eval.files import PICTURE_SUFFIXES, pictures_in, read_picture
 from lit_outpaint.canvas.compositing import to_pixel_values
+from lit_outpaint.canvas.decoding import POLICY, PictureError, upright_size
+from lit_outpaint.captions.of_pictures import read_picture_captions
 from lit_outpaint.system.text_files import csv_rows, json_lines, json_value, read_text
 
 
@@ -42,9 +43,9 @@ class PictureFolder:
         return torch.as_tensor(to_pixel_values(levels)).contiguous()
 
     def content(self) -> str:
-        """A checksum of all files, whatever they are called."""
+        """A checksum of all files, whatever they are called, and of how they are read."""
         digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in self.paths)
-        return hashlib.sha256("".join(digests).encode()).hexdigest()
+        return hashlib.sha256("".join([*digests, f"policy {POLICY}"]).encode()).hexdigest()
 
 
 def read_folder(directory: Path, flag: str) -> PictureFolder:
@@ -92,15 +93,15 @@ def read_captions(file: Path, keys: Iterable[str]) -> dict[str, Captions]:
 
     Args:
         file: ``.json``, an object from the picture's name to its caption, or to ``{"caption", "local_captions"}``;
-            ``.jsonl``, a line ``{"image", "caption", "local_captions"}`` each; or ``.csv`` with columns ``image`` and
-            ``caption``. Names may end like the file or not.
+            ``.jsonl``, a line ``{"image", "caption", "local_captions"}`` each; ``.csv`` with columns ``image`` and
+            ``caption``; or ``.tsv``, a line ``NAME<tab>caption`` each. Names may end like the file or not.
         keys: the pictures that need captions.
 
     Raises:
         ValueError: the file is of another kind, a row is incomplete, or a picture has no caption.
     """
     if not file.is_file():
-        raise ValueError(f"--captions must be a .json, .jsonl or .csv file, found no {file}")
+        raise ValueError(f"--captions must be a .json, .jsonl, .csv or .tsv file, found no {file}")
     rows = dict(_rows(file))
     wanted = list(keys)
     missing = [key for key in wanted if not rows.get(key, Captions("")).whole.strip()]
@@ -123,8 +124,11 @@ def _rows(file: Path) -> Iterable[tuple[str, Captions]]:
     elif file.suffix in (".jsonl", ".csv"):
         for where, row in (json_lines if file.suffix == ".jsonl" else csv_rows)(file, "--captions"):
             yield _row(row, where)
+    elif file.suffix == ".tsv":
+        for name, caption in read_picture_captions(file).items():
+            yield Path(name).stem, Captions(caption)
     else:
-        raise ValueError(f"--captions must be a .json, .jsonl or .csv file, got {file.name}")
+        raise ValueError(f"--captions must be a .json, .jsonl, .csv or .tsv file, got {file.name}")
 
 
 def _row(row: Any, where: str, name: Any = None) -> tuple[str, Captions]:
@@ -140,7 +144,6 @@ def _row(row: Any, where: str, name: Any = None) -> tuple[str, Captions]:
 
 def _size(path: Path) -> tuple[int, int]:
     try:
-        with Image.open(path) as image:
-            return image.size
-    except (UnidentifiedImageError, OSError) as error:
+        return upright_size(path)
+    except PictureError as error:
         raise ValueError(f"{path} must be a readable picture ({error}); mend or remove it") from error
