@@ -290,7 +290,7 @@ class ConditionedPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin):
         return after
 
     def output(self, windows: Float[Tensor, "b 3 h w"], output_type: str, return_dict: bool) -> Any:
-        """Windows in [-1, 1] as diffusers hands pictures out, ``pil``, ``np`` or ``pt``; offloaded parts leave again."""
+        """Windows in [-1, 1] as diffusers returns pictures, ``pil``, ``np`` or ``pt``; offloaded parts leave again."""
         self.maybe_free_model_hooks()
         images = VaeImageProcessor().postprocess(windows, output_type=output_type)
         return ImagePipelineOutput(images=images) if return_dict else (images,)

@@ -82,9 +82,7 @@ def encode_visible(
     return features * torch.tensor(seen, dtype=features.dtype, device=features.device).view(-1, 1, 1)
 
 
-def encode_plain(
-    batch: PlainBatch, encoders: FrozenEncoders, language: LanguageEncoder | None = None
-) -> OutpaintBatch:
+def encode_plain(batch: PlainBatch, encoders: FrozenEncoders, language: LanguageEncoder | None = None) -> OutpaintBatch:
     """Encode everything about windows that came without features."""
     empty = encoders.encode_text([""])[0].float()
     encoded = encode_views(

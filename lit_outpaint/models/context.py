@@ -187,7 +187,9 @@ class ContextEncoder(ModelMixin, ConfigMixin):
         Returns:
             W of shape (B, 2 L, D), or (B, 3 L, D) without fusion, text rows first, and the bias of its rows.
         """
-        assert features.text_local is not None and features.text_global is not None and features.visual is not None
+        assert features.text_local is not None
+        assert features.text_global is not None
+        assert features.visual is not None
         text = self.fuse_text(features.text_local, features.text_global)
         visual = self.match_visual(features.visual)
         hidden_states = torch.cat([text, visual], dim=1)

@@ -133,7 +133,7 @@ class CausalLanguage(LanguageConfig):
     """A decoder-only language model: what its layers hold of every token."""
 
     layers: LayerRule = "norm_mean"
-    """last; one (``layer``); mean of all; norm_mean, the mean of layer-normalised ones; weighted (``layer_weights``)."""
+    """last; one (``layer``); mean; norm_mean, the mean of layer-normalised ones; weighted (``layer_weights``)."""
     layer: int = -1
     """State that the rule one takes: 0 is the embeddings, negative counts from the end."""
     layer_weights: tuple[float, ...] = ()

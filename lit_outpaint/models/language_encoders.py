@@ -2,8 +2,8 @@
 
 Which one, and how it is read, says a configuration of `lit_outpaint.models.language`.
 
-``padding: kept`` is the published way: what the model makes of padded positions is read like all else. ``padding: zero``
-writes zeros there, by which ``mask_padding`` of the conditioning knows them.
+``padding: kept`` is the published way: what the model makes of padded positions is read like all else.
+``padding: zero`` writes zeros there, by which ``mask_padding`` of the conditioning knows them.
 
 Letters: B batch, M tokens, E width, S states (embeddings, then every layer).
 """
@@ -86,7 +86,9 @@ def from_rankgen(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     kept = {name.removeprefix(RANKGEN_PREFIX): w for name, w in state.items() if name.startswith(RANKGEN_PREFIX)}
     if not kept:
-        raise ValueError(f"a RankGen checkpoint must hold weights named {RANKGEN_PREFIX}..., got {', '.join(state)[:80]}")
+        raise ValueError(
+            f"a RankGen checkpoint must hold weights named {RANKGEN_PREFIX}..., got {', '.join(state)[:80]}"
+        )
     return kept
 
 

@@ -16,7 +16,6 @@ from torch.nn.functional import cross_entropy, layer_norm, normalize
 from lit_outpaint.models.language import LayerRule
 
 
-
 def pick_layers(
     states: Float[Tensor, "s b m e"], rule: LayerRule, layer: int = -1, weights: Sequence[float] = ()
 ) -> Float[Tensor, "b m e"]:

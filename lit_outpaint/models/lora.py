@@ -57,11 +57,11 @@ def add_lora(unet: UNet2DConditionModel, settings: LoraSettings) -> None:
     layers = [name for name, layer in unet.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
     for target in settings.targets:
         if not any(is_target(name, (target,)) for name in layers):
-            raise ValueError(f"lora.targets must end names of layers of the U-Net, such as to_q or conv1, got {target!r}")
+            raise ValueError(
+                f"lora.targets must end names of layers of the U-Net, such as to_q or conv1, got {target!r}"
+            )
     unet.requires_grad_(False)
-    unet.add_adapter(
-        LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=list(settings.targets))
-    )
+    unet.add_adapter(LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=list(settings.targets)))
 
 
 def is_target(layer: str, targets: tuple[str, ...]) -> bool:
@@ -96,6 +96,4 @@ def _for_diffusers(unet: UNet2DConditionModel, settings: LoraSettings, dtype: to
     weights = get_peft_model_state_dict(unet)
     scale = settings.alpha / settings.rank
     scaled = {name: weight * scale if ".lora_B." in name else weight for name, weight in weights.items()}
-    return {
-        name: weight.to(dtype).contiguous() for name, weight in convert_state_dict_to_diffusers(scaled).items()
-    }
+    return {name: weight.to(dtype).contiguous() for name, weight in convert_state_dict_to_diffusers(scaled).items()}

@@ -7,7 +7,7 @@ values, with the casts that autocast makes on a GPU.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import torch
@@ -38,7 +38,7 @@ class MemoryPlan:
     """Keep a moving average of the weights."""
     train: Train = "all"
     """Which weights of the U-Net are trained."""
-    lora: LoraSettings = LoraSettings()
+    lora: LoraSettings = field(default_factory=LoraSettings)
     """Adapters of ``train: lora``."""
     extended: bool = False
     """The first convolution gets new channels."""
@@ -142,7 +142,9 @@ def _cast(dtype: torch.dtype) -> Any:
 class _FusedAttention:
     """An attention processor that keeps what the fused kernels keep: no matrix of weights."""
 
-    def __call__(self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **_: Any) -> Tensor:
+    def __call__(
+        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **_: Any
+    ) -> Tensor:
         source = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         out = _Fused.apply(attn.to_q(hidden_states), attn.to_k(source), attn.to_v(source), attn.heads)
         for layer in attn.to_out:

@@ -1,10 +1,10 @@
 """Model directories of outpainting: whole, or as an overlay that leaves the frozen parts in a model family.
 
 An overlay holds ``unet/``, ``context/``, perhaps ``scheduler/``, and ``outpaint.json``: ``base``, the model family that
-the rest is taken from, and ``vision``, the CLIP whose vision encoder stands in for the family's, each a path relative to
-the overlay or ``hub:owner/name``; ``context``, the class of the conditioning part, and ``attention``, the
-attention rule with its arguments, where these are not the usual ones; ``language``, the language model that its features
-come from. In place of ``unet/`` there may be ``unet_changes.safetensors``, the weights in which its U-Net differs from the
+the rest is taken from, and ``vision``, the CLIP whose vision encoder stands in for the family's, each a path relative
+to the overlay or ``hub:owner/name``; ``context``, the class of the conditioning part, and ``attention``, the attention
+rule with its arguments, where these are not the usual ones; ``language``, the language model that its features come
+from. In place of ``unet/`` there may be ``unet_changes.safetensors``, the weights in which its U-Net differs from the
 family's.
 """
 

@@ -58,8 +58,8 @@ def _unpack(path: Path, configuration: str | None, place: Path) -> None:
             channels = file.get_slice(_FIRST_LAYER).get_shape()[1]
     except (SafetensorError, OSError) as error:
         raise ValueError(
-            f"{path} must be a whole Stable Diffusion in one file, with its U-Net under {_FIRST_LAYER.rsplit('.', 4)[0]};"
-            f" got a file without ({error})"
+            f"{path} must be a whole Stable Diffusion in one file, with its U-Net under"
+            f" {_FIRST_LAYER.rsplit('.', 4)[0]}; got a file without ({error})"
         ) from error
     home = configuration or (_INPAINTING if channels > 4 else CONFIGURATION)
     log.warning("%s is unpacked into %s, once", path, place)

@@ -6,7 +6,7 @@ as they are.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -30,11 +30,11 @@ class ModelConfig:
 
     pretrained: str = "models/scapes"
     """Model family: a Stable Diffusion directory or hub name with vae/, text_encoder/, tokenizer/, unet/, scheduler/
-    and, unless ``vision`` is given, image_encoder/ and image_processor/; or a whole Stable Diffusion in one .safetensors
-    file, which is unpacked into the cache once."""
+    and, unless ``vision`` is given, image_encoder/ and image_processor/; or a whole Stable Diffusion in one
+    .safetensors file, which is unpacked into the cache once."""
     pretrained_config: str | None = None
-    """Directory or hub name of a family that gives a single file its sizes, tokeniser and schedule; Stable Diffusion 1.5
-    when absent."""
+    """Directory or hub name of a family that gives a single file its sizes, tokeniser and schedule; Stable Diffusion
+    1.5 when absent."""
     unet: str | None = None
     """Directory or hub name whose unet/ is trained instead of the family's (4 or 9 input channels)."""
     outpaint: str | None = None
@@ -43,10 +43,10 @@ class ModelConfig:
     vision: str | None = None
     """Directory or hub name of the CLIP whose vision encoder is used, for families that have none."""
     train: Train = "all"
-    """all: every weight of the U-Net; attention: its attention layers and the first convolution; lora: low-rank adapters
-    of its layers, and the first convolution where that gets new channels; none: nothing of it (the conditioning is
-    always trained)."""
-    lora: LoraSettings = LoraSettings()
+    """all: every weight of the U-Net; attention: its attention layers and the first convolution; lora: low-rank
+    adapters of its layers, and the first convolution where that gets new channels; none: nothing of it (the
+    conditioning is always trained)."""
+    lora: LoraSettings = field(default_factory=LoraSettings)
     """Adapters of ``train: lora``."""
     channels_last: bool = False
     """Memory layout of the U-Net's convolutions; faster on GPUs and with bfloat16 on CPUs."""

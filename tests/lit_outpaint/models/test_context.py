@@ -39,14 +39,14 @@ def test_rows_are_text_then_visual(fusion: Fusion, rows: int) -> None:
 @pytest.mark.parametrize("fusion", ["tokens", "channels", "mean"])
 def test_fusion_starts_as_the_average_of_the_captions(fusion: Fusion) -> None:
     features = _features()
-    local, everywhere, visual = features[:3]
+    local, everywhere, _visual = features[:3]
     hidden_states = ContextConfig(fusion=fusion).build(DIMS)(features).hidden_states
     torch.testing.assert_close(hidden_states[:, :7], (local + everywhere) / 2)
 
 
 def test_without_fusion_both_captions_keep_their_rows() -> None:
     features = _features()
-    local, everywhere, visual = features[:3]
+    local, everywhere, _visual = features[:3]
     hidden_states = ContextConfig(fusion="none").build(DIMS)(features).hidden_states
     torch.testing.assert_close(hidden_states[:, :14], torch.cat([everywhere, local], dim=1))
 
@@ -71,7 +71,7 @@ def test_matching_starts_as_interpolation() -> None:
 
 def test_visual_tokens_are_brought_to_the_scale_of_text() -> None:
     features = _features()
-    local, everywhere, visual = features[:3]
+    _local, _everywhere, visual = features[:3]
     rows = ContextConfig().build(DIMS)(features).hidden_states
     scaled = ContextConfig().build(DIMS)(features._replace(visual=30 * visual + 5)).hidden_states
     raw = ContextConfig(visual_norm=False).build(DIMS)(features._replace(visual=30 * visual)).hidden_states
@@ -81,7 +81,7 @@ def test_visual_tokens_are_brought_to_the_scale_of_text() -> None:
 
 def test_no_picture_gives_rows_of_zeros() -> None:
     features = _features()
-    local, everywhere, visual = features[:3]
+    _local, _everywhere, visual = features[:3]
     hidden_states = ContextConfig().build(DIMS)(features._replace(visual=torch.zeros_like(visual))).hidden_states
     assert not hidden_states[:, 7:].any()
 

@@ -35,7 +35,8 @@ def test_the_published_sizes_give_333_rows() -> None:
         part = LanguageContextConfig(init="plain").build_for(ContextDims(), LanguageDims(256, 2048))
         features = Features(torch.empty(1, 77, 768), None, None, torch.empty(1, 256, 2048))
         context = part(features)
-    assert context.hidden_states.shape == (1, 333, 768) and part.rows == 333
+    assert context.hidden_states.shape == (1, 333, 768)
+    assert part.rows == 333
     assert sum(parameter.numel() for parameter in part.parameters()) == 8_663_040
 
 
@@ -83,7 +84,8 @@ def test_an_outpainting_context_holds_both_captions_and_the_picture() -> None:
     inner = part.canvas_context(features)
     assert torch.equal(context.hidden_states[:, :7], inner.hidden_states[:, :7])
     assert torch.equal(context.hidden_states[:, 29:], inner.hidden_states[:, 7:])
-    assert context.key_bias is not None and context.key_bias.shape == (36,)
+    assert context.key_bias is not None
+    assert context.key_bias.shape == (36,)
     assert context.spans["language"] == slice(7, 29)
     assert context.spans["language_local"] == slice(18, 29)
     assert context.spans["visual"] == slice(29, 36)
@@ -107,8 +109,10 @@ def test_lambda_scales_the_rows_of_language_alone() -> None:
 def test_masked_padding_is_read_by_nobody(adapter: AdapterKind) -> None:
     part = replace(PLAIN, adapter=adapter, mask_padding=True).build_for(DIMS, LANGUAGE)
     context = part(_features(padded=3))
-    assert context.key_bias is not None and context.key_bias.shape == (2, 18)
-    assert (context.key_bias[0, 15:] < -1000).all() and not context.key_bias[0, :15].any()
+    assert context.key_bias is not None
+    assert context.key_bias.shape == (2, 18)
+    assert (context.key_bias[0, 15:] < -1000).all()
+    assert not context.key_bias[0, :15].any()
     # What stands in the padding does not matter for the rows that count.
     short = replace(PLAIN, adapter=adapter, max_length=8).build_for(DIMS, LANGUAGE)
     short.load_state_dict(part.state_dict())
@@ -129,7 +133,8 @@ def test_masked_padding_is_not_asked(adapter: AdapterKind) -> None:
 def test_rows_that_replace_clip() -> None:
     part = replace(PLAIN, keep_clip=False).build_for(DIMS, LANGUAGE)
     context = part(_features())
-    assert context.hidden_states.shape == (2, 11, 16) and part.rows == 11
+    assert context.hidden_states.shape == (2, 11, 16)
+    assert part.rows == 11
     assert context.spans == {"language": slice(0, 11), "language_local": slice(0, 11)}
 
 
@@ -137,18 +142,22 @@ def test_a_resampler_reads_the_timestep() -> None:
     part = replace(PLAIN, adapter="resampler").build_for(DIMS, LANGUAGE)
     early = part(_features(), torch.tensor([900])).hidden_states
     late = part(_features(), torch.tensor([10])).hidden_states
-    assert part.reads_timestep and not PLAIN.build_for(DIMS, LANGUAGE).reads_timestep
+    assert part.reads_timestep
+    assert not PLAIN.build_for(DIMS, LANGUAGE).reads_timestep
     assert not torch.allclose(early, late)
     with pytest.raises(ValueError, match="timestep"):
         part(_features())
 
 
 def test_saving_and_loading_keeps_weights_and_configuration(tmp_path) -> None:
-    part = LanguageContextConfig(canvas=ContextConfig(fusion="mean"), heads=4, language_scale=0.7).build_for(DIMS, LANGUAGE)
+    part = LanguageContextConfig(canvas=ContextConfig(fusion="mean"), heads=4, language_scale=0.7).build_for(
+        DIMS, LANGUAGE
+    )
     part.save_pretrained(tmp_path)
     loaded = LanguageContext.from_pretrained(tmp_path)
     torch.testing.assert_close(loaded(_features()).hidden_states, part(_features()).hidden_states)
-    assert loaded.rows == part.rows and loaded.needs == part.needs
+    assert loaded.rows == part.rows
+    assert loaded.needs == part.needs
 
 
 def test_bad_settings_are_refused() -> None:

@@ -45,7 +45,10 @@ def test_merged_weights_and_the_file_in_stock_diffusers_predict_what_adapters_do
     torch.testing.assert_close(predicted(stock.unet), before, atol=1e-5, rtol=1e-5)
     merge_lora(unet)
     assert not has_lora(unet)
-    assert unet.state_dict().keys() == UNet2DConditionModel.from_pretrained(toy_family, subfolder="unet").state_dict().keys()
+    assert (
+        unet.state_dict().keys()
+        == UNet2DConditionModel.from_pretrained(toy_family, subfolder="unet").state_dict().keys()
+    )
     torch.testing.assert_close(predicted(unet), before, atol=1e-5, rtol=1e-5)
     assert (before - plain).abs().max() > 1e-2, "the adapters say something"
 

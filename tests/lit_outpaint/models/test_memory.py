@@ -10,9 +10,7 @@ from torch import Tensor
 from lit_outpaint.models.memory import FLOAT32_BYTES, GIB, MemoryPlan, estimate
 from lit_outpaint.testing.models import SD15_UNET, TOY_DIM, toy_unet
 
-TOY = MemoryPlan(
-    unet=dict(toy_unet(in_channels=9).config), rows=154, batch_size=1, mixed=False, averaged=True
-)
+TOY = MemoryPlan(unet=dict(toy_unet(in_channels=9).config), rows=154, batch_size=1, mixed=False, averaged=True)
 
 
 def test_states_of_a_run_are_those_of_adamw_with_an_average() -> None:

@@ -43,9 +43,7 @@ def unet() -> UNet2DConditionModel:
     return toy_unet().eval()
 
 
-def regions_of(
-    boxes: list[Box], base_ratio: float | list[float], batch: int = 2
-) -> RegionContext:
+def regions_of(boxes: list[Box], base_ratio: float | list[float], batch: int = 2) -> RegionContext:
     """Random rows for the boxes, others for each sample."""
     ratios = base_ratio if isinstance(base_ratio, list) else [base_ratio] * len(boxes)
     draw = torch.Generator().manual_seed(1)

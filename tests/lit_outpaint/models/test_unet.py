@@ -8,6 +8,7 @@ from lit_outpaint.models.denoiser import Denoiser, Known
 from lit_outpaint.models.unet import ModelConfig, extend_conv_in, load_unet, unet_input
 from lit_outpaint.testing.models import SD15_UNET, TOY_DIM, toy_batch, toy_unet
 
+
 @pytest.fixture
 def base() -> UNet2DConditionModel:
     torch.manual_seed(0)
