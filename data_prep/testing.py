@@ -171,7 +171,8 @@ def _png(image: Image.Image) -> bytes:
 def _bomb() -> bytes:
     """The begin of a PNG of 60,000 x 60,000 px."""
     header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    sums = struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + sums + b"\x00\x00\x10\x00IDAT"
 
 
 def _tiff(image: Image.Image) -> bytes:

@@ -125,7 +125,8 @@ def _ratios(canvas: Canvas, record: OutpaintRecord, judge: Judge) -> dict[str, t
     reading = read_canvas(judge, canvas.read, canvas.box, window_px)
     named = counting.named_things(record.config["caption"], judge.names)
     size_px = (canvas.box.width, canvas.box.height)
-    counted = counting.count(named, reading.pieces, size_px, window_px)
+    seen = [piece for piece in reading.pieces if piece.kind not in judge.config.unread_kinds]
+    counted = counting.count(named, seen, size_px, window_px)
     ratios = {
         name: (float(getattr(counted, name)), 1.0) for name in ("flawed", "repeated", "stacked", "missing", "unasked")
     }

@@ -24,5 +24,5 @@ class PredictionWriter(Callback):
         """Write a batch."""
         directory = Path(trainer.default_root_dir) / "predictions"
         directory.mkdir(parents=True, exist_ok=True)
-        for key, picture in zip(batch.keys, outputs, strict=True):
-            Image.fromarray(to_uint8(picture.float().cpu())).save(directory / f"{key}.png")
+        for key, picture in zip(batch.keys, to_uint8(outputs.float().cpu()), strict=True):
+            Image.fromarray(picture).save(directory / f"{key}.png")

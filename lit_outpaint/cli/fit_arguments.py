@@ -17,7 +17,7 @@ import yaml
 
 from lit_outpaint.data.remote import is_url
 
-OWN: Final = ("name", "runs_dir", "overwrite", "print_memory", "seed_everything", "ckpt_path", "weights_only")
+OWN: Final = ("name", "runs_dir", "overwrite", "print_memory", "tf32", "seed_everything", "ckpt_path", "weights_only")
 """Settings of every training verb that stand by themselves."""
 OF_VERBS: Final[Mapping[str, tuple[str, ...]]] = {
     "fit": (),

@@ -13,7 +13,7 @@ from lit_outpaint.data.augment import Augment
 from lit_outpaint.data.features import Features
 from lit_outpaint.data.index import Index
 from lit_outpaint.data.integrity import check_shard_set
-from lit_outpaint.data.loading import EpochSampler, ShardLoader
+from lit_outpaint.data.loading import Batches, EpochSampler, ShardLoader
 from lit_outpaint.data.plain import PlainDataset, plain_shards
 from lit_outpaint.data.plain_index import PlainIndex
 from lit_outpaint.data.reader import CAPTIONS, DEFAULT_NEEDS, MASKED_IMAGE_LATENTS, ShardDataset, ViewChoice
@@ -192,9 +192,10 @@ class OutpaintDataModule(LightningDataModule):
         """The same as for validation."""
         return self.val_dataloader()
 
-    def predict_dataloader(self) -> ShardLoader | list[ShardLoader]:
+    def predict_dataloader(self) -> Batches | list[Batches]:
         """The same as for validation."""
-        return self.val_dataloader()
+        loaders = self.val_dataloader()
+        return [Batches(loader) for loader in loaders] if isinstance(loaders, list) else Batches(loaders)
 
     def _load(self) -> None:
         if self._datasets:

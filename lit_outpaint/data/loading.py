@@ -101,6 +101,19 @@ class EpochSampler(DistributedSampler[SampleRef]):
         return full * self.batch_size + (0 if self.shuffle else -(-rest // self.num_replicas))
 
 
+class Batches:
+    """The batches of a loader as a plain iterable: to predict, Lightning would build a loader again, with its sampler."""
+
+    def __init__(self, loader: DataLoader[Any]) -> None:
+        self.loader = loader
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.loader)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+
 class ShardLoader(DataLoader[Any]):
     """A data loader whose position is part of the checkpoint (Lightning saves and restores it)."""
 

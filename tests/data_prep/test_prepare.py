@@ -147,7 +147,11 @@ def test_an_output_that_cannot_be_used_is_refused_untouched(
 
 
 def test_a_stage_without_the_one_before_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["pack", "--out", str(tmp_path / "set")]) == 2
+    out = tmp_path / "set"
+    assert main(["pack", "--out", str(out)]) == 2
+    assert "--out must hold the stages before this one" in capsys.readouterr().err
+    out.mkdir()
+    assert main(["pack", "--out", str(out)]) == 2
     assert "is not complete; run the stages before" in capsys.readouterr().err
 
 

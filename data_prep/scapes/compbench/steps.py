@@ -76,8 +76,8 @@ def as_step(rng: random.Random, made: Made) -> tuple[Made, StepScene] | None:
     ways: list[Direction] = ["left", "right"] if max(counts.values(), default=0) <= 1 else []
     if layer == "sky":
         ways = ["up"]
-    elif layer is not None:
-        ways.append("down")
+    elif layer is not None and (len(scene.things) < 3 or len(scene.biomes) < 2):
+        ways.append("down")  # Of three things on two grounds one is alone on its own, too little to be read in a strip.
     if not ways:
         return None
     direction = rng.choice(ways)

@@ -111,4 +111,4 @@ def test_damaged_files_end_in_a_window_or_a_counted_cause_never_in_another_error
             assert cut(bytes(data[: source.choice([len(data), source.randrange(len(data))])])).image.size == (64, 64)
         except PictureError as error:
             outcomes.add(error.cause)
-    assert {"corrupt", "no_image", "too_large"} <= outcomes
+    assert {"corrupt", "no_image", "too_small"} <= outcomes

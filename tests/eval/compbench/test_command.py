@@ -123,7 +123,7 @@ def test_other_prompts_are_not_compared(
         (["--model", "nowhere"], "--model must be there, found no nowhere"),
         (["--images", "x", "--format", "geneval"], "--vqa"),
         (["--images", "x", "--per_category", "0"], "--per_category"),
-        (["--images", "x", "--categories", "[dense]"], "--categories"),
+        (["--images", ".", "--categories", "[dense]"], "--categories"),
     ],
 )
 def test_bad_input_is_told_in_one_line(

@@ -64,8 +64,9 @@ def test_nothing_is_stacked_in_the_world() -> None:
     for seed in range(4):
         labels = World(seed).labels(0, -128, *SIZE[:1], 384)
         maps = LabelMaps(*(getattr(labels, name)[::2, ::2].astype(np.int64) for name in LabelMaps._fields))
-        pieces = read_labels(maps, NAMES, JudgeConfig()).pieces
-        assert len(pieces) > 20
+        found = read_labels(maps, NAMES, JudgeConfig()).pieces
+        pieces = [piece for piece in found if piece.kind not in JudgeConfig().unread_kinds]
+        assert len(pieces) > 10
         assert count(Counter(), pieces, (SIZE[0], 384), WINDOW).stacked == 0
 
 

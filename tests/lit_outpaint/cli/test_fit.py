@@ -327,7 +327,7 @@ def test_export_through_the_command_line_refuses_a_full_directory(
 
 def test_export_of_a_missing_checkpoint_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     line = refusal(["export", str(tmp_path / "absent.ckpt"), "--out", str(tmp_path / "out")], capsys)
-    assert "does not exist" in line
+    assert "found no" in line
     assert list(tmp_path.iterdir()) == []
 
 

@@ -178,7 +178,8 @@ def test_what_file_managers_and_others_put_into_tars_is_passed_over(plain: Path)
     (plain / "._part-0.tar").write_bytes(b"no tar")
     wanted = {sample["__key__"] for sample in webdataset.WebDataset([str(path)], shardshuffle=False)}
     found = {key for batch in read(module(plain, batch_size=1)) for key in batch.keys}
-    assert {key for key in found if not key.startswith("a/")} == wanted == {"c/1", "./2"}
+    # webdataset besides makes a sample of a hidden file alone.
+    assert {key for key in found if not key.startswith("a/")} == wanted - {"c/"} == {"c/1", "./2"}
 
 
 def test_shards_that_cannot_be_used_are_named_before_step_0(plain: Path, tmp_path: Path) -> None:

@@ -202,7 +202,7 @@ MALFORMED: dict[str, Callable[[random.Random], str]] = {
     "prompt injection": injection,
     "noise": noise,
     "white space": lambda draw: draw.choice([" ", "\n", "\t \r\n", "\u00a0"]) * draw.choice([1, 1000, 39_000]),
-    "too long": lambda draw: as_json() + draw.choice("x {[") * (MAX_READ_CHARS + draw.randint(0, 9)),
+    "too long": lambda draw: as_json() + draw.choice("x{[") * (MAX_READ_CHARS + draw.randint(0, 9)),
     "other JSON": lambda draw: draw.choice(
         ["null", "3", "[]", "{}", '[{"a": 1}]', '"1;1"', '{"split_ratio": "1"}', '{"regions": []}']
     ),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from lit_outpaint.planning.boxes import RegionBox
 from lit_outpaint.planning.files import parse_plan_text, plan_text, read_plan_file
 from lit_outpaint.planning.regions import Region, RegionPlan
+from lit_outpaint.system.text import encodable
 
 WORDS = st.text(min_size=1).filter(lambda text: any(map(str.isalnum, text)) and text.isprintable())
 
@@ -21,7 +22,7 @@ def test_a_plan_survives_its_file(base: str, prompts: list[str], base_ratio: flo
             prompt=prompt,
             box=RegionBox(i / 7, 0.1, (i + 1) / 7, 1 / 3),
             base_ratio=base_ratio,
-            negative_prompt=negative.encode("utf-8", "ignore").decode(),
+            negative_prompt=encodable(negative),  # Files lose the others, see `lit_outpaint.system.text`.
             thing=prompt,
             level="sky" if i else "surface",
         )
@@ -78,7 +79,7 @@ def test_what_is_no_plan_is_refused_in_one_line_with_file_and_field(tmp_path: Pa
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    (tmp_path / "bytes").write_bytes(b"\xff")
     for name in ("absent", "bytes"):
         with pytest.raises(ValueError, match=f"plan_file .*{name}"):
             read_plan_file(tmp_path / name)
