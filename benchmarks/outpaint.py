@@ -28,11 +28,12 @@ from benchmarks.timing import write_report
 from eval.functional.seam import seam_score
 from lit_outpaint import outpainter
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
-from lit_outpaint.canvas.geometry import Box, outpaint_mask
+from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.canvas.graph import build_graph
 from lit_outpaint.canvas.image_io import load_image
 from lit_outpaint.canvas.journal import StepRecord
 from lit_outpaint.canvas.latent_grid import LatentGrid
+from lit_outpaint.canvas.masks import outpaint_mask
 from lit_outpaint.canvas.pasting import treat_seams
 from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.store import Canvas

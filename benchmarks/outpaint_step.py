@@ -23,7 +23,7 @@ from torch.nn.functional import interpolate
 
 from benchmarks.timing import CLOCKS, interleave, summarise, write_report
 from lit_outpaint.canvas.compositing import composite, to_pixel_values, to_uint8
-from lit_outpaint.canvas.geometry import outpaint_mask
+from lit_outpaint.canvas.masks import outpaint_mask
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.compiled import compile_for_drawing
 from lit_outpaint.models.context import ContextConfig

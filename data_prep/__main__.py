@@ -16,6 +16,7 @@ from lit_outpaint.data.prompts import true_pictures_dir
 from lit_outpaint.models.language import LanguageConfig
 from lit_outpaint.system.one_line import one_line
 from lit_outpaint.system.ranks import ALONE, RankConfig, Share, find_share
+from lit_outpaint.system.threads import settle_threads
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 when it is done, 2 when the input was at fault (one line on stderr says how).
     """
+    if argv is None:
+        settle_threads()
     words = _normalised(sys.argv[1:] if argv is None else argv)
     try:
         parser = build_parser(_source(words))
@@ -120,7 +123,7 @@ def _caption(options: Namespace) -> int:
     from data_prep.dry_run import dry_run
     from data_prep.stages import caption_stage
 
-    work, machine, share = _work(options), _take(MachineConfig, options), _share(options)
+    work, machine, share = _begun(options), _take(MachineConfig, options), _share(options)
     caption, call = _take(CaptionConfig, options), _take(CallConfig, options)
     if options.dry_run:
         print(dry_run(work, caption, call, share))
@@ -133,7 +136,7 @@ def _caption(options: Namespace) -> int:
 def _encode(options: Namespace) -> int:
     from data_prep.stages import encode_stage
 
-    work, share = _work(options), _share(options)
+    work, share = _begun(options), _share(options)
     with work.lock(share):
         encode_stage(work, _take(EncodeConfig, options), _take(MachineConfig, options), share)
     return 0
@@ -143,13 +146,16 @@ def _pack(options: Namespace) -> int:
     from data_prep.pack import summary
     from data_prep.stages import pack_stage
 
-    work = _work(options)
+    work = _begun(options)
     with work.lock():
         print(summary(pack_stage(work, _take(MachineConfig, options))))
     return 0
 
 
 def _verify(options: Namespace) -> int:
+    from lit_outpaint.data.shard_set import load_card
+
+    load_card(Path(options.directory))  # Refuses what is no shard set before torch is loaded to read it.
     from data_prep.pack import summary
     from data_prep.verify import verify
 
@@ -223,6 +229,14 @@ def _work(options: Namespace) -> Any:
     from data_prep.work import Work
 
     return Work(Path(options.out))
+
+
+def _begun(options: Namespace) -> Any:
+    """The work of an earlier stage; one that is not there is refused rather than made."""
+    work = _work(options)
+    if not work.out.is_dir():
+        raise ValueError(f"--out must hold the stages before this one, found no directory {work.out}")
+    return work
 
 
 def _take(config: type, options: Namespace) -> Any:

@@ -1,6 +1,5 @@
 """Settings of every stage; each becomes command-line flags and a part of the card."""
 
-import os
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
@@ -10,6 +9,7 @@ from lit_outpaint.chat.ledger import Prices
 from lit_outpaint.data.schema import view_name
 from lit_outpaint.models.language import LanguageConfig
 from lit_outpaint.protocols import Captioner
+from lit_outpaint.system.threads import usable_processors
 
 _PLACES: Final = ("models", "vision", "root", "sums")
 """Settings that say where something lies on this machine; what lies there is recorded by its checksums."""
@@ -133,7 +133,7 @@ class MachineConfig:
     @property
     def processes(self) -> int:
         """Processes of this machine, resolved."""
-        return self.workers or len(os.sched_getaffinity(0))
+        return self.workers or usable_processors()
 
     def make_engine(self) -> Engine:
         """Who works through shards that need no encoder."""

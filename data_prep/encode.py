@@ -30,7 +30,8 @@ from data_prep.progress import progress
 from data_prep.tars import TarWriter, read_samples
 from data_prep.text import text_card
 from data_prep.work import SHAPES_NAME, TEXT_SUFFIX, Work
-from lit_outpaint.canvas.geometry import Growth, outpaint_mask
+from lit_outpaint.canvas.geometry import Growth
+from lit_outpaint.canvas.masks import outpaint_mask
 from lit_outpaint.data.schema import (
     EMPTY_NAME,
     IMAGE_SUFFIX,

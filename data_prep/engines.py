@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from data_prep import progress as reporting
 from data_prep.progress import progress
+from lit_outpaint.system.threads import sharing_cores
 
 EngineName = Literal["local", "ray"]
 
@@ -49,7 +50,8 @@ class LocalEngine:
             return [work(stem) for stem in stems]
         # Fresh processes: a fork of a process that has torch threads running may hang.
         context = get_context("forkserver")
-        with ProcessPoolExecutor(min(self.processes, len(stems)), context, initializer=_start_worker) as pool:
+        count = min(self.processes, len(stems))
+        with sharing_cores(count), ProcessPoolExecutor(count, context, initializer=_start_worker) as pool:
             return list(progress(pool.map(work, stems), len(stems), label))
 
 
@@ -71,7 +73,8 @@ class RayEngine:
         if not ray.is_initialized():
             # A cluster that runs already has its own counts, and Ray refuses to be told others.
             own = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": self.processes, "include_dashboard": False}
-            ray.init(log_to_driver=False, logging_level="warning", **own)
+            with sharing_cores(self.processes):
+                ray.init(log_to_driver=False, logging_level="warning", **own)
         # One thread a task, unless torch is told otherwise: Ray sets OMP_NUM_THREADS to the CPUs of the task.
         task = ray.remote(num_cpus=1, num_gpus=self.gpus)(_quietly)
         try:

@@ -95,11 +95,11 @@ def caption_stage(
 
 def encode_stage(work: Work, config: EncodeConfig, machine: MachineConfig, share: Share = ALONE) -> None:
     """Compute the features."""
-    # torch and diffusers take seconds to load; the other stages do without.
-    from data_prep.encode import write_features
-
     settings = {**settings_of(config), "encoders": encoder_fingerprints(config.models, config.vision)}
     directory = work.begin("features", settings, after="captions")
+    # torch and diffusers take seconds to load; the other stages, and a refusal, do without.
+    from data_prep.encode import write_features
+
     say(f"encode: views {', '.join(config.views)} with {config.models}" + rank_words(share))
     if write_features(directory, work, config, machine, share):
         work.finish("features")

@@ -3,9 +3,13 @@
 import sys
 from collections.abc import Sequence
 
+from lit_outpaint.system.threads import settle_threads
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    if argv is None:
+        settle_threads()
     from eval.cli import main as run_verb
 
     return run_verb(argv)

@@ -12,7 +12,8 @@ from eval.drawing import Drawing
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
 from lit_outpaint.canvas.geometry import new_box
 from lit_outpaint.canvas.pasting import paste
-from lit_outpaint.heldout.rollout import Pixels, Rollout, changed_pixels
+from lit_outpaint.heldout.rollout import Rollout, changed_pixels
+from lit_outpaint.heldout.walks import Pixels
 
 
 def draw_real_latents(encoders: Any, drawing: Drawing) -> Rollout:

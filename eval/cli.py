@@ -1,7 +1,7 @@
 """The verbs of ``python -m eval``: ``run`` scores a checkpoint, ``family`` a model family, ``score`` any pictures.
 
 Each verb is a frozen config and a function; flags and help come from the config. A further verb is one more row of
-``_VERBS``. Only the module of the chosen one is imported, so that those without networks start at once.
+``_VERBS``. Only the module of the chosen one is imported, and what loads networks not before its work begins.
 """
 
 import sys
@@ -18,58 +18,59 @@ set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 
 class _Verb(NamedTuple):
-    module: str
     config: str
-    """Its dataclass in the module."""
+    """Its dataclass, ``module.Name``; the module is free of torch."""
     action: str
-    """Its function there, called with the configuration and with that as YAML."""
+    """Its function, called with the configuration and with that as YAML."""
     help: str
 
 
 _VERBS = {
     "run": _Verb(
-        "eval.run",
-        "EvaluationConfig",
-        "run",
+        "eval.run_config.EvaluationConfig",
+        "eval.run.run",
         "outpaint held-out panoramas with a checkpoint and score them next to the real ones",
     ),
     "family": _Verb(
-        "eval.family",
-        "FamilyConfig",
-        "family",
+        "eval.family_config.FamilyConfig",
+        "eval.family.family",
         "score autoencoder, probe, evaluation CLIP and base model on held-out windows",
     ),
     "score": _Verb(
-        "eval.score",
-        "ScoreConfig",
-        "score",
+        "eval.score_config.ScoreConfig",
+        "eval.score.score",
         "score a folder of pictures made by anybody, with captions and real pictures",
     ),
     "compbench": _Verb(
-        "eval.compbench.command",
-        "CompbenchConfig",
-        "compbench",
+        "eval.compbench.config.CompbenchConfig",
+        "eval.compbench.command.compbench",
         "score what pictures drawn from prompts show of them, statement by statement",
     ),
     "compare": _Verb(
-        "eval.compare", "CompareConfig", "compare", "set runs on the same panoramas and seed against the first of them"
+        "eval.compare.CompareConfig",
+        "eval.compare.compare",
+        "set runs on the same panoramas and seed against the first of them",
     ),
     "report": _Verb(
-        "eval.report.report",
-        "ReportConfig",
-        "report",
+        "eval.report.report.ReportConfig",
+        "eval.report.report.report",
         "make a page from the files of finished runs: of one, or several side by side",
     ),
     "study": _Verb(
-        "eval.study.study", "StudyConfig", "study", "make a page of blinded pairs of pictures for people to judge"
+        "eval.study.study.StudyConfig",
+        "eval.study.study.study",
+        "make a page of blinded pairs of pictures for people to judge",
     ),
     "study-report": _Verb(
-        "eval.study.report",
-        "StudyReportConfig",
-        "study_report",
+        "eval.study.report.StudyReportConfig",
+        "eval.study.report.study_report",
         "compute preferences and agreement from what people said",
     ),
 }
+
+
+_MADE = ("out", "cache")
+"""Settings that name what a verb makes."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,23 +87,43 @@ def main(argv: Sequence[str] | None = None) -> int:
         chosen = _parser(verb_parsers).parse_args(given)
         verb, parser, options = _VERBS[chosen.subcommand], verb_parsers[chosen.subcommand], chosen[chosen.subcommand]
         ready = parser.instantiate(options)
-        config_class, action = _loaded(verb)
+        config_class = _named(verb.config)
         config = config_class(**{field.name: ready[field.name] for field in fields(config_class)})
-        action(config, parser.dump(options, skip_unset=False))
+        _check_given(config)
+        _action(verb)(config, parser.dump(options, skip_unset=False))
     except (ArgumentError, ValueError, FileNotFoundError, PermissionError) as error:
         print(f"error: {_one_line(error)}", file=sys.stderr)
         return 2
     return 0
 
 
-def _loaded(verb: _Verb) -> tuple[type[Any], Callable[[Any, str], object]]:
-    """The configuration and the function of a verb."""
-    module = import_module(verb.module)
+def _named(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def _action(verb: _Verb) -> Callable[[Any, str], object]:
+    """The function of a verb; imports what the work takes."""
+    action: Callable[[Any, str], object] = _named(verb.action)
     # Progress is told in our own lines; bars of the libraries would cut through them in a log.
     for library in ("diffusers", "transformers"):
         if library in sys.modules:
             import_module(f"{library}.utils.logging").disable_progress_bar()
-    return getattr(module, verb.config), getattr(module, verb.action)
+    return action
+
+
+def _check_given(config: Any) -> None:
+    """Refuse a file or directory that is not there, before anything heavy is imported to look for it.
+
+    Raises:
+        FileNotFoundError: it is missing. What is written, and what was left as usual, need not be there.
+    """
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if not isinstance(value, Path) or field.name in _MADE or value == field.default:
+            continue
+        if not value.exists():
+            raise FileNotFoundError(f"--{field.name} must be there, found no {value}")
 
 
 def _parser(verb_parsers: Mapping[str, ArgumentParser]) -> ArgumentParser:
@@ -118,7 +139,7 @@ def _parser(verb_parsers: Mapping[str, ArgumentParser]) -> ArgumentParser:
 def _verb_parser(verb: _Verb) -> ArgumentParser:
     parser = ArgumentParser(description=f"{verb.help[0].upper()}{verb.help[1:]}.", exit_on_error=False)
     parser.add_argument("-c", "--config", action="config", help="YAML file with the options below; later flags win.")
-    config_class, _ = _loaded(verb)
+    config_class = _named(verb.config)
     # Several values behind one flag, or behind none, which a signature cannot say.
     many = [field for field in fields(config_class) if "many" in field.metadata]
     for field in many:

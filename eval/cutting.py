@@ -10,7 +10,7 @@ from eval.folder import Captions, PictureFolder
 from eval.functional.crops import crop_grid, cut
 from lit_outpaint.canvas.geometry import HEADINGS, Direction
 from lit_outpaint.heldout.feed import Compared, PanoramaBatch, named_by_geometry
-from lit_outpaint.heldout.rollout import Geometry
+from lit_outpaint.heldout.walks import Geometry
 from lit_outpaint.protocols import ImageMetric, SampleId
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lit_outpaint.heldout.rollout import Draws, Geometry, Pixels, Report, Rollout, Walk, roll_out
+from lit_outpaint.heldout.rollout import Draws, Report, Rollout, roll_out
+from lit_outpaint.heldout.walks import Geometry, Pixels, Walk
 from lit_outpaint.outpainter import OutpainterConfig
 
 

@@ -7,8 +7,6 @@ model is where outpainting starts from: their own scores come first.
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,50 +15,21 @@ from numpy.typing import NDArray
 
 from eval import scoring, sources
 from eval.clip import EvaluationClip
+from eval.family_config import FamilyConfig
 from eval.figures import Figure, Target, missed_line, text_table
 from eval.files import check_out
 from eval.functional.bootstrap import Estimate, ratio_estimate
 from eval.functional.clip_sim import retrieval_top1
 from eval.functional.psnr import psnr
-from eval.judge import JudgeConfig, Reading, load_judge
+from eval.judge import load_judge
 from eval.outputs import provenance, write_numbers, write_page
+from eval.readings import JudgeConfig, Reading
 from eval.report.page import Page
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
 from lit_outpaint.heldout.evalset import EvalWindow, WindowFacts
-from lit_outpaint.heldout.rollout import Pixels
+from lit_outpaint.heldout.walks import Pixels
 
 RETRIEVAL_GROUP = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class FamilyConfig:
-    """Which family is scored on what."""
-
-    data: Path
-    """Shard set written by data_prep; the held-out windows of its evaluation set are used."""
-    out: Path
-    """Directory for metrics.json, metrics.md and report.html."""
-    models: Path = Path("models/scapes")
-    """The model family."""
-    windows: int = 1024
-    """How many held-out windows at most, the first by key."""
-    drawn: int = 256
-    """How many of them the base model draws from their first caption."""
-    num_inference_steps: int = 25
-    """Denoising steps of the base model."""
-    guidance_scale: float = 4.0
-    """Classifier-free guidance of the base model."""
-    batch_size: int = 32
-    """Windows per forward pass; does not change the scores."""
-    seed: int = 0
-    """Of the base model's noise: each window has its own generator."""
-    judge: JudgeConfig = field(default_factory=JudgeConfig)
-    """Thresholds of the readings."""
-
-    def __post_init__(self) -> None:
-        for name in ("windows", "drawn", "num_inference_steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} must be at least 1, got {getattr(self, name)}")
 
 
 def family(config: FamilyConfig, yaml: str = "") -> Page:

@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 from eval.functional.bootstrap import Estimate
 
 Unit = Literal["percent", "plain", "count", "dB"]
+DEFAULT_STEPS = (0, 1, 5, 10, 20)
+"""Steps of curves."""
 SLOPE_TITLE = ", slope per step"
 """How titles of slopes end."""
 

@@ -17,7 +17,7 @@ from eval.figures import Figure
 from eval.files import METRICS_NAME, PICTURES_NAME, REAL_NAME, read_picture
 from eval.report.loss_curve import LossCurve
 from eval.report.panoramas import Note
-from lit_outpaint.heldout.rollout import Geometry, Pixels
+from lit_outpaint.heldout.walks import Geometry, Pixels
 
 METRICS_VERSION: Final = 3
 

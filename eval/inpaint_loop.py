@@ -6,24 +6,24 @@ every denoising step. Panoramas are drawn window by window.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import StableDiffusionInpaintPipeline
 
 from eval.drawing import Drawing
+from eval.run_config import LoopPrompt
 from eval.sources import load_base_pipeline
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
 from lit_outpaint.canvas.pasting import paste
 from lit_outpaint.data.views import extend_visible
 from lit_outpaint.diffusion.schedule import scheduler_class
 from lit_outpaint.drawing.engine import WindowRequest
-from lit_outpaint.heldout.rollout import Pixels, Rollout
+from lit_outpaint.heldout.rollout import Rollout
+from lit_outpaint.heldout.walks import Pixels
 from lit_outpaint.models.reproducible import one_timestep, windows_at_once
 from lit_outpaint.outpainter import OutpainterConfig
-
-LoopPrompt = Literal["local", "global", "both"]
 
 
 def load_text_to_image(family: Path) -> Any:

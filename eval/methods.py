@@ -14,7 +14,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,18 +22,19 @@ from numpy.typing import NDArray
 
 from eval.autoencoder import draw_real_latents
 from eval.drawing import DrawAll, Drawing
-from eval.inpaint_loop import LoopPrompt, draw_in_loop, load_text_to_image
+from eval.inpaint_loop import draw_in_loop, load_text_to_image
+from eval.run_config import LoopPrompt, MethodName
 from eval.sources import load_outpaint_pipeline
 from lit_outpaint.canvas.journal import StepRecord
 from lit_outpaint.canvas.plan import Listed, Plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.heldout.panoramas import view_px
-from lit_outpaint.heldout.rollout import Geometry, Pixels, Rollout, Walk, changed_pixels, panorama_seed
+from lit_outpaint.heldout.rollout import Rollout, changed_pixels, panorama_seed
+from lit_outpaint.heldout.walks import Geometry, Pixels, Walk
 from lit_outpaint.models.overlay import OVERLAY_NAME, family_of
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 
 CPU = torch.device("cpu")
-MethodName = Literal["outpaint", "joint", "inpaint_loop", "autoencoder"]
 
 
 @dataclass(frozen=True, kw_only=True)

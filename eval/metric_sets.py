@@ -21,7 +21,7 @@ from eval.metrics import (
     seam_metrics,
 )
 from eval.perceptual import PerceptualDistance
-from lit_outpaint.heldout.rollout import Geometry
+from lit_outpaint.heldout.walks import Geometry
 from lit_outpaint.protocols import ImageMetric
 
 CaptionsGiven = Literal["none", "global", "local"]

@@ -15,7 +15,7 @@ from eval.figures import Figure, curve_rows, definitions, markdown_rows, markdow
 from eval.files import CAPTIONS_NAME, METRICS_NAME, PICTURES_NAME, REAL_NAME, write_text
 from eval.finished import METRICS_VERSION, picture_path
 from eval.report.page import Page, render
-from lit_outpaint.heldout.rollout import Pixels, Walk
+from lit_outpaint.heldout.walks import Pixels, Walk
 from lit_outpaint.system.files import written_whole
 
 TABLE_NAME, PAGE_NAME = "metrics.md", "report.html"

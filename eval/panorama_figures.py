@@ -17,7 +17,7 @@ from eval.functional.bootstrap import Estimate, ratio_estimate
 from eval.metrics.base import Described, Ratio, RatioMetric
 from eval.score_names import Scores, Side, parse
 from lit_outpaint.heldout.feed import Compared, PanoramaBatch, computed, named_by_geometry
-from lit_outpaint.heldout.rollout import Geometry
+from lit_outpaint.heldout.walks import Geometry
 from lit_outpaint.protocols import ImageMetric
 
 

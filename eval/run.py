@@ -27,7 +27,8 @@ from eval.shown import shown_panoramas
 from lit_outpaint.captions.length import cut_off
 from lit_outpaint.heldout.feed import compared
 from lit_outpaint.heldout.panoramas import load_panoramas, walk_of
-from lit_outpaint.heldout.rollout import Geometry, Pixels, Rollout, Walk
+from lit_outpaint.heldout.rollout import Rollout
+from lit_outpaint.heldout.walks import Geometry, Pixels, Walk
 from lit_outpaint.models.devices import computing_in, device_named
 from lit_outpaint.outpainter import OutpainterConfig
 

@@ -4,13 +4,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from eval.inpaint_loop import LoopPrompt
-from eval.judge import JudgeConfig
-from eval.methods import MethodName
-from eval.metrics.curve import DEFAULT_STEPS
+from eval.figures import DEFAULT_STEPS
+from eval.readings import JudgeConfig
 from lit_outpaint.canvas.geometry import Direction
-from lit_outpaint.outpainter import OutpainterConfig
+from lit_outpaint.drawing.config import OutpainterConfig
 from lit_outpaint.protocols import ImageMetric
+
+MethodName = Literal["outpaint", "joint", "inpaint_loop", "autoencoder"]
+LoopPrompt = Literal["local", "global", "both"]
 
 
 @dataclass(frozen=True, kw_only=True)

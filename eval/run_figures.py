@@ -13,7 +13,7 @@ from eval.metric_sets import Networks, Sizes, panorama_metrics, set_metrics
 from eval.metrics import ClipSim, Curve, Faithfulness, InceptionScore, seam_metrics
 from eval.perceptual import Lpips, PerceptualDistance, ScapesLpips
 from eval.run_config import EvaluationConfig
-from lit_outpaint.heldout.rollout import Geometry
+from lit_outpaint.heldout.walks import Geometry
 from lit_outpaint.protocols import ImageMetric
 
 

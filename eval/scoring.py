@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from eval.judge import JudgeConfig, Reading
+from eval.readings import JudgeConfig, Reading
 from lit_outpaint.heldout.evalset import WindowFacts
 
 

@@ -6,10 +6,11 @@ import numpy as np
 
 from eval import sources
 from eval.finished import ShownPanorama
-from eval.judge import Judge, Reading
+from eval.judge import Judge
+from eval.readings import Reading
 from eval.report.panoramas import Note
 from lit_outpaint.heldout.evalset import EvalPanorama, WindowFacts
-from lit_outpaint.heldout.rollout import Geometry, Pixels
+from lit_outpaint.heldout.walks import Geometry, Pixels
 
 
 def shown_panoramas(

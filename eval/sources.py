@@ -11,7 +11,7 @@ from eval.clip import EvaluationClip
 from lit_outpaint.assembly import load_checkpoint_pipeline
 from lit_outpaint.heldout.evalset import EvalWindow, evalset_dir, read_windows
 from lit_outpaint.heldout.panoramas import load_picture
-from lit_outpaint.heldout.rollout import Pixels
+from lit_outpaint.heldout.walks import Pixels
 from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
 
 EVAL_CLIP = "eval_clip"

@@ -23,7 +23,7 @@ from eval.outputs import write_numbers, write_panoramas
 from eval.report.loss_curve import LossCurve
 from eval.report.one_run import write_report
 from eval.report.panoramas import Note
-from lit_outpaint.heldout.rollout import Geometry, Walk
+from lit_outpaint.heldout.walks import Geometry, Walk
 from lit_outpaint.protocols import ImageMetric, SampleId
 
 _VOID_TAGS: Final = {"meta", "img", "br", "line", "polyline"}

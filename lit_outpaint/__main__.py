@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from lit_outpaint.system.threads import settle_threads
+
 TRAINING_VERBS = {
     "fit": "train on shards",
     "validate": "score a checkpoint on the held-out windows of a shard set",
@@ -26,6 +28,8 @@ OWN_VERBS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code."""
+    if argv is None:
+        settle_threads()
     arguments = list(sys.argv[1:] if argv is None else argv)
     verb = arguments[0] if arguments else ""
     if verb in ("", "-h", "--help"):
@@ -69,11 +73,18 @@ def keep_freed_memory() -> None:
 def _program(verb: str) -> Callable[[Sequence[str]], int]:
     """Import only what the verb needs."""
     if verb in TRAINING_VERBS:
-        from lit_outpaint.cli.fit import main as train
-
-        return train
+        return _train
     own: Callable[[Sequence[str]], int] = import_module(f"lit_outpaint.cli.{verb}").main
     return lambda arguments: own(arguments[1:])
+
+
+def _train(arguments: Sequence[str]) -> int:
+    from lit_outpaint.cli.fit_arguments import check_arguments
+
+    check_arguments(arguments[0], arguments[1:])
+    from lit_outpaint.cli.fit import main as train
+
+    return train(arguments)
 
 
 if __name__ == "__main__":

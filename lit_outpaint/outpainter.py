@@ -17,11 +17,11 @@ from numpy import ndarray
 
 from lit_outpaint.canvas.edits import Edit, Revisions, check_same_plan, keep_candidate, set_aside, take_back
 from lit_outpaint.canvas.geometry import Box
-from lit_outpaint.canvas.graph import Graph, build_graph
+from lit_outpaint.canvas.graph import Graph
 from lit_outpaint.canvas.joint_pass import begin_pass, end_pass, undo_torn_pass
 from lit_outpaint.canvas.journal import StepRecord
 from lit_outpaint.canvas.pasting import paste
-from lit_outpaint.canvas.plan import Plan, stride_of
+from lit_outpaint.canvas.plan import Plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.fallback import WithFallback
 from lit_outpaint.captions.length import cut_off
@@ -33,6 +33,7 @@ from lit_outpaint.drawing.caption_queue import CAPTIONS_NAME, CaptionQueue
 from lit_outpaint.drawing.config import OutpainterConfig
 from lit_outpaint.drawing.engine import Engine, SceneText, WindowRequest
 from lit_outpaint.drawing.joint import JointEngine, Stopped, check_joint
+from lit_outpaint.drawing.lay_out import lay_out, stride_px_of
 from lit_outpaint.drawing.rpg import read_regions
 from lit_outpaint.drawing.steps import StepsEngine
 from lit_outpaint.models.regional_config import RegionalConfig
@@ -79,7 +80,7 @@ class Outpainter:
         self.captioner = captioner if isinstance(captioner, WithFallback) else WithFallback(captioner)
         self.scorer = scorer or SeamScorer()
         self.window_px = config.window_px or pipeline.window_px
-        self.stride_px = stride_of(self.window_px, config.overlap_px or self.window_px // 2)
+        self.stride_px = stride_px_of(config, self.window_px)
         self._global_view = cache(global_view) if global_view is not None else None
         if config.visual_source == "image_from_global_caption" and global_view is None:
             raise ValueError("visual_source image_from_global_caption needs a picture, global_view; got none")
@@ -91,18 +92,8 @@ class Outpainter:
         self._steps = StepsEngine(pipeline, config, self._scene, regional.end_fraction)
 
     def lay_out(self, plan: Plan, image_box: Box) -> Graph:
-        """Where the windows of a plan lie around a first image, and what each needs.
-
-        Raises:
-            ValueError: the plan cannot be drawn there, or not with this config.
-        """
-        config = self.config
-        seen_px = config.visual_span_px or self.window_px
-        span_px = None if config.visual_source == "visible_part_of_window" else seen_px
-        graph = build_graph(plan, image_box, self.window_px, self.stride_px, span_px)
-        if config.seam_feather_cells and not all(step.is_strip for step in graph):
-            raise ValueError("seam_feather_cells needs windows with one seam, not corners or rings; set it to 0")
-        return graph
+        """Where the windows of a plan lie around a first image, and what each needs; see `lay_out` for errors."""
+        return lay_out(plan, image_box, self.config, self.window_px)
 
     def run(
         self,

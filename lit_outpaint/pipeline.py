@@ -30,8 +30,8 @@ from lit_outpaint.models.conditioned import ConditionedPipeline, StepEnd, as_lis
 from lit_outpaint.models.conditions import encode_visible
 from lit_outpaint.models.denoiser import Known
 from lit_outpaint.models.encoders import FrozenEncoders
-from lit_outpaint.models.loading import is_model, load_overlay, with_dtype
-from lit_outpaint.models.overlay import OVERLAY_NAME
+from lit_outpaint.models.loading import load_overlay, with_dtype
+from lit_outpaint.models.overlay import OVERLAY_NAME, is_model
 from lit_outpaint.models.region_conditions import RegionPrompt
 from lit_outpaint.models.reproducible import one_timestep, windows_at_once
 from lit_outpaint.models.unet import INPAINT_CHANNELS

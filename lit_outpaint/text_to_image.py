@@ -25,8 +25,8 @@ from lit_outpaint.diffusion.sampling import denoise
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.conditioned import ConditionedPipeline, StepEnd, as_list
 from lit_outpaint.models.context import PromptEncoder
-from lit_outpaint.models.loading import OPTIONS, is_model, load_overlay, with_dtype
-from lit_outpaint.models.overlay import OVERLAY_NAME
+from lit_outpaint.models.loading import OPTIONS, load_overlay, with_dtype
+from lit_outpaint.models.overlay import OVERLAY_NAME, is_model
 from lit_outpaint.models.region_conditions import RegionPrompt
 from lit_outpaint.models.reproducible import one_timestep, windows_at_once
 from lit_outpaint.models.unet import LATENT_CHANNELS

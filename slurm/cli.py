@@ -189,9 +189,10 @@ def _collect(options: Namespace, rest: list[str]) -> int:
 
 
 def _dashboard(options: Namespace, rest: list[str]) -> int:
-    from slurm.dashboard import dashboard
+    record = _load(options)
+    from slurm.dashboard import dashboard  # It takes the reader of Lightning's logs.
 
-    print(dashboard(_load(options), online=options.online))
+    print(dashboard(record, online=options.online))
     return 0
 
 

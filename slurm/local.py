@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Final
 
+from lit_outpaint.system.threads import threads_of_each
 from slurm.launch import preemption_of
 from slurm.record import Cell, Record, Stage
 
@@ -40,8 +41,7 @@ def run_cells(record: Record, cells: Sequence[Cell], jobs: int) -> list[str]:
     Raises:
         Stopped: one of `STOPPING` came; a training has saved itself, and no process of a cell runs any more.
     """
-    threads = str(max(1, len(os.sched_getaffinity(0)) // jobs))
-    environment = {"OMP_NUM_THREADS": threads, **os.environ}
+    environment = {**os.environ, **threads_of_each(jobs)}
     extra = ["--", *preemption_of(record)]
     with _Children() as children, ThreadPoolExecutor(jobs) as pool:
         failed = list(pool.map(lambda cell: _run_cell(record, cell, extra, environment, children), cells))

@@ -33,7 +33,7 @@ from lit_outpaint.heldout.evalset import (
     WindowFacts,
     write_rows,
 )
-from lit_outpaint.heldout.rollout import Geometry
+from lit_outpaint.heldout.walks import Geometry
 
 LICENCE: Final = "CC0-1.0"
 """Of the pictures: they are computed."""

@@ -13,10 +13,10 @@ Definitions (pieces are connected pieces of one object kind, see `eval.judge`; s
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from eval.judge import Piece, Reading
+from eval.compbench.config import AtomRules
+from eval.readings import Piece, Reading
 from lit_outpaint.data.prompts import (
     Atom,
     BiomeAtom,
@@ -34,21 +34,6 @@ from lit_outpaint.data.prompts import (
 )
 
 _SIDES: Final[dict[Side, tuple[float, float]]] = {"left": (0.0, 0.5), "middle": (0.25, 0.75), "right": (0.5, 1.0)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class AtomRules:
-    """What makes a statement hold, beside the thresholds of the readings."""
-
-    min_offset: float = 1 / 16
-    """Share of the side by which centres must differ for a relation."""
-    min_biome_share: float = 0.15
-    """Share of the ground that a biome that is named must cover; two may be named."""
-
-    def __post_init__(self) -> None:
-        for name in ("min_offset", "min_biome_share"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"--rules.{name} must lie in (0, 1], got {getattr(self, name)}")
 
 
 def holds(atom: Atom, reading: Reading, rules: AtomRules = AtomRules()) -> bool:

@@ -4,11 +4,39 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from eval.compbench.atoms import AtomRules
-from eval.compbench.drawing import DrawingConfig
 from eval.compbench.vqa import VqaJudge
-from eval.judge import JudgeConfig
+from eval.readings import JudgeConfig
 from lit_outpaint.data.prompts import Category
+from lit_outpaint.diffusion.settings import Sampling
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawingConfig:
+    """How pictures are drawn."""
+
+    sampling: Sampling = field(default_factory=Sampling)
+    """Steps and guidance."""
+    seed: int = 0
+    """Of the noise: each prompt has its own generator, seeded by this and its id."""
+    batch_size: int = 28
+    """Pictures drawn together; does not change them."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to draw."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtomRules:
+    """What makes a statement hold, beside the thresholds of the readings."""
+
+    min_offset: float = 1 / 16
+    """Share of the side by which centres must differ for a relation."""
+    min_biome_share: float = 0.15
+    """Share of the ground that a biome that is named must cover; two may be named."""
+
+    def __post_init__(self) -> None:
+        for name in ("min_offset", "min_biome_share"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"--rules.{name} must lie in (0, 1], got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,36 +3,21 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
+from eval.compbench.config import DrawingConfig
 from eval.files import PICTURES_NAME, read_picture, write_text
 from lit_outpaint.captions.length import cut_off
 from lit_outpaint.cli.generate import GenerateConfig, generate
-from lit_outpaint.diffusion.settings import Sampling
-from lit_outpaint.heldout.rollout import Pixels
-from lit_outpaint.models.loading import is_model
+from lit_outpaint.heldout.walks import Pixels
+from lit_outpaint.models.overlay import is_model
 from lit_outpaint.text_to_image import load_text_to_image
 
 PROMPTS_NAME: Final = "prompts.jsonl"
 """The prompts that were drawn, with their ids."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DrawingConfig:
-    """How pictures are drawn."""
-
-    sampling: Sampling = field(default_factory=Sampling)
-    """Steps and guidance."""
-    seed: int = 0
-    """Of the noise: each prompt has its own generator, seeded by this and its id."""
-    batch_size: int = 28
-    """Pictures drawn together; does not change them."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to draw."""
 
 
 def draw(out: Path, texts: Mapping[str, str], model: Path, config: DrawingConfig) -> Path:

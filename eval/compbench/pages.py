@@ -8,7 +8,7 @@ import numpy as np
 from eval.compbench.items import Scored
 from eval.files import read_picture
 from eval.sources import picks
-from lit_outpaint.heldout.rollout import Pixels
+from lit_outpaint.heldout.walks import Pixels
 
 
 def shown_pictures(rows: Sequence[Scored], images: Path, true_dir: Path | None, count: int) -> list[tuple[str, Pixels]]:

@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv  # type: ignore[import-untyped]
 
 from eval.functional.bootstrap import LEVEL, NUM_RESAMPLES, Estimate, interval
 
@@ -62,6 +61,8 @@ def binomial_interval(successes: int, trials: int, level: float = LEVEL) -> tupl
 
     Source: Clopper & Pearson 1934, Biometrika 26(4).
     """
+    from scipy.special import betaincinv  # type: ignore[import-untyped]
+
     if not 0 <= successes <= trials or trials < 1:
         raise ValueError(f"successes must lie between 0 and the number of trials, got {successes} of {trials}")
     tail = (1 - level) / 2

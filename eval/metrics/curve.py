@@ -7,12 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from eval.figures import DEFAULT_STEPS
 from eval.functional.slope import line_interval
 from eval.memo import OncePerTensor
 from eval.metrics.base import Described, metric_name
 from lit_outpaint.protocols import CaptionOf, ImageMetric, NotComputable, SampleId, View
-
-DEFAULT_STEPS = (0, 1, 5, 10, 20)
 
 
 class Curve:

@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 
 from eval.clip import EvaluationClip, find_clip
+from eval.figures import DEFAULT_STEPS
 from eval.functional.clip_sim import clip_sim
 from eval.functional.lab import LabStatistics, lab_statistics
 from eval.functional.repetition import repetition
 from eval.functional.slope import mean_interval, slopes
 from eval.metrics.base import SIDES, Ratio, RatioMetric, metric_name
-from eval.metrics.curve import DEFAULT_STEPS
 from eval.metrics.wide_fid import window_of
 from lit_outpaint.canvas.geometry import Direction
-from lit_outpaint.heldout.rollout import Geometry
+from lit_outpaint.heldout.walks import Geometry
 from lit_outpaint.protocols import CaptionOf, NotComputable, SampleId, View
 
 _COMPARED = (*SIDES, "beyond_real")

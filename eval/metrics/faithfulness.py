@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from eval.extractors import to_levels
-from eval.judge import Judge, JudgeConfig, load_judge, strip_of
+from eval.judge import Judge, load_judge, strip_of
 from eval.metrics.base import SIDES, Described, Ratio, RatioMetric, metric_name
 from eval.questions import QUESTIONS
+from eval.readings import JudgeConfig
 from lit_outpaint.heldout.evalset import EvalPanorama, evalset_dir, read_panoramas
 from lit_outpaint.protocols import NotComputable, SampleId
 

@@ -11,7 +11,7 @@ from eval.functional.borders import SQUARES_PX, border_scores, squares_fit
 from eval.functional.seam import Axis, seam_score
 from eval.metrics.base import SIDES, Described, Ratio, RatioMetric, metric_name
 from lit_outpaint.canvas.geometry import Direction
-from lit_outpaint.heldout.rollout import Geometry
+from lit_outpaint.heldout.walks import Geometry
 from lit_outpaint.protocols import NotComputable, SampleId
 
 Compared = Literal["lines", "colour", "texture"]

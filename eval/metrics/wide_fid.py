@@ -11,7 +11,7 @@ from eval.functional.crops import crop_grid, cut
 from eval.metrics.base import metric_name
 from eval.metrics.fid import FrechetSums
 from lit_outpaint.canvas.geometry import Direction
-from lit_outpaint.heldout.rollout import Geometry
+from lit_outpaint.heldout.walks import Geometry
 from lit_outpaint.protocols import CaptionOf, NotComputable, SampleId
 
 Join = Literal["mean_over_blocks", "pooled"]

@@ -9,7 +9,7 @@ from typing import Final
 from PIL import Image
 
 from eval.report.style import STYLE
-from lit_outpaint.heldout.rollout import Pixels
+from lit_outpaint.heldout.walks import Pixels
 
 _LONG: Final = 60
 """Cells of more letters may break into lines, and those that hold a value with brackets behind it."""

@@ -12,7 +12,7 @@ from eval.report.charts import Line, chart, legend, line_chart
 from eval.report.html import data_uri, definition_list, document, notes, table
 from eval.report.loss_curve import LossCurve
 from eval.report.panoramas import PanoramaCard, panorama_cards
-from lit_outpaint.heldout.rollout import Geometry, Pixels
+from lit_outpaint.heldout.walks import Geometry, Pixels
 
 REAL_NOTE = '"real" is the same figure on the true pictures: the ceiling.'
 INTERVALS_NOTE = "Intervals, 95 %: bootstrap over panoramas (windows, prompts); of slopes, t."

@@ -6,7 +6,7 @@ from html import escape
 from typing import NamedTuple
 
 from eval.report.html import data_uri
-from lit_outpaint.heldout.rollout import Geometry, Pixels
+from lit_outpaint.heldout.walks import Geometry, Pixels
 
 _MAX_COLUMNS = 13
 

@@ -18,7 +18,8 @@ from lit_outpaint.canvas.geometry import Direction
 from lit_outpaint.heldout.evalset import EvalPanorama
 from lit_outpaint.heldout.feed import PanoramaBatch, compared, computed, named_by_geometry
 from lit_outpaint.heldout.panoramas import load_panoramas, view_px, walk_of
-from lit_outpaint.heldout.rollout import Geometry, Pixels, roll_out
+from lit_outpaint.heldout.rollout import roll_out
+from lit_outpaint.heldout.walks import Geometry, Pixels
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.protocols import ImageMetric
 from lit_outpaint.system.ranks import Share

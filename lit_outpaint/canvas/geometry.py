@@ -1,4 +1,4 @@
-"""Boxes, directions and masks of a canvas that grows: the one place that says which side is new.
+"""Boxes and directions of a canvas that grows: the one place that says which side is new.
 
 Coordinates are whole pixels of the canvas: x to the right, y down, (0, 0) at the top left corner of the first image.
 They go negative when the canvas grows left or up. Boxes are half-open. A ``Direction`` names the side that *grows*, and
@@ -9,11 +9,7 @@ alike.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, cast, get_args
-
-import torch
-from jaxtyping import Float
-from torch import Tensor
+from typing import Final, Literal, get_args
 
 Direction = Literal["left", "right", "up", "down"]
 """The side of the picture that grows."""
@@ -151,32 +147,11 @@ def known_box(direction: Direction, ratio: float, height: int, width: int, multi
     return heading.between(window, heading.inner(window), heading.outer(window) - heading.sign * new)
 
 
-def outpaint_mask(
-    growth: Growth, ratio: float, height: int, width: int, multiple: int = VAE_FACTOR
-) -> Float[Tensor, "1 {height} {width}"]:
-    """The mask of one window: 1 on the side or in the corner that grows, 0 on the known rest.
-
-    Args, rounding and errors are those of `growth_px`, for each side of a corner.
-    """
-    mask = torch.ones(1, height, width)
-    for direction in growth.split("+"):
-        known = known_box(cast(Direction, direction), ratio, height, width, multiple)
-        mask[:, known.y0 : known.y1, known.x0 : known.x1] = 0.0
-    return mask
-
-
 def new_box(direction: Direction, stride_px: int, window_px: int) -> Box:
     """The new strip of a square window that grows on one side, in window coordinates."""
     known, heading = known_box(direction, stride_px / window_px, window_px, window_px), HEADINGS[direction]
     window = Box(0, 0, window_px, window_px)
     return heading.between(window, heading.outer(known), heading.outer(window))
-
-
-def box_mask(new: Box, height: int, width: int) -> Float[Tensor, "1 {height} {width}"]:
-    """The mask of a window of which any box is to be generated, given in window coordinates."""
-    mask = torch.zeros(1, height, width)
-    mask[:, new.y0 : new.y1, new.x0 : new.x1] = 1.0
-    return mask
 
 
 def anchor_window(image_box: Box, window_px: int) -> Box:

@@ -5,14 +5,14 @@ picture is mended in boxes and in the shapes of things, and the joint engine beg
 All edges lie on latent cells.
 """
 
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lit_outpaint.canvas.geometry import GROWTHS, VAE_FACTOR, Growth, growth_px, outpaint_mask
+from lit_outpaint.canvas.geometry import GROWTHS, VAE_FACTOR, Box, Direction, Growth, growth_px, known_box
 
 Hole = Literal["gap", "box", "shape", "all"]
 """gap: columns between known ones; box: a rectangle; shape: an ellipse, as wide and high as a thing may be; all: the
@@ -31,6 +31,27 @@ def check_mask_kind(kind: str) -> None:
     """Refuse a name that is no kind of mask with a ``ValueError``."""
     if kind not in MASK_KINDS:
         raise ValueError(f"what is new must be one of {', '.join(MASK_KINDS)}, got {kind!r}")
+
+
+def outpaint_mask(
+    growth: Growth, ratio: float, height: int, width: int, multiple: int = VAE_FACTOR
+) -> Float[Tensor, "1 {height} {width}"]:
+    """The mask of one window: 1 on the side or in the corner that grows, 0 on the known rest.
+
+    Args, rounding and errors are those of `growth_px`, for each side of a corner.
+    """
+    mask = torch.ones(1, height, width)
+    for direction in growth.split("+"):
+        known = known_box(cast(Direction, direction), ratio, height, width, multiple)
+        mask[:, known.y0 : known.y1, known.x0 : known.x1] = 0.0
+    return mask
+
+
+def box_mask(new: Box, height: int, width: int) -> Float[Tensor, "1 {height} {width}"]:
+    """The mask of a window of which any box is to be generated, given in window coordinates."""
+    mask = torch.zeros(1, height, width)
+    mask[:, new.y0 : new.y1, new.x0 : new.x1] = 1.0
+    return mask
 
 
 def window_mask(

@@ -11,7 +11,8 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 
 from lit_outpaint.canvas.compositing import composite
-from lit_outpaint.canvas.geometry import HEADINGS, Box, Heading, box_mask
+from lit_outpaint.canvas.geometry import HEADINGS, Box, Heading
+from lit_outpaint.canvas.masks import box_mask
 from lit_outpaint.canvas.seams import SeamTreatment, treat_seam
 
 

@@ -12,9 +12,9 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import zarr
 from jaxtyping import UInt8
 from numpy import ndarray
 
@@ -99,6 +99,8 @@ class PixelArray:
         self._move_to(wanted)
 
     def _load(self) -> None:
+        import zarr  # It takes as long as the rest of a command line; a refusal does not need it.
+
         self._array = zarr.open_array(self.path, mode="r+", zarr_format=3)
         self.attributes = dict(self._array.attrs)
         self._oy, self._ox = (int(value) for value in self.attributes["origin_px"])
@@ -140,8 +142,10 @@ def finish_move(path: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _create(path: Path, room: Box, chunk_px: int, attributes: Mapping[str, object]) -> zarr.Array:
+def _create(path: Path, room: Box, chunk_px: int, attributes: Mapping[str, object]) -> Any:
     """Make an array with room for ``room``; its origin is whole chunks, so that chunks can be moved as files."""
+    import zarr
+
     origin_y, origin_x = (chunk_px * -(-max(-start, 0) // chunk_px) for start in (room.y0, room.x0))
     return zarr.create_array(
         store=path,

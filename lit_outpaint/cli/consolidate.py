@@ -1,15 +1,11 @@
 """``consolidate``: the checkpoint of a sharded run, a directory, becomes one file."""
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
-import lit_outpaint.module  # noqa: F401, declares what a checkpoint may hold
-from lit_outpaint.training.checkpoint import publish, read_checkpoint
+from lit_outpaint.cli.one_line_parser import OneLineParser
 
 
 def consolidate(directory: str | Path, out: str | Path) -> Path:
@@ -28,6 +24,14 @@ def consolidate(directory: str | Path, out: str | Path) -> Path:
         raise ValueError(f"--out must be a new file, but {out} exists; give another one")
     if directory.is_file():
         raise ValueError(f"{directory} is one file already; consolidate takes the directory that a sharded run left")
+    if not directory.exists():
+        raise FileNotFoundError(f"the checkpoint to consolidate must be there, found no {directory}")
+    # A refusal does not wait for them.
+    import torch
+
+    import lit_outpaint.module  # noqa: F401, declares what a checkpoint may hold
+    from lit_outpaint.training.checkpoint import publish, read_checkpoint
+
     checkpoint = read_checkpoint(directory)
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(f".{out.name}.{os.getpid()}.part")
@@ -41,7 +45,7 @@ def consolidate(directory: str | Path, out: str | Path) -> Path:
 
 def main(argv: Sequence[str]) -> int:
     """Run the verb and return the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="python -m lit_outpaint consolidate",
         description="Make one file of the checkpoint directory that a sharded run left. Runs continue from either,"
         " export and eval read either; one file is easier to move.",

@@ -4,25 +4,24 @@ By default only what training made is written, the U-Net and the conditioning, w
 overlay that ``lit_outpaint.pipeline.load_pipeline`` reads); ``--full`` writes every part.
 """
 
-import argparse
+from __future__ import annotations
+
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from diffusers import UNet2DConditionModel
-from safetensors.torch import save_file
-
-from lit_outpaint.assembly import attention_of, load_module, to_pipeline
-from lit_outpaint.models.context import ContextEncoder
-from lit_outpaint.models.loading import OPTIONS, changes_of
+from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.models.overlay import UNET_CHANGES, write_overlay
-from lit_outpaint.module import OutpaintModule
 from lit_outpaint.system.named import class_path, described
+
+if TYPE_CHECKING:
+    import torch
+
+    from lit_outpaint.module import OutpaintModule
 
 
 def export(checkpoint: str | Path, out: str | Path, *, half: bool = False, full: bool = False) -> Path:
@@ -41,6 +40,13 @@ def export(checkpoint: str | Path, out: str | Path, *, half: bool = False, full:
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"--out must be a new or empty directory, {out} holds something; give another one")
+    if not Path(checkpoint).exists():
+        raise FileNotFoundError(f"the checkpoint to export must be there, found no {checkpoint}")
+    # A refusal does not wait for them.
+    import torch
+
+    from lit_outpaint.assembly import load_module, to_pipeline
+
     module = load_module(checkpoint)
     with _made_whole(out) as directory:
         if full:
@@ -54,7 +60,7 @@ def export(checkpoint: str | Path, out: str | Path, *, half: bool = False, full:
 
 def main(argv: Sequence[str]) -> int:
     """Run the ``export`` verb and return the exit code."""
-    parser = _OneLineParser(prog="python -m lit_outpaint export", description="Export a checkpoint for inference.")
+    parser = OneLineParser(prog="python -m lit_outpaint export", description="Export a checkpoint for inference.")
     parser.add_argument("checkpoint", help="the .ckpt file that fit wrote")
     parser.add_argument("--out", required=True, help="directory to write")
     parser.add_argument("--half", action="store_true", help="store float16 weights")
@@ -64,16 +70,15 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-class _OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage text in front of it."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        sys.stderr.write(f"error: {message}\n")
-        raise SystemExit(2)
-
-
 def _write_overlay(module: OutpaintModule, directory: Path, out: Path, dtype: torch.dtype) -> None:
     """Write the U-Net, the conditioning, the schedule where it is not the family's, and where the rest lies."""
+    from diffusers import UNet2DConditionModel
+    from safetensors.torch import save_file
+
+    from lit_outpaint.assembly import attention_of
+    from lit_outpaint.models.context import ContextEncoder
+    from lit_outpaint.models.loading import OPTIONS, changes_of
+
     family = module.config.pretrained
     if not Path(family).is_dir() or module.config.vision is not None:
         raise ValueError(

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import logging
+import os
 import platform
 import shlex
 import sys
@@ -29,6 +30,7 @@ from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.system.files import written_whole
 from lit_outpaint.system.ranks import end_children
+from lit_outpaint.system.threads import THREADS, threads_of_each
 from lit_outpaint.training.checkpoint import LAST, PREVIOUS, checkpoint_step, newest_checkpoint, read_checkpoint, remove
 from lit_outpaint.training.logger import WandbConfig, drop_rows
 from lit_outpaint.training.sharded_checkpoint import AnyCheckpointIO
@@ -190,6 +192,7 @@ class OutpaintCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         """Refuse shards that do not fit, before anything is written; then make the logs fit what comes."""
         self.trainer.strategy.checkpoint_io = AnyCheckpointIO()
+        _share_cores(self.trainer)
         self.datamodule.setup(self.verb)
         if self.datamodule.card is not None:
             self.model.check_features(self.datamodule.card)
@@ -248,6 +251,17 @@ def _run(argv: Sequence[str]) -> None:
         auto_configure_optimizers=False,
         parser_kwargs={"prog": "python -m lit_outpaint"},
     )
+
+
+def _share_cores(trainer: Trainer) -> None:
+    """Give each rank that Lightning is about to start here its share of the cores, this process included."""
+    cluster = getattr(trainer.strategy, "cluster_environment", None)
+    if cluster is None or cluster.creates_processes_externally or trainer.num_devices < 2:
+        return
+    own = threads_of_each(trainer.num_devices)
+    if own:
+        os.environ |= own
+        torch.set_num_threads(int(own[THREADS]))
 
 
 def _run_dir(runs_dir: str, name: str) -> str:

@@ -10,10 +10,11 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import yaml
 from jaxtyping import UInt8
@@ -30,12 +31,10 @@ from lit_outpaint.captions.fallback import WithFallback
 from lit_outpaint.captions.from_file import FileCaptioner
 from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.chat.ledger import Prices
-from lit_outpaint.models.devices import computing_in, device_named
-from lit_outpaint.models.loading import quiet_loading
-from lit_outpaint.models.overlay import part_directories, window_px_of
+from lit_outpaint.drawing.config import OutpainterConfig
+from lit_outpaint.drawing.lay_out import lay_out
+from lit_outpaint.models.overlay import is_model, part_directories, window_px_of
 from lit_outpaint.models.regional_config import RegionalConfig
-from lit_outpaint.outpainter import Outpainter, OutpainterConfig
-from lit_outpaint.pipeline import load_pipeline
 from lit_outpaint.runs.config import OutpaintConfig, plan_given
 from lit_outpaint.runs.directory import (
     INPUT_ERRORS,
@@ -46,10 +45,11 @@ from lit_outpaint.runs.directory import (
     lay_out_run,
     load_resumed,
     only_user_of,
+    plan_of,
     prepare,
     same_run,
 )
-from lit_outpaint.runs.exports import write_exports_only, write_pictures
+from lit_outpaint.runs.exports import pictures_there, write_exports_only, write_pictures
 from lit_outpaint.runs.global_view import global_view
 from lit_outpaint.runs.interrupt import Interrupt
 from lit_outpaint.runs.layouts import layout_of_run, read_layout, relaid, store_layout
@@ -59,6 +59,9 @@ from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord, fingerprint, mask
 from lit_outpaint.system.one_line import one_line
 from lit_outpaint.system.ranks import RankConfig, find_share
 from lit_outpaint.system.text import clean
+
+if TYPE_CHECKING:
+    from lit_outpaint.outpainter import Outpainter
 
 
 def build_parser() -> ArgumentParser:
@@ -84,7 +87,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         parser = build_parser()
         settings = parser.parse_args(arguments)
-        quiet_loading()
         return _outpaint(parser, settings, arguments)
     except (*INPUT_ERRORS, ArgumentError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
@@ -99,26 +101,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 class _Parts:
     """What one process makes once, for however many pictures: captioner, scorer, pipeline.
 
-    The pipeline comes last, because loading it takes longest.
+    The pipeline comes last, because loading it takes longest. What it needs is imported here, so that a refusal and
+    a run with nothing left to draw wait for none of it.
     """
 
     def __init__(self, parser: ArgumentParser, settings: Namespace) -> None:
+        from lit_outpaint.models.devices import device_named
+        from lit_outpaint.models.loading import quiet_loading
+        from lit_outpaint.pipeline import load_pipeline
+
+        quiet_loading()
         made = parser.instantiate(settings)
         captioner = FileCaptioner(settings.captions) if settings.captions is not None else made.captioner
         self.captioner = WithFallback(captioner or RuleCaptioner())
         self._scorer = made.scorer
-        self._pipeline = _load_model(settings)
+        device = device_named(settings.device)
+        self._pipeline = load_pipeline(settings.model).to(device)
 
     def outpainter(self, settings: Namespace, directory: Path, caption: str) -> Outpainter:
         """The outpainter that the settings describe, for a run in ``directory``."""
-        config = OutpainterConfig(**{field.name: settings[field.name] for field in fields(OutpainterConfig)})
+        from lit_outpaint.outpainter import Outpainter
 
         def view() -> UInt8[ndarray, "_ _ 3"]:
             sampling = {name: settings[name] for name in ("seed", "num_inference_steps", "guidance_scale")}
             return global_view(Path(settings.model), caption, directory, **sampling)
 
         regional = RegionalConfig(**{field.name: settings[field.name] for field in fields(RegionalConfig)})
-        return Outpainter(self._pipeline, self.captioner, config, view, self._scorer, regional)
+        return Outpainter(self._pipeline, self.captioner, _config(settings), view, self._scorer, regional)
 
     def say_cost(self, settings: Namespace) -> None:
         """Print what the captioner has counted."""
@@ -145,7 +154,8 @@ def _outpaint(parser: ArgumentParser, settings: Namespace, arguments: Sequence[s
             captioner=lambda: parts().captioner,
             draw=lambda own: _start(parser, own, arguments, parts, again=False),
         )
-    parts().say_cost(settings)
+    if parts.cache_info().currsize:
+        parts().say_cost(settings)
     return code
 
 
@@ -157,17 +167,20 @@ def _resume(parser: ArgumentParser, given: Namespace) -> int:
         with only_user_of(directory):
             print(*write_exports_only(directory, record, formats), sep="\n")
         return 0
-    parts = _Parts(parser, settings)
     if record.model_fingerprint != _fingerprint(settings):
         raise ValueError(f"the model in {settings.model} is not the one {directory} began with; give that by --model")
+    if given.layout is None and _nothing_left(directory, record, settings):
+        return 0
+    parts = _Parts(parser, settings)
     caption = clean(settings.caption)
     outpainter = parts.outpainter(settings, directory, caption)
-    with only_user_of(directory), computing_in(settings.dtype, device_named(settings.device)):
+    formats = formats or parse_formats(settings.export or "")
+    with only_user_of(directory), _computing(settings):
         canvas = Canvas.open(directory)
         graph = lay_out_run(outpainter, record, canvas.image_box)
         if given.layout is not None:
             record = _relay(record, canvas, graph, given.layout, outpainter)
-        _grow(record, canvas, graph, outpainter, caption, formats or parse_formats(settings.export or ""))
+        _grow(record, canvas, graph, outpainter, caption, formats)
     parts.say_cost(settings)
     return 0
 
@@ -188,19 +201,20 @@ def _start(
     directory, caption = check_new(settings), clean(settings.caption)
     image = load_image(Path(settings.image))
     plan = plan_given(settings)
-    known_px = settings.window_px or window_px_of(Path(settings.model))
+    known_px = settings.window_px or window_px_of(is_model(settings.model))
     # A picture that does not fit is refused before gigabytes are loaded.
     image = fit_image(image, known_px or parts().outpainter(settings, directory, caption).window_px, settings.fit, plan)
-    outpainter = parts().outpainter(settings, directory, caption)
     record = _describe(parser, settings, arguments, image, plan)
-    if (directory / RUN_NAME).is_file():
+    there = (directory / RUN_NAME).is_file()
+    if there:
         record = same_run(directory, record, vars(parser.get_defaults()))
-        if record.finished and not again:
+        if (record.finished and not again) or _nothing_left(directory, record, settings):
             return False
+    outpainter = parts().outpainter(settings, directory, caption)
     graph = lay_out_run(outpainter, record, box_of(image))
-    if not (directory / RUN_NAME).is_file():
+    if not there:
         prepare(directory, record, image, graph, outpainter, formats)
-    with only_user_of(directory), computing_in(settings.dtype, device_named(settings.device)):
+    with only_user_of(directory), _computing(settings):
         _grow(record, Canvas.open(directory), graph, outpainter, caption, formats)
     return True
 
@@ -285,10 +299,30 @@ def _say_cut_captions(canvas: Canvas, of_global: dict[str, str]) -> None:
         print(f"{num_local} local captions were longer than the text encoder reads; see steps.jsonl")
 
 
-def _load_model(settings: Namespace) -> Any:
-    device = device_named(settings.device)
-    return load_pipeline(settings.model).to(device)
+def _nothing_left(directory: Path, record: OutpaintRecord, settings: Namespace) -> bool:
+    """Whether a run is finished, with all its steps and pictures; says then what there is. Needs no model."""
+    window_px = settings.window_px or window_px_of(Path(settings.model))
+    if not record.finished or window_px is None:
+        return False
+    with only_user_of(directory):
+        canvas = Canvas.open(directory)
+    graph = lay_out(plan_of(record), canvas.image_box, _config(settings), window_px)
+    lines = pictures_there(canvas, directory, parse_formats(settings.export or ""))
+    if canvas.num_steps < len(graph) or not lines:
+        return False
+    print(*lines, sep="\n")
+    return True
+
+
+def _config(settings: Namespace) -> OutpainterConfig:
+    return OutpainterConfig(**{field.name: settings[field.name] for field in fields(OutpainterConfig)})
+
+
+def _computing(settings: Namespace) -> AbstractContextManager[None]:
+    from lit_outpaint.models.devices import computing_in, device_named
+
+    return computing_in(settings.dtype, device_named(settings.device))
 
 
 def _fingerprint(settings: Namespace) -> str:
-    return fingerprint(part_directories(Path(settings.model)))
+    return fingerprint(part_directories(is_model(settings.model)))

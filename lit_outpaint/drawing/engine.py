@@ -11,7 +11,8 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from lit_outpaint.canvas.geometry import Box, box_mask
+from lit_outpaint.canvas.geometry import Box
+from lit_outpaint.canvas.masks import box_mask
 from lit_outpaint.data.features import Features
 from lit_outpaint.models.region_conditions import RegionPrompt
 from lit_outpaint.pipeline import OutpaintPipeline

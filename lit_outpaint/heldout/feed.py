@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lit_outpaint.canvas.compositing import to_pixel_values
 from lit_outpaint.heldout.evalset import EvalPanorama
-from lit_outpaint.heldout.rollout import Geometry, Pixels
+from lit_outpaint.heldout.walks import Geometry, Pixels
 from lit_outpaint.protocols import CaptionOf, ImageMetric, NotComputable, SampleId, View
 
 

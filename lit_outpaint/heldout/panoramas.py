@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from lit_outpaint.heldout.evalset import EvalPanorama, evalset_dir, read_panoramas
-from lit_outpaint.heldout.rollout import Geometry, Pixels, Walk
+from lit_outpaint.heldout.walks import Geometry, Pixels, Walk
 from lit_outpaint.outpainter import OutpainterConfig
 
 

@@ -16,29 +16,13 @@ from torch import Tensor
 from lit_outpaint.diffusion.schedule import load_stored_scheduler
 from lit_outpaint.models.context import ContextEncoder
 from lit_outpaint.models.encoders import FrozenEncoders
-from lit_outpaint.models.overlay import OVERLAY_NAME, UNET_CHANGES, read_overlay
+from lit_outpaint.models.overlay import UNET_CHANGES, read_overlay
 from lit_outpaint.system.named import class_named
 
 OPTIONS: dict[str, Any] = {"use_safetensors": True, "low_cpu_mem_usage": False, "local_files_only": True}
 """How parts of a model directory are loaded: from local safetensors alone."""
 
 Pipeline = TypeVar("Pipeline", bound=DiffusionPipeline)
-
-
-def is_model(directory: str | Path) -> Path:
-    """The directory of a model, whole or as an overlay.
-
-    Raises:
-        ValueError: there is none.
-    """
-    directory = Path(directory)
-    if not directory.is_dir():
-        raise ValueError(f"the model must be a directory with a pipeline, {directory} does not exist")
-    if not any((directory / name).is_file() for name in (OVERLAY_NAME, "model_index.json")):
-        raise ValueError(
-            f"the model must hold {OVERLAY_NAME} or model_index.json, {directory} holds neither; export one"
-        )
-    return directory
 
 
 def load_overlay(directory: Path, dtype: torch.dtype) -> tuple[FrozenEncoders, dict[str, Any]]:

@@ -18,6 +18,22 @@ UNET_CHANGES = "unet_changes.safetensors"
 """File of an overlay with the U-Net's weights that differ from the family's."""
 
 
+def is_model(directory: str | Path) -> Path:
+    """The directory of a model, whole or as an overlay.
+
+    Raises:
+        ValueError: there is none.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise ValueError(f"the model must be a directory with a pipeline, {directory} does not exist")
+    if not any((directory / name).is_file() for name in (OVERLAY_NAME, "model_index.json")):
+        raise ValueError(
+            f"the model must hold {OVERLAY_NAME} or model_index.json, {directory} holds neither; export one"
+        )
+    return directory
+
+
 class Overlay(NamedTuple):
     """What ``outpaint.json`` says."""
 

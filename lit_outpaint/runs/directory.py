@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jaxtyping import UInt8
 from jsonargparse import ArgumentParser, Namespace
@@ -24,11 +24,14 @@ from lit_outpaint.canvas.image_io import enlarge_to_window, shrink_to_window
 from lit_outpaint.canvas.plan import Plan, Rectangle, parse_plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.from_file import FileCaptioner
-from lit_outpaint.outpainter import Outpainter
 from lit_outpaint.runs.config import ROLES, plan_given, settings_that
+from lit_outpaint.system.text import clean
 from lit_outpaint.runs.edits import with_edit, without_last_edit
 from lit_outpaint.runs.layouts import new_layout, store_layout
 from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord
+
+if TYPE_CHECKING:
+    from lit_outpaint.outpainter import Outpainter
 
 INPUT_ERRORS: Final = (ValueError, FileNotFoundError, NotADirectoryError, PermissionError)
 """What input that is at fault raises."""

@@ -7,11 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from lit_outpaint.canvas.export.formats import Format, present_formats, write_exports
+from lit_outpaint.canvas.export.formats import Format, place_of, present_formats, write_exports
 from lit_outpaint.canvas.export.png import MAX_PNG_SIDE, write_png
 from lit_outpaint.canvas.export.provenance import xmp_packet
 from lit_outpaint.canvas.store import Canvas
-from lit_outpaint.outpainter import OutpainterConfig
+from lit_outpaint.drawing.config import OutpainterConfig
 from lit_outpaint.planning.boxes import RegionBox
 from lit_outpaint.runs.layouts import LAYOUT_NAME, read_layout
 from lit_outpaint.runs.record import OutpaintRecord
@@ -65,6 +65,15 @@ def write_pictures(canvas: Canvas, directory: Path, record: OutpaintRecord, form
         line = f"{directory}/canvas.zarr: {box.width} x {box.height} px; a PNG has at most {MAX_PNG_SIDE} px a side"
     written = write_exports(canvas, {*formats, *present_formats(directory)}, directory, facts | layout_facts(canvas, record, directory))
     return [line, *map(str, written)]
+
+
+def pictures_there(canvas: Canvas, directory: Path, formats: Collection[Format]) -> list[str]:
+    """What a finished run shows already, as `write_pictures` says it; empty where a format or the panorama is missing."""
+    panorama, box = directory / PANORAMA_NAME, canvas.box
+    if not all(path.exists() for path in (panorama, *(directory / place_of(name) for name in formats))):
+        return []
+    line = f"{panorama}: {box.width} x {box.height} px after {canvas.num_steps} steps"
+    return [line, *(str(directory / place_of(name)) for name in present_formats(directory))]
 
 
 def write_exports_only(directory: Path, record: OutpaintRecord, formats: Collection[Format]) -> list[str]:

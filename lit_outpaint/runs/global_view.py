@@ -9,8 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
-from diffusers import StableDiffusionPipeline
 from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
@@ -42,6 +40,9 @@ def global_view(
     path = directory / FILE_NAME
     if path.is_file():
         return load_image(path)
+    import torch
+    from diffusers import StableDiffusionPipeline
+
     try:
         pipeline = StableDiffusionPipeline.from_pretrained(family_of(model), local_files_only=True)
     except (OSError, ValueError, TypeError) as error:

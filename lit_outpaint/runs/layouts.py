@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lit_outpaint.canvas.edits import Edit
 from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.canvas.graph import Graph
 from lit_outpaint.canvas.plan import Strips, parse_plan
 from lit_outpaint.canvas.store import Canvas
-from lit_outpaint.outpainter import Outpainter
 from lit_outpaint.planning.boxes import RegionBox
 from lit_outpaint.planning.captioner import LayoutCaptioner
 from lit_outpaint.planning.chain import ChainLayout
@@ -22,6 +21,9 @@ from lit_outpaint.planning.regions import RegionPlan
 from lit_outpaint.planning.shown import MAX_DRAWN, draw_plan
 from lit_outpaint.runs.record import OutpaintRecord
 from lit_outpaint.system.files import written_whole
+
+if TYPE_CHECKING:
+    from lit_outpaint.outpainter import Outpainter
 
 AUTO: Final = "auto"
 """The setting that asks for a layout by rules."""

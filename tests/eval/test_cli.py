@@ -169,7 +169,7 @@ def test_family_scores_every_part(family: Path, evalset: Path, tmp_path: Path) -
     [
         ({"checkpoint": "absent"}, "found no absent"),
         ({"data": "absent"}, "absent"),
-        ({"models": "absent"}, "probe"),
+        ({"models": "absent"}, "--models must be there, found no absent"),
         ({"panoramas": 4}, "--panoramas must be at most 3"),
         ({"steps": 3}, "--steps must be at most 2"),
         ({"steps": 0}, "--steps must be at least 1"),
@@ -180,7 +180,7 @@ def test_family_scores_every_part(family: Path, evalset: Path, tmp_path: Path) -
         ({"judge.cloud_share": 2}, "cloud_share"),
         ({"loss_csv": "absent.csv"}, "absent.csv"),
         ({"method": "guess"}, "method"),
-        ({"method": "inpaint_loop", "checkpoint": "absent"}, "needs a model family"),
+        ({"method": "inpaint_loop", "checkpoint": "absent"}, "--checkpoint must be there, found no absent"),
         ({"sampling.engine": "joint"}, "--method joint"),
         ({"sampling.visual_source": "image_from_global_caption"}, "--sampling.visual_source must be"),
         ({"method": "joint", "sampling.candidates": 2}, "engine joint takes no candidates"),

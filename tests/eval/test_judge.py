@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from eval.judge import ClassNames, JudgeConfig, LabelMaps, read_labels, strip_of
+from eval.judge import read_labels, strip_of
+from eval.readings import ClassNames, JudgeConfig, LabelMaps
 
 NAMES = ClassNames(
     kinds=("none", "barn", "house", "cactus"),

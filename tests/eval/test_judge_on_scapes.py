@@ -10,7 +10,8 @@ from data_prep.scapes.shards import window_facts
 from data_prep.scapes.windows import random_place
 from data_prep.scapes.world import World
 from eval import scoring
-from eval.judge import ClassNames, JudgeConfig, LabelMaps, Reading, read_labels
+from eval.judge import read_labels
+from eval.readings import ClassNames, JudgeConfig, LabelMaps, Reading
 
 NAMES = ClassNames(tuple(LABEL_KINDS), tuple(LABEL_COLOURS), tuple(LABEL_BIOMES), tuple(LABEL_SKIES))
 QUESTIONS = (

@@ -14,7 +14,8 @@ from eval.sources import load_base_pipeline
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
 from lit_outpaint.canvas.geometry import Box, Direction, new_box
 from lit_outpaint.drawing.engine import WindowRequest
-from lit_outpaint.heldout.rollout import Geometry, Pixels, Rollout, Walk
+from lit_outpaint.heldout.rollout import Rollout
+from lit_outpaint.heldout.walks import Geometry, Pixels, Walk
 from lit_outpaint.models.encoders import FrozenEncoders
 from lit_outpaint.outpainter import OutpainterConfig
 from lit_outpaint.testing.models import TOY_WINDOW_PX, build_toy_pipeline

@@ -7,7 +7,7 @@ from eval.metrics import FID, KID, Curve, InceptionScore, Seam
 from eval.panorama_figures import score_panoramas
 from eval.testing import toy_extractor, toy_pictures
 from lit_outpaint.heldout.feed import Compared, PanoramaBatch
-from lit_outpaint.heldout.rollout import Geometry
+from lit_outpaint.heldout.walks import Geometry
 from lit_outpaint.protocols import ImageMetric
 
 GEOMETRY, STEPS, COUNT = Geometry("right", 16, 8), 4, 5

@@ -190,7 +190,7 @@ def _local_of_no_panorama(root: Path) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda root: {"images": root / "absent"}, "--images must be a folder of pictures"),
+        (lambda root: {"images": root / "absent"}, "--images must be there"),
         (_empty, "found none"),
         (_broken, "p3.png must be a readable picture"),
         (_sizes, "one size, got 64 x 64 px (p0.png) and 64 x 48 px (q.png)"),
@@ -198,7 +198,7 @@ def _local_of_no_panorama(root: Path) -> dict[str, object]:
         (_wrong_captions, "cannot be read"),
         (_local_of_no_panorama, "local_captions (p0) are of panoramas"),
         (lambda root: {"captions": root / "absent.json"}, "found no"),
-        (lambda root: {"reference": root / "absent"}, "--reference must be a folder"),
+        (lambda root: {"reference": root / "absent"}, "--reference must be there"),
         (lambda root: {"splits": 7}, "--splits must be at most 6"),
         (lambda root: {"extractor": "absent"}, "the extractor must be one of"),
         (lambda root: {"extractor": "inception"}, "weights-inception-2015-12-05-6726825d.pth"),

@@ -1,7 +1,7 @@
 import pytest
 
 from eval import scoring
-from eval.judge import JudgeConfig, Reading
+from eval.readings import JudgeConfig, Reading
 from lit_outpaint.heldout.evalset import ObjectFact, WindowFacts
 
 CONFIG = JudgeConfig()

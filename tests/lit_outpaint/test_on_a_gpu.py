@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from lit_outpaint import pipeline as pipeline_module
-from lit_outpaint.canvas.geometry import outpaint_mask
+from lit_outpaint.canvas.masks import outpaint_mask
 from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.data.features import Features

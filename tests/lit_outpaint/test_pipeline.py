@@ -9,7 +9,7 @@ from diffusers import StableDiffusionInpaintPipeline
 from diffusers.models.attention_processor import AttnProcessor2_0
 from torch import Tensor
 
-from lit_outpaint.canvas.geometry import outpaint_mask
+from lit_outpaint.canvas.masks import outpaint_mask
 from lit_outpaint.data.features import Features
 from lit_outpaint.diffusion.schedule import scheduler_class
 from lit_outpaint.diffusion.settings import Sampling, Uncond

@@ -8,7 +8,6 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from diffusers.models.attention_dispatch import AttentionBackendName, _AttentionBackendRegistry
-from peft import LoraConfig, get_peft_model_state_dict
 from PIL import Image
 from torch import Tensor
 
@@ -123,10 +122,13 @@ def test_an_attention_backend_is_used(pipeline: OutpaintPipeline, monkeypatch: p
 
 
 def test_lora_weights_load_fuse_and_leave_again(pipeline: OutpaintPipeline, model: Path, tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
     plain = call(pipeline)
     trained = load_pipeline(model).unet
-    trained.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_k", "to_v", "to_out.0"], init_lora_weights=False))
-    StableDiffusionPipeline.save_lora_weights(tmp_path, get_peft_model_state_dict(trained))
+    trained.add_adapter(
+        peft.LoraConfig(r=2, target_modules=["to_q", "to_k", "to_v", "to_out.0"], init_lora_weights=False)
+    )
+    StableDiffusionPipeline.save_lora_weights(tmp_path, peft.get_peft_model_state_dict(trained))
 
     pipeline.load_lora_weights(tmp_path)
     adapted = call(pipeline)

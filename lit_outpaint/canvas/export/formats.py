@@ -69,6 +69,11 @@ def check_formats(formats: Collection[Format], box: Box) -> None:
         require_pyvips()
 
 
+def place_of(name: Format) -> str:
+    """Where a format lies in a run directory."""
+    return _PLACES[name]
+
+
 def present_formats(directory: Path) -> tuple[Format, ...]:
     """Formats that a run directory holds already."""
     found = [name for name in FORMATS if (directory / _PLACES[name]).exists()]

@@ -11,7 +11,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import zarr
 from numpy import ndarray
 
 from lit_outpaint.canvas.directories import replace_directory
@@ -32,6 +31,8 @@ def write_ome_zarr(canvas: Canvas, path: Path, provenance: str = "{}") -> None:
         path: directory, replaced when the picture is complete.
         provenance: JSON that says how the picture came to be; attribute ``lit_outpaint`` of the group.
     """
+    import zarr
+
     pyramid = Pyramid(canvas, _SHARD_PX, smallest_px=_CHUNK_PX)
     partial = path.with_name(path.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -1,7 +1,8 @@
 import pytest
 
-from eval.compbench.atoms import AtomRules, answers, holds
-from eval.judge import Piece, Reading
+from eval.compbench.atoms import answers, holds
+from eval.compbench.config import AtomRules
+from eval.readings import Piece, Reading
 from lit_outpaint.data.prompts import (
     Atom,
     BiomeAtom,

@@ -119,8 +119,8 @@ def test_other_prompts_are_not_compared(
     [
         ([], "--images"),
         (["--images", "x", "--model", "y"], "--images"),
-        (["--images", "nowhere"], "colour-0.png"),
-        (["--model", "nowhere"], "the model must be a directory"),
+        (["--images", "nowhere"], "--images must be there, found no nowhere"),
+        (["--model", "nowhere"], "--model must be there, found no nowhere"),
         (["--images", "x", "--format", "geneval"], "--vqa"),
         (["--images", "x", "--per_category", "0"], "--per_category"),
         (["--images", "x", "--categories", "[dense]"], "--categories"),

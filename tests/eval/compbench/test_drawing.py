@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval.compbench.drawing import DrawingConfig, draw, load_pictures, num_cut
+from eval.compbench.config import DrawingConfig
+from eval.compbench.drawing import draw, load_pictures, num_cut
 from lit_outpaint.diffusion.settings import Sampling
 
 TEXTS = {"a": "a red barn", "b": "a cactus", "c": "a meadow"}

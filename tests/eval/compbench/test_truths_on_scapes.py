@@ -7,7 +7,8 @@ from data_prep.scapes.compbench.prompts import Staged, make_prompts
 from data_prep.scapes.compbench.staging import VIEWS, Scene
 from data_prep.scapes.palette import LABEL_BIOMES, LABEL_COLOURS, LABEL_KINDS, LABEL_SKIES
 from eval.compbench.atoms import answers
-from eval.judge import ClassNames, JudgeConfig, LabelMaps, Reading, read_labels
+from eval.judge import read_labels
+from eval.readings import ClassNames, JudgeConfig, LabelMaps, Reading
 from lit_outpaint.data.prompts import CATEGORIES, Category
 
 NAMES = ClassNames(LABEL_KINDS, LABEL_COLOURS, LABEL_BIOMES, LABEL_SKIES)

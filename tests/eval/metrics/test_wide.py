@@ -8,7 +8,7 @@ from eval.metrics import FID, BlockFID, IntraLpips, ScaleInvariantFID, Seam, sea
 from eval.metrics.seam import Compared
 from eval.perceptual import Lpips, ModuleLpips, PerceptualDistance, ScapesLpips
 from eval.testing import computed_on_ranks, toy_extractor, toy_pictures, toy_samples
-from lit_outpaint.heldout.rollout import Geometry
+from lit_outpaint.heldout.walks import Geometry
 from lit_outpaint.protocols import ImageMetric, NotComputable
 
 EXTRACTOR = toy_extractor()

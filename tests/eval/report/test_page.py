@@ -14,7 +14,7 @@ from eval.report.page import Page, render
 from eval.report.panoramas import Note, PanoramaCard
 from eval.testing import parsed_page
 from lit_outpaint.canvas.geometry import Direction
-from lit_outpaint.heldout.rollout import Geometry
+from lit_outpaint.heldout.walks import Geometry
 
 HOSTILE = '<script>alert("x")</script> & <img src=x onerror=alert(1)>'
 

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from lit_outpaint.canvas.compositing import composite, crop, to_pixel_values, to_uint8
-from lit_outpaint.canvas.geometry import DIRECTIONS, Box, Direction, known_box, outpaint_mask
+from lit_outpaint.canvas.geometry import DIRECTIONS, Box, Direction, known_box
+from lit_outpaint.canvas.masks import outpaint_mask
 
 
 def _noise(seed: int, size: int = 32) -> np.ndarray:

@@ -10,14 +10,13 @@ from lit_outpaint.canvas.geometry import (
     Direction,
     Growth,
     anchor_window,
-    box_mask,
     check_direction,
     growth_px,
     known_box,
     new_box,
     next_window,
-    outpaint_mask,
 )
+from lit_outpaint.canvas.masks import box_mask, outpaint_mask
 
 sides = st.integers(2, 64).map(lambda cells: 8 * cells)
 ratios = st.floats(0.01, 0.99)

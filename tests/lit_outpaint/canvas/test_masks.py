@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from lit_outpaint.canvas.geometry import GROWTHS, outpaint_mask
-from lit_outpaint.canvas.masks import HOLES, MASK_KINDS, MaskKind, check_mask_kind, window_mask
+from lit_outpaint.canvas.geometry import GROWTHS
+from lit_outpaint.canvas.masks import HOLES, MASK_KINDS, MaskKind, check_mask_kind, outpaint_mask, window_mask
 
 PLACES = range(40)
 

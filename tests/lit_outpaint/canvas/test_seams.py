@@ -9,7 +9,8 @@ from scipy.sparse.linalg import spsolve
 
 from eval.functional.seam import seam_score
 from lit_outpaint.canvas.compositing import composite
-from lit_outpaint.canvas.geometry import DIRECTIONS, Direction, outpaint_mask
+from lit_outpaint.canvas.geometry import DIRECTIONS, Direction
+from lit_outpaint.canvas.masks import outpaint_mask
 from lit_outpaint.canvas.seams import SEAM_TREATMENTS, SeamTreatment, grow_right, membrane, treat_seam
 
 CORRECTING: list[SeamTreatment] = ["colour", "poisson"]

@@ -52,11 +52,14 @@ def test_the_record_holds_what_is_needed_to_go_on_and_no_secret(
     assert "sesame-open" not in text
 
 
-def test_the_same_command_again_changes_nothing(arguments: dict[str, str]) -> None:
+def test_the_same_command_again_changes_nothing(arguments: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(argv_of(arguments)) == 0
     run = Path(arguments["--out"])
     before, steps = pixel_files_of(run), (run / "steps.jsonl").read_bytes()
-    assert main(argv_of(arguments)) == 0
+    # Nothing is left to draw, so that no model is loaded.
+    monkeypatch.setattr("lit_outpaint.cli.outpaint._Parts", None)
+    for again in (argv_of(arguments), ["--resume", str(run)]):
+        assert main(again) == 0
     assert pixel_files_of(run) == before
     assert (run / "steps.jsonl").read_bytes() == steps
 

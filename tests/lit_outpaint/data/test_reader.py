@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lit_outpaint.canvas.geometry import DIRECTIONS, outpaint_mask
+from lit_outpaint.canvas.geometry import DIRECTIONS
+from lit_outpaint.canvas.masks import outpaint_mask
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.data.features import Features
 from lit_outpaint.data.integrity import check_shard_set

@@ -3,7 +3,8 @@ from typing import cast
 import pytest
 import torch
 
-from lit_outpaint.canvas.geometry import DIRECTIONS, GROWTHS, Direction, Growth, known_box, outpaint_mask
+from lit_outpaint.canvas.geometry import DIRECTIONS, GROWTHS, Direction, Growth, known_box
+from lit_outpaint.canvas.masks import outpaint_mask
 from lit_outpaint.data.views import blank_masked, extend_visible, visible_box, visible_crop
 
 

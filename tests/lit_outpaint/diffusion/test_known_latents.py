@@ -2,7 +2,8 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
 
-from lit_outpaint.canvas.geometry import DIRECTIONS, Direction, outpaint_mask
+from lit_outpaint.canvas.geometry import DIRECTIONS, Direction
+from lit_outpaint.canvas.masks import outpaint_mask
 from lit_outpaint.diffusion.known_latents import KnownSide, blend_known, keep_weights
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lit_outpaint.heldout.feed import Compared, PanoramaBatch, named_by_geometry
-from lit_outpaint.heldout.rollout import Geometry
+from lit_outpaint.heldout.walks import Geometry
 from lit_outpaint.protocols import SampleId
 
 WINDOW, STRIDE, STEPS = 8, 4, 2

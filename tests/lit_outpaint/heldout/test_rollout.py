@@ -6,7 +6,8 @@ import torch
 
 from lit_outpaint.canvas.geometry import Box, Direction
 from lit_outpaint.drawing.engine import WindowRequest
-from lit_outpaint.heldout.rollout import Geometry, Walk, changed_pixels, panorama_seed, roll_out
+from lit_outpaint.heldout.rollout import changed_pixels, panorama_seed, roll_out
+from lit_outpaint.heldout.walks import Geometry, Walk
 
 WINDOW, STRIDE = 16, 8
 QUIET = {"view_px": WINDOW, "report": lambda line: None}

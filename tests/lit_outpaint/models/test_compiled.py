@@ -13,7 +13,8 @@ PIPELINE = """
 import sys
 import numpy
 import torch
-from lit_outpaint.canvas.geometry import Box, outpaint_mask
+from lit_outpaint.canvas.geometry import Box
+from lit_outpaint.canvas.masks import outpaint_mask
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.drawing.engine import WindowRequest
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig

@@ -1,0 +1,97 @@
+"""CPU time of what a command answers at once: its help, a flag it does not have, a file that is not there.
+
+    python -m benchmarks.startup
+
+Every answer is given by a process of its own, three times; the least of the three counts, because work beside it can
+only add. The time of ``import torch`` stands in the last line: on a quiet machine it is about two seconds, and a larger
+figure says by how much all others are too large.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+REPORT = Path(__file__).parent / "reports" / "startup.json"
+HEAVY = ("torch", "diffusers", "transformers", "lightning", "torchmetrics", "open_clip", "scipy", "skimage", "zarr")
+"""What no command may import for these answers, but for the help of the training verbs."""
+
+VERBS = {
+    "lit_outpaint": ("outpaint", "generate", "plan", "export", "consolidate"),
+    "eval": ("run", "family", "score", "compbench", "compare", "report", "study", "study-report"),
+    "data_prep": ("all", "scapes", "coco", "caption", "encode", "pack", "verify", "texts", "compbench"),
+    "slurm": ("submit", "sweep", "status", "collect", "dashboard", "cell"),
+}
+TRAINING = ("fit", "validate", "test", "predict")
+"""Verbs whose help is made of the classes that they fill, which import everything."""
+
+HELPS = [[package, verb, "--help"] for package, verbs in VERBS.items() for verb in verbs]
+UNKNOWN_FLAGS = [[package, verb, "--nonsense", "1"] for package, verbs in VERBS.items() for verb in verbs]
+REFUSALS = [
+    line.split()
+    for line in """
+lit_outpaint fit --nonsense 1
+lit_outpaint fit --trainer.max_stepz 1
+lit_outpaint fit --config absent.yaml
+lit_outpaint fit --data.shards absent
+lit_outpaint validate --ckpt_path absent.ckpt
+lit_outpaint outpaint --image absent.png --caption sea --steps right:1 --out made
+lit_outpaint outpaint --resume absent
+lit_outpaint generate --prompts absent.txt --out made
+lit_outpaint plan --plan_file absent.json --out made
+lit_outpaint export absent.ckpt --out made
+lit_outpaint consolidate absent.ckpt --out made
+eval run --checkpoint absent --data absent --out made
+eval family --data absent --out made
+eval score --images absent --out made
+eval compbench --prompts absent --images absent --out made
+eval compare absent missing --out made
+eval report absent --out made
+data_prep all --source coco --root absent --out made
+data_prep caption --out absent
+data_prep encode --out absent
+data_prep pack --out absent
+data_prep verify absent
+data_prep texts absent
+slurm submit -c absent.yaml
+slurm sweep absent.yaml
+slurm status absent
+slurm collect absent
+slurm dashboard absent
+slurm cell absent train
+""".strip().splitlines()
+]
+"""Commands that name what is not there; each answers with one line and exit code 2."""
+
+
+def main() -> None:
+    """Time every answer, print a line each, and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=3, help="processes for each answer, of which the fastest counts")
+    parser.add_argument("--only", default="", help="only commands that contain this text")
+    options = parser.parse_args()
+    training = [["lit_outpaint", verb, "--help"] for verb in TRAINING]
+    commands = [["-m", *words] for words in (*HELPS, *training, *UNKNOWN_FLAGS, *REFUSALS)]
+    commands = [words for words in commands if options.only in " ".join(words)] + [["-c", "import torch"]]
+    rows = {}
+    for words in commands:
+        rows[" ".join(words)] = seconds = min(cpu_seconds(words) for _ in range(options.rounds))
+        print(f"{seconds:6.2f} s  python {' '.join(words)}", flush=True)
+    if not options.only:
+        REPORT.write_text(json.dumps({"cpu_seconds": rows, "load": os.getloadavg()}, indent=2) + "\n")
+
+
+def cpu_seconds(words: Sequence[str]) -> float:
+    """User and system time of a Python process with these arguments."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *words], capture_output=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+if __name__ == "__main__":
+    main()
