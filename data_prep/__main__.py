@@ -12,7 +12,8 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_s
 from data_prep.coco.config import CocoConfig
 from data_prep.config import CallConfig, CaptionConfig, EncodeConfig, MachineConfig, ScapesConfig
 from data_prep.scapes.compbench.command import CompbenchConfig, write_compbench
-from lit_outpaint.data.prompts import true_pictures_dir
+from data_prep.scapes.rectangles import CAPTIONS_NAME, RectanglesConfig, write_rectangles
+from lit_outpaint.data.prompts import known_pictures_dir, true_pictures_dir
 from lit_outpaint.models.language import LanguageConfig
 from lit_outpaint.system.one_line import one_line
 from lit_outpaint.system.ranks import ALONE, RankConfig, Share, find_share
@@ -179,7 +180,14 @@ def _texts(options: Namespace) -> int:
 def _compbench(options: Namespace) -> int:
     config = _take(CompbenchConfig, options)
     count = write_compbench(config)
-    print(f"{count} prompts: {config.out}; true pictures: {config.pictures or true_pictures_dir(config.out)}")
+    known = f"; windows before the steps: {known_pictures_dir(config.out)}" if config.per_step else ""
+    print(f"{count} prompts: {config.out}; true pictures: {config.pictures or true_pictures_dir(config.out)}{known}")
+    return 0
+
+
+def _rectangles(options: Namespace) -> int:
+    config = _take(RectanglesConfig, options)
+    print(f"{write_rectangles(config)} first windows: {config.out}; their captions: {config.out / CAPTIONS_NAME}")
     return 0
 
 
@@ -199,6 +207,7 @@ _PARSERS: Final[dict[str, tuple[tuple[type, ...], bool, str]]] = {
     "verify": ((), False, "Read every byte of a shard set and recompute its card."),
     "texts": ((), False, "Print the captions of a shard set, one a line."),
     "compbench": ((CompbenchConfig,), False, "Write prompts with ground truth, and true pictures of them."),
+    "rectangles": ((RectanglesConfig,), False, "Write first windows and captions of canvases to be laid out."),
 }
 
 _COMMANDS: Final[dict[str, Callable[[Namespace], int]]] = {
@@ -211,6 +220,7 @@ _COMMANDS: Final[dict[str, Callable[[Namespace], int]]] = {
     "verify": _verify,
     "texts": _texts,
     "compbench": _compbench,
+    "rectangles": _rectangles,
 }
 
 

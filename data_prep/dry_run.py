@@ -42,6 +42,7 @@ def dry_run(work: Work, config: CaptionConfig, call: CallConfig, share: Share = 
         [
             f"dry run: {left:,} of {total:,} windows to be captioned by {captioner.name}; nothing was asked or written",
             cost,
-            f"  estimated at {CHARS_PER_TOKEN} characters a token, without retries and repairs",
+            f"  estimated without retries and repairs, which can double it; at {CHARS_PER_TOKEN} characters a token "
+            "where the model is not in this process",
         ]
     )

@@ -86,9 +86,10 @@ def caption_stage(
     shard = CaptionShard(raw, directory, captioner, config.imaginary)
     # One process here: a captioner asks many times at once by itself.
     engine = make_engine(machine.engine, 1)
-    cost = sum(engine.map(shard, share.of(stems), "caption"), Ledger()).text(call)
-    if cost:
-        say(cost)
+    ledger = sum(engine.map(shard, share.of(stems), "caption"), Ledger())
+    for line in (ledger.text(call), ledger.shares(), ledger.warning() and f"warning: {ledger.warning()}"):
+        if line:
+            say(line)
     if not work.missing("captions", stems):
         work.finish("captions")
 

@@ -46,6 +46,11 @@ _VERBS = {
         "eval.compbench.command.compbench",
         "score what pictures drawn from prompts show of them, statement by statement",
     ),
+    "layouts": _Verb(
+        "eval.layouts.config.LayoutsConfig",
+        "eval.layouts.command.layouts",
+        "count the things on canvases of finished outpaint runs against their captions",
+    ),
     "compare": _Verb(
         "eval.compare.CompareConfig",
         "eval.compare.compare",

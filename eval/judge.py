@@ -136,6 +136,12 @@ def _piece(
         num_px=len(rows),
         x=float((columns.mean() + 0.5) / width),
         y=float((rows.mean() + 0.5) / height),
+        box=(
+            float(columns.min() / width),
+            float(rows.min() / height),
+            float((columns.max() + 1) / width),
+            float((rows.max() + 1) / height),
+        ),
     )
 
 

@@ -75,6 +75,8 @@ class Piece(NamedTuple):
     """Its centre, as a share of the width of the view; 0 is left."""
     y: float
     """The same of the height; 0 is up."""
+    box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """Its left, upper, right and lower end, as shares of width and height."""
 
 
 @dataclass(frozen=True, kw_only=True)

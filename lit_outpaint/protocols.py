@@ -26,11 +26,12 @@ class CaptionError(RuntimeError):
         message: one line for people.
         cause: one word to count by and to keep in records: ``no_text``, ``blind``, ``invalid_answer``, or a cause of
             ``lit_outpaint.chat.requests``.
+        kept: of several captions that were asked for, those that it did write.
     """
 
-    def __init__(self, message: str, cause: str = "no_text") -> None:
+    def __init__(self, message: str, cause: str = "no_text", kept: tuple[Written, ...] = ()) -> None:
         super().__init__(message)
-        self.cause = cause
+        self.cause, self.kept = cause, kept
 
 
 class Written(NamedTuple):

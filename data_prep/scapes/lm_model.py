@@ -26,13 +26,24 @@ CHAT_TEMPLATE = (
 )
 """A mark of the role, the text, a mark of the end; servers may send a text as a list of parts."""
 
+ASKED_AS = {
+    "imagine_prompt": "imagine.v1",
+    "summarise_prompt": "summarise.v1",
+    "next_local_prompt": "next_local.v1",
+    "max_similarity": 1.0,
+    "seed_per_step": False,
+}
+"""How it is asked, written beside its weights (``captioner.json``): it knows these prompts alone, and its teacher lets
+a place go on for several steps."""
+
 
 def fixed_phrases(prompts: Iterable[str]) -> list[str]:
     """What conversations over these prompts repeat word for word: the instructions, and the frames of answers."""
     phrases = ['{"captions": ["', '{"caption": "', '", "', '"]}', '"}']
     for name in prompts:
         prompt = load_prompt(name)
-        phrases += [prompt.system, *re.split(r"\{[a-z_]+\}", prompt.user)]
+        *before, question = (turn.text for turn in prompt.turns)
+        phrases += [*before, *re.split(r"\{[a-z_]+\}", question)]
     return [phrase for phrase in dict.fromkeys(phrases) if phrase]
 
 

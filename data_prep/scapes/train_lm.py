@@ -9,6 +9,7 @@ One thread is enough: ``OMP_NUM_THREADS=1``.
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 from collections.abc import Iterator
@@ -25,9 +26,10 @@ from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFas
 
 from data_prep.scapes.command import arguments, record
 from data_prep.scapes.lm_corpus import annotated
-from data_prep.scapes.lm_model import build_tokenizer, chat_text, fixed_phrases, new_model
+from data_prep.scapes.lm_model import ASKED_AS, build_tokenizer, chat_text, fixed_phrases, new_model
 from data_prep.scapes.lm_tasks import TASKS, Example, Task, Teacher
 from data_prep.scapes.training import Budget, train
+from lit_outpaint.captions.language_model import MODEL_SETTINGS_NAME
 
 logger = logging.getLogger(__name__)
 
@@ -172,6 +174,7 @@ def main() -> None:
     spent = train(model, loss, Budget(minutes=args.minutes, lr=args.lr), work)
     model.half().save_pretrained(args.out / "lm")
     tokenizer.save_pretrained(args.out / "lm")
+    (args.out / "lm" / MODEL_SETTINGS_NAME).write_text(json.dumps(ASKED_AS, indent=2) + "\n")
     record(args, "lm", spent, sum(p.numel() for p in model.parameters()))
 
 

@@ -10,19 +10,20 @@ from typing import Any, Final, TypeVar
 from yaml import safe_load
 
 from eval.compbench.config import CompbenchConfig
-from eval.compbench.drawing import draw, num_cut
+from eval.compbench.drawing import draw, model_directory, num_cut
 from eval.compbench.foreign import read_foreign
 from eval.compbench.items import Item, Scored
 from eval.compbench.pages import shown_pictures
 from eval.compbench.probing import PROBE_NAME, probe_scores, prompt_item
 from eval.compbench.questioning import foreign_scores
 from eval.compbench.scores import Ratio, figures, lowest_on_true, ratios
+from eval.compbench.step_drawing import draw_steps
 from eval.figures import Figure, missed_line, text_table
 from eval.files import check_out, write_text
 from eval.finished import EvaluationRecord, KeptPanorama
 from eval.outputs import PAGE_NAME, provenance, write_numbers, write_page
 from eval.report.page import Page
-from lit_outpaint.data.prompts import Atom, Prompt, read_prompts, true_pictures_dir
+from lit_outpaint.data.prompts import Prompt, known_pictures_dir, read_prompts, true_pictures_dir
 
 ANSWERS_NAME: Final = "answers.jsonl"
 """What the judge says about every statement of every prompt."""
@@ -40,21 +41,22 @@ def compbench(config: CompbenchConfig, yaml: str = "") -> Page:
         FileNotFoundError: prompts, pictures, a model or the judge are not there.
     """
     started = time.monotonic()
-    items, atoms = _items(config)
+    items, prompts = _items(config)
     true_dir = _true_pictures(config)
     check_out(config.out)
-    images, drawn = (config.images, {}) if config.images else _drawn(config, config.model, items)
+    images, drawn = (config.images, {}) if config.images else _drawn(config, config.model, items, prompts)
     if config.format == "scapes":
         judge = PROBE_NAME
-        scored = probe_scores(config, items, atoms, images, "--images")
-        true = [] if true_dir is None else probe_scores(config, items, atoms, true_dir, "--true_pictures")
+        scored = probe_scores(config, prompts, images, "--images")
+        true = [] if true_dir is None else probe_scores(config, prompts, true_dir, "--true_pictures")
     else:
         judge = config.vqa.name if config.vqa else "none"
         scored, true = foreign_scores(config, config.format, items, images), []
     kept, real = ratios(scored), ratios(true)
+    kind = "prompts, of the new strip of a step each" if _for_steps(prompts) else "prompts"
     page = Page(
         title=f"Prompts: {config.prompts.name}",
-        subtitle=f"{len(items)} prompts, pictures of {config.model or config.images}, judge: {judge}",
+        subtitle=f"{len(items)} {kind}, pictures of {config.model or config.images}, judge: {judge}",
         figures=figures(kept, real, None if config.clip is None else Path(config.clip).name, judge),
         facts=provenance(
             prompts=config.prompts,
@@ -64,15 +66,15 @@ def compbench(config: CompbenchConfig, yaml: str = "") -> Page:
             seconds=f"{time.monotonic() - started:.1f}",
         ),
         config=yaml,
-        pictures=shown_pictures(scored, images, true_dir, config.shown) if atoms else (),
+        pictures=shown_pictures(scored, images, true_dir, config.shown) if prompts else (),
     )
     _write(config, page, scored, kept, safe_load(yaml) or {})
     _tell(config, page, true_dir)
     return page
 
 
-def _items(config: CompbenchConfig) -> tuple[list[Item], list[tuple[Atom, ...]]]:
-    """The prompts, and the atoms of each where the probe answers them."""
+def _items(config: CompbenchConfig) -> tuple[list[Item], list[Prompt]]:
+    """The prompts as they are scored, and those that the probe answers."""
     if config.format != "scapes":
         items = read_foreign(config.prompts, config.format, config.num_noun_phrases)
         return _first(items, config.per_category), []
@@ -81,7 +83,7 @@ def _items(config: CompbenchConfig) -> tuple[list[Item], list[tuple[Atom, ...]]]
     if not chosen:
         raise ValueError(f"--prompts must hold prompts of --categories, but {config.prompts} has none of them")
     chosen = _first(chosen, config.per_category)
-    return [prompt_item(prompt) for prompt in chosen], [prompt.atoms for prompt in chosen]
+    return [prompt_item(prompt) for prompt in chosen], chosen
 
 
 _Row = TypeVar("_Row", Prompt, Item)
@@ -105,11 +107,22 @@ def _true_pictures(config: CompbenchConfig) -> Path | None:
     return config.true_pictures or (beside if beside.is_dir() else None)
 
 
-def _drawn(config: CompbenchConfig, model: Path | None, items: Sequence[Item]) -> tuple[Path, dict[str, object]]:
+def _for_steps(prompts: Sequence[Prompt]) -> bool:
+    return any(prompt.step for prompt in prompts)
+
+
+def _drawn(
+    config: CompbenchConfig, model: Path | None, items: Sequence[Item], prompts: Sequence[Prompt]
+) -> tuple[Path, dict[str, object]]:
     """The directory of the pictures, drawn where they are missing, and what the report tells of their drawing."""
     assert model is not None, "the configuration has either images or a model"
-    directory = draw(config.out, {item.key: item.text for item in items}, model, config.drawing)
-    cut = num_cut(model, [item.text for item in items])
+    weights = model_directory(model, config.out)
+    if _for_steps(prompts):
+        known = config.known or known_pictures_dir(config.prompts)
+        directory, cut = draw_steps(config.out, prompts, known, weights, config.drawing)
+    else:
+        directory = draw(config.out, {item.key: item.text for item in items}, weights, config.drawing)
+        cut = num_cut(weights, [item.text for item in items])
     return directory, {"model": model, "seed": config.drawing.seed, "prompts_cut_by_text_encoder": cut}
 
 

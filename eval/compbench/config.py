@@ -48,13 +48,17 @@ class CompbenchConfig:
     out: Path
     """Directory for metrics.json, metrics.md, report.html and answers.jsonl; with --model also pictures/."""
     images: Path | None = None
-    """Pictures of any system, ID.png each; or give --model."""
+    """Pictures of any system, ID.png each, of steps the whole window after it; or give --model."""
     model: Path | None = None
-    """Text-to-image model that draws the pictures first, as `lit_outpaint generate` does; what is there stays."""
+    """Text-to-image model, or a training checkpoint (.ckpt), that draws the pictures first, as `lit_outpaint generate`
+    does; what is there stays. For prompts of `data_prep compbench --per_step true` an outpainting model, which draws
+    one step from each known window."""
     drawing: DrawingConfig = field(default_factory=DrawingConfig)
     """How it draws."""
     true_pictures: Path | None = None
     """True pictures of the prompts; those that data_prep compbench wrote beside the prompt file when absent."""
+    known: Path | None = None
+    """Windows before the steps, for --model; those that data_prep compbench wrote beside the prompts when absent."""
     per_category: int | None = None
     """Score the first prompts, this many, of each category; all when absent."""
     categories: tuple[Category, ...] | None = None

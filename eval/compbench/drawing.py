@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -13,9 +14,11 @@ from eval.files import PICTURES_NAME, read_picture, write_text
 from lit_outpaint.captions.length import cut_off
 from lit_outpaint.cli.generate import GenerateConfig, generate
 from lit_outpaint.heldout.walks import Pixels
-from lit_outpaint.models.overlay import is_model
+from lit_outpaint.models.overlay import UNET_CHANGES, is_model
 from lit_outpaint.text_to_image import load_text_to_image
 
+MODEL_NAME: Final = "model"
+"""Where the export of a training checkpoint lies."""
 PROMPTS_NAME: Final = "prompts.jsonl"
 """The prompts that were drawn, with their ids."""
 
@@ -29,7 +32,7 @@ def draw(out: Path, texts: Mapping[str, str], model: Path, config: DrawingConfig
     Args:
         out: directory of the bench's run.
         texts: prompts by id.
-        model: Stable Diffusion directory, export or overlay.
+        model: Stable Diffusion directory, export or overlay; see `model_directory`.
         config: how.
 
     Returns:
@@ -38,7 +41,7 @@ def draw(out: Path, texts: Mapping[str, str], model: Path, config: DrawingConfig
     Raises:
         ValueError: there is no such model, or pictures of other weights or settings are there.
     """
-    weights = weights_checksum(is_model(model))
+    weights = weights_checksum(model)
     directory = out / PICTURES_NAME
     note = directory.with_suffix(".json")
     if note.is_file() and json.loads(note.read_text(encoding="utf-8"))["weights"] != weights:
@@ -55,6 +58,22 @@ def draw(out: Path, texts: Mapping[str, str], model: Path, config: DrawingConfig
     )
     write_text(note, json.dumps({"weights": weights}) + "\n")
     return generate(settings, config.sampling)
+
+
+def model_directory(model: Path, out: Path) -> Path:
+    """The directory of a model; that of a training checkpoint is exported into ``out/model``.
+
+    Raises:
+        ValueError: there is no model.
+        FileNotFoundError: the checkpoint's model family is not there.
+    """
+    if not model.is_file():
+        return is_model(model)
+    from lit_outpaint.cli.export import export  # Loads Lightning, which a model in a directory does not need.
+
+    directory = out / MODEL_NAME
+    shutil.rmtree(directory, ignore_errors=True)
+    return export(model, directory)
 
 
 def num_cut(model: Path, texts: Sequence[str]) -> int:
@@ -88,4 +107,6 @@ def weights_checksum(model: Path) -> str:
     for part in ("text_encoder", "context", "unet", "vae"):
         for file in sorted((model / part).glob("*.safetensors")):
             digest.update(file.read_bytes())
+    if (model / UNET_CHANGES).is_file():
+        digest.update((model / UNET_CHANGES).read_bytes())
     return digest.hexdigest()[:16]

@@ -3,42 +3,55 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 from lit_outpaint.captions.cache import CachedCaptioner
 from lit_outpaint.captions.fallback import WithFallback
 from lit_outpaint.captions.language_model import LanguageModelCaptioner
-from lit_outpaint.chat.requests import ChatModel, ChatReply, ChatRequest
+from lit_outpaint.captions.scene import content_words
+from lit_outpaint.chat.requests import ChatModel, ChatReply, ChatRequest, CountsTokens
 from lit_outpaint.protocols import Captioner
 
 CHARS_PER_TOKEN: Final = 4
 """Of English text, in the tokenizers of large language models; a small vocabulary takes more tokens."""
+TOKENS_PER_TURN: Final = 5
+"""Marks around a turn and the name of its role."""
 
 _WORDS_PER_CAPTION: Final = 20
 """As many as the prompts ask for."""
-_WORDS: Final = ("a", "lake", "with", "a", "red", "boat")
+_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
 class CountingChat:
-    """Stands in for a chat model: answers of the usual length, tokens estimated from characters, nothing asked.
+    """Stands in for a chat model: answers of the usual length that pass the checks, and nothing asked.
+
+    Of every turn that would be sent, examples included, the tokens are counted: by the model's own tokenizer where it
+    runs in this process, else from characters.
 
     Args:
         chat: the model that it stands for.
     """
 
     def __init__(self, chat: ChatModel) -> None:
+        self.chat = chat
         self.name, self.concurrency, self.sees = chat.name, chat.concurrency, chat.sees
         self.parameters: dict[str, Any] = chat.parameters
 
     def reply(self, request: ChatRequest) -> ChatReply:
-        """Answer with filler."""
+        """Answer with filler that names a word of the question, as a summary must."""
         captions = request.schema["properties"].get("captions")
         if captions is None:
-            text = json.dumps({"caption": _filler(0)})
+            text = json.dumps({"caption": _filler(request.draw, _word_of(request.messages[-1].text))})
         else:
-            text = json.dumps({"captions": [_filler(number) for number in range(captions["minItems"])]})
-        asked = sum(len(message.text) for message in request.messages)
-        return ChatReply(text=text, prompt_tokens=_tokens(asked), completion_tokens=_tokens(len(text)))
+            text = json.dumps({"captions": [_filler(number, "") for number in range(captions["minItems"])]})
+        return ChatReply(text=text, prompt_tokens=self._asked(request), completion_tokens=_tokens(len(text)))
+
+    def _asked(self, request: ChatRequest) -> int:
+        if isinstance(self.chat, CountsTokens):
+            return self.chat.count_prompt(request)
+        characters = sum(len(message.text) for message in request.messages)
+        return _tokens(characters) + TOKENS_PER_TURN * (len(request.messages) + 1)
 
 
 def counting(captioner: Captioner) -> Captioner:
@@ -52,8 +65,18 @@ def counting(captioner: Captioner) -> Captioner:
     return captioner
 
 
-def _filler(number: int) -> str:
-    return " ".join([str(number), *(_WORDS[place % len(_WORDS)] for place in range(1, _WORDS_PER_CAPTION))])
+def _filler(number: int, word: str) -> str:
+    """Twenty words, of which hardly any stand in a filler of another number."""
+    name = "".join(chr(ord("a") + int(digit)) for digit in f"{number % 100:02d}")
+    return " ".join([word or name, *(f"{name}{chr(ord('a') + place)}" for place in range(1, _WORDS_PER_CAPTION))])
+
+
+def _word_of(question: str) -> str:
+    """A content word of the captions in a question, which stand there as JSON; empty where there is none."""
+    for quoted in _QUOTED.findall(question):
+        for word in sorted(content_words(quoted)):
+            return word
+    return ""
 
 
 def _tokens(characters: int) -> int:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lit_outpaint.captions.checks import plain
 from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.chat.ledger import ledger_of
 from lit_outpaint.protocols import Captioner, CaptionError, Written
@@ -22,8 +23,8 @@ log = logging.getLogger(__name__)
 class WithFallback:
     """Asks one captioner, and another where the first raises ``CaptionError`` or writes no word.
 
-    Every such text says so in ``Written.instead_of`` and is counted by cause in the ledger; the first of each cause is
-    logged.
+    Of a list that the first wrote in part, the second writes what is missing. Every such text says so in
+    ``Written.instead_of`` and is counted by cause in the ledger; the first of each cause is logged.
 
     Args:
         inner: asked first.
@@ -73,7 +74,7 @@ class WithFallback:
 
     def _either(self, ask: Callable[[Captioner], list[Written]]) -> list[Written]:
         try:
-            return _cleaned(ask(self.inner))
+            texts = _cleaned(ask(self.inner))
         except CaptionError as error:
             if self.ledger.add_fallback(error.cause) == 1:
                 log.warning(
@@ -83,8 +84,17 @@ class WithFallback:
                     error,
                     error.cause,
                 )
-            instead_of = f"{self.name}: {error.cause}"
-            return [written._replace(instead_of=instead_of) for written in _cleaned(ask(self.fallback))]
+            texts = _completed(error.kept, _cleaned(ask(self.fallback)), f"{self.name}: {error.cause}")
+            self.ledger.add(by_fallback=len(texts) - len(error.kept))
+        self.ledger.add_texts(written.text for written in texts)
+        return texts
+
+
+def _completed(kept: Sequence[Written], others: Sequence[Written], instead_of: str) -> list[Written]:
+    """The texts that were kept, and as many of ``others`` as make up the number of these."""
+    there = {plain(written.text) for written in kept}
+    new = [written._replace(instead_of=instead_of) for written in others if plain(written.text) not in there]
+    return [*_cleaned(list(kept)), *new][: len(others)]
 
 
 def _cleaned(texts: list[Written]) -> list[Written]:

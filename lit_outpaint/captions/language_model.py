@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from lit_outpaint.captions.answers import CaptionAnswer, CaptionsAnswer
+from lit_outpaint.captions.checks import Check, about, unlike
 from lit_outpaint.captions.length import CaptionLimit
 from lit_outpaint.captions.prompts import Prompt, load_prompt
-from lit_outpaint.captions.reading import AnswerFault, read_texts
+from lit_outpaint.captions.talk import FOLLOW_UPS_SHA256, TRIES, Question, Talk
 from lit_outpaint.chat.ledger import Ledger
-from lit_outpaint.chat.requests import ChatError, ChatModel, ChatRequest, Message
+from lit_outpaint.chat.requests import ChatModel
 from lit_outpaint.protocols import CaptionError, Written
 
 if TYPE_CHECKING:
@@ -23,12 +24,20 @@ if TYPE_CHECKING:
 MAX_IMAGINED: Final = 64
 """Captions that one answer may hold."""
 
-REPAIR: Final = "That answer cannot be used: {fault}. Answer again with JSON only, in the form that was asked for."
-SHORTEN: Final = "That is too long. Answer again in the same form, with at most 30 words in each caption."
-_FOLLOW_UPS_SHA256: Final = hashlib.sha256(f"{REPAIR}\n{SHORTEN}".encode()).hexdigest()
-_MAX_QUOTED_CHARS: Final = 1000
+MODEL_SETTINGS_NAME: Final = "captioner.json"
+"""A model that learnt to be asked in one way says so in this file beside its weights: settings of
+``LanguageModelConfig``."""
 
 Call = Literal["imagine", "summarise", "next_local", "describe"]
+
+_FIELDS: Final[dict[Call, tuple[str, ...]]] = {
+    "imagine": ("caption", "n"),
+    "summarise": ("captions",),
+    "next_local": ("direction", "global_caption", "previous", "seen"),
+    "describe": (),
+}
+"""What a prompt can tell."""
+_MAX_SIMILARITY: Final = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,32 +52,59 @@ class LanguageModelConfig:
     """How many of the latest captions next_local is told."""
     max_seen: int = 16
     """How many of the latest things next_local is told."""
-    imagine_prompt: str = "imagine.v1"
-    """Prompt of imagine, one of lit_outpaint/captions/prompts."""
-    summarise_prompt: str = "summarise.v1"
-    """Prompt of summarise."""
-    next_local_prompt: str = "next_local.v1"
-    """Prompt of next_local."""
-    describe_prompt: str = "describe.v1"
-    """Prompt of describe."""
+    imagine_prompt: str | None = None
+    """Prompt of imagine: one of lit_outpaint/captions/prompts, or the path of a .txt file of your own; imagine.v2 when
+    absent, unless the model's directory says otherwise (captioner.json)."""
+    summarise_prompt: str | None = None
+    """Prompt of summarise, in the same way."""
+    next_local_prompt: str | None = None
+    """Prompt of next_local, in the same way."""
+    describe_prompt: str | None = None
+    """Prompt of describe, in the same way."""
+    max_similarity: float | None = None
+    """Largest share of content words that a caption of imagine or next_local may have in common with one that is there,
+    in [0, 1]; one that has more is asked for again. 0.6 when absent; at 1 next_local may repeat itself."""
+    seed_per_step: bool | None = None
+    """Whether each step has a seed of its own, so that the same question has another answer later; true when absent."""
 
     def __post_init__(self) -> None:
         for name, least in (("max_tokens", 1), ("max_previous", 0), ("max_seen", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.max_similarity is not None and not 0 <= self.max_similarity <= 1:
+            raise ValueError(f"max_similarity must lie in [0, 1], got {self.max_similarity}")
         for call in get_args(Call):
             self.prompt(call)
 
     def prompt(self, call: Call) -> Prompt:
         """The prompt of a call."""
-        return load_prompt(getattr(self, f"{call}_prompt"))
+        return load_prompt(getattr(self, f"{call}_prompt") or f"{call}.v2", known=_FIELDS[call])
+
+    def for_model(self, directory: str = "") -> LanguageModelConfig:
+        """The settings with those that are absent filled in: from the model's directory, else with the defaults.
+
+        Args:
+            directory: of the model; any other text has no say.
+
+        Raises:
+            ValueError: its ``captioner.json`` holds anything but settings of this class.
+        """
+        path = Path(directory) / MODEL_SETTINGS_NAME
+        try:
+            learnt = json.loads(path.read_text(encoding="utf-8")) if directory and path.is_file() else {}
+            own = LanguageModelConfig(**{"max_similarity": _MAX_SIMILARITY, "seed_per_step": True, **learnt})
+        except (OSError, ValueError, TypeError) as error:
+            raise ValueError(f"{path} must hold settings of {type(self).__name__}: {error}") from error
+        absent = {field.name for field in fields(self) if getattr(self, field.name) is None}
+        return replace(self, **{name: getattr(own, name) for name in absent})
 
 
 class LanguageModelCaptioner:
     """Asks a chat model and takes nothing from it unchecked.
 
-    An answer that cannot be used is sent back once with its fault; a caption that the text encoder would cut is asked
-    for again once, shorter, and then cut at a word. Whatever else goes wrong is a ``CaptionError``.
+    An answer that cannot be read is sent back once with its fault, captions that do not pass are asked for once more
+    (see `Talk`), and a caption that the text encoder would cut is cut at a clause. Whatever else goes wrong is a
+    ``CaptionError``.
 
     Args:
         chat: the model.
@@ -79,7 +115,7 @@ class LanguageModelCaptioner:
     """
 
     def __init__(self, chat: ChatModel, config: LanguageModelConfig = LanguageModelConfig()) -> None:
-        self.chat, self.config = chat, config
+        self.chat, self.config = chat, config.for_model()
         self.name, self.concurrency = chat.name, chat.concurrency
         self.ledger = Ledger()
         self.limit = CaptionLimit(config.tokenizer)
@@ -92,32 +128,34 @@ class LanguageModelCaptioner:
             "parameters": self.chat.parameters,
             "prompt": prompt.name,
             "prompt_sha256": prompt.sha256,
-            "follow_ups_sha256": _FOLLOW_UPS_SHA256,
+            "follow_ups_sha256": FOLLOW_UPS_SHA256,
             "max_tokens": self.config.max_tokens,
             "tokenizer_sha256": self.limit.sha256,
             "sees": self.chat.sees and call in ("next_local", "describe"),
         }
+        if call in ("imagine", "next_local"):
+            identity["max_similarity"] = self.config.max_similarity
         if call == "next_local":
-            identity |= {"max_previous": self.config.max_previous, "max_seen": self.config.max_seen}
+            identity |= {name: getattr(self.config, name) for name in ("max_previous", "max_seen", "seed_per_step")}
         return identity
 
     def imagine(self, caption: str, n: int) -> list[Written]:
-        """Return ``n`` distinct captions, none of them ``caption``.
+        """Return ``n`` distinct captions, none like ``caption``.
 
         Raises:
-            CaptionError: the model does not give as many, asked twice.
+            CaptionError: the model does not give as many, asked twice; ``kept`` are those that it gives.
             ValueError: ``n`` is out of range.
         """
         if not 0 <= n <= MAX_IMAGINED:
             raise ValueError(f"the number of imaginary captions must lie in [0, {MAX_IMAGINED}], got {n}")
         if n == 0:
             return []
-        question = {"caption": caption, "n": n}
-        return self._written(_Talk(self, "imagine", question, count=n).captions(unlike=caption))
+        most = self._max_similarity
+        return self._ask("imagine", {"caption": caption}, [unlike([caption], most)], count=n)
 
     def summarise(self, captions: Sequence[str]) -> Written:
-        """Return one caption of the whole scene."""
-        return self._one(_Talk(self, "summarise", {"captions": list(captions)}))
+        """Return one caption of the whole scene, with a content word of the captions."""
+        return self._ask("summarise", {"captions": list(captions)}, [about(captions)])[0]
 
     def next_local(
         self,
@@ -129,123 +167,64 @@ class LanguageModelCaptioner:
         seen: Sequence[str],
         step: int,
     ) -> Written:
-        """Return the caption of the window that is drawn next."""
-        del step  # What matters of it is in the captions before.
-        question = {
+        """Return the caption of the window that is drawn next, unlike the captions that it is told."""
+        told = _latest(previous, self.config.max_previous)
+        arguments = {
             "global_caption": global_caption,
             "direction": direction,
-            "previous": _latest(previous, self.config.max_previous),
+            "previous": told,
             "seen": _latest(seen, self.config.max_seen),
         }
-        return self._one(_Talk(self, "next_local", question, image=view if self.chat.sees else None))
+        checks = [unlike([*told, global_caption], self._max_similarity)] if self._max_similarity < 1 else []
+        draw = step * TRIES if self.config.seed_per_step else 0
+        return self._ask("next_local", arguments, checks, image=view if self.chat.sees else None, draw=draw)[0]
 
     def describe(self, image: Image) -> Written:
         """Return one sentence that says what a picture shows."""
         if not self.chat.sees:
             raise CaptionError(f"{self.name} takes no pictures; to describe needs a model that sees", "blind")
-        return self._one(_Talk(self, "describe", {}, image=image))
+        return self._ask("describe", {}, image=image)[0]
 
-    def _one(self, talk: _Talk) -> Written:
-        return self._written(talk.captions())[0]
+    @property
+    def _max_similarity(self) -> float:
+        most = self.config.max_similarity
+        return 1.0 if most is None else most
 
-    def _written(self, texts: Sequence[str]) -> list[Written]:
-        return [Written(text, self.name) for text in texts]
-
-
-class _Talk:
-    """One question to the model with what follows it: at most one repair and one request to be shorter."""
-
-    def __init__(
+    def _ask(
         self,
-        captioner: LanguageModelCaptioner,
         call: Call,
-        question: dict[str, Any],
+        arguments: dict[str, Any],
+        checks: Sequence[Check] = (),
         *,
-        count: int = 1,
+        count: int | None = None,
         image: Image | None = None,
-    ) -> None:
-        self.captioner, self.count, self.image = captioner, count, image
-        self.turns: tuple[Message, ...] = captioner.config.prompt(call).fill(**question)
-        self.answer: type[CaptionAnswer | CaptionsAnswer] = CaptionsAnswer if call == "imagine" else CaptionAnswer
-        self.schema = self.answer.model_json_schema()
-        if call == "imagine":
-            self.schema["properties"]["captions"] |= {"minItems": count, "maxItems": count}
+        draw: int = 0,
+    ) -> list[Written]:
+        question = Question(
+            prompt=self.config.prompt(call),
+            arguments=arguments,
+            checks=checks,
+            max_similarity=self._max_similarity,
+            count=count,
+            image=image,
+            draw=draw,
+        )
+        talk = Talk(self.chat, self.ledger, self.config.max_tokens, question)
+        try:
+            return [self._written(text) for text in talk.captions()]
+        except CaptionError as error:
+            kept = tuple(self._written(written.text) for written in error.kept)
+            raise CaptionError(str(error), error.cause, kept) from error
 
-    def captions(self, unlike: str = "") -> list[str]:
-        """As many distinct captions as were asked for, none like ``unlike``, each within the text encoder's length.
-
-        Raises:
-            CaptionError: the model gives no answer, or none that can be used.
-        """
-        found: list[str] = []
-        for last_try in (False, True):
-            reply = self._ask()
+    def _written(self, text: str) -> Written:
+        """The caption, cut to what the text encoder reads."""
+        if not self.limit.fits(text):
+            self.ledger.add(cut=1)
             try:
-                found = _distinct([*read_texts(reply, self.answer), *found], unlike)[: self.count]
-                if len(found) == self.count:
-                    return self._fitting(found, unlike)
-                fault = f"{self.count} different new captions are needed, {len(found)} came"
-            except AnswerFault as error:
-                fault = str(error)
-            if not last_try:
-                self.captioner.ledger.add(repairs=1)
-                self._say(REPAIR.replace("{fault}", fault))
-        raise CaptionError(f"{self.captioner.name} gave no usable answer: {fault}", "invalid_answer")
-
-    def _fitting(self, texts: list[str], unlike: str) -> list[str]:
-        """The captions, within the length of the text encoder."""
-        limit, ledger = self.captioner.limit, self.captioner.ledger
-        if all(map(limit.fits, texts)):
-            return texts
-        ledger.add(shortened=sum(not limit.fits(text) for text in texts))
-        self._say(SHORTEN)
-        try:
-            shorter = _distinct(read_texts(self._ask(), self.answer), unlike)
-        except (AnswerFault, CaptionError):
-            shorter = []  # What came before is an answer, only too long.
-        texts = shorter[: self.count] if len(shorter) >= self.count else texts
-        ledger.add(cut=sum(not limit.fits(text) for text in texts))
-        try:
-            return [text if limit.fits(text) else limit.cut(text) for text in texts]
-        except ValueError as error:
-            raise CaptionError(f"{self.captioner.name}: {error}", "invalid_answer") from error
-
-    def _ask(self) -> str:
-        """The model's reply to the turns so far; it becomes one of them."""
-        request = ChatRequest(
-            messages=self.turns,
-            schema=self.schema,
-            image=self.image,
-            max_tokens=self.captioner.config.max_tokens * self.count,
-        )
-        try:
-            reply = self.captioner.chat.reply(request)
-        except ChatError as error:
-            self.captioner.ledger.add(turns=1, retries=error.retries)
-            raise CaptionError(f"{self.captioner.name}: {error}", error.cause) from error
-        self.captioner.ledger.add(
-            turns=1,
-            retries=reply.retries,
-            prompt_tokens=reply.prompt_tokens,
-            completion_tokens=reply.completion_tokens,
-        )
-        # Many chat templates refuse an empty turn, and a huge one would only cost.
-        self.turns += (Message("assistant", reply.text.strip()[:_MAX_QUOTED_CHARS] or "{}"),)
-        return reply.text
-
-    def _say(self, text: str) -> None:
-        self.turns += (Message("user", text),)
-
-
-def _distinct(texts: Sequence[str], unlike: str) -> list[str]:
-    """The texts that differ from each other and from ``unlike`` by more than case, in order."""
-    seen = {" ".join(unlike.split()).strip(" .").lower()}
-    kept = []
-    for text in texts:
-        if text.lower() not in seen:
-            seen.add(text.lower())
-            kept.append(text)
-    return kept
+                text = self.limit.cut(text)
+            except ValueError as error:
+                raise CaptionError(f"{self.name}: {error}", "invalid_answer") from error
+        return Written(text, self.name)
 
 
 def _latest(items: Sequence[str], count: int) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from bisect import bisect_right
 from typing import Any
 
@@ -25,6 +26,13 @@ def cut_off(tokenizer: Any, caption: str) -> str:
 
 _LONGEST = 1 << 20
 """transformers writes a huge length where a tokenizer names none."""
+_CLAUSE = re.compile(
+    r"[,;:.!?]+(?=\s)|\s+(?=(?:and|with|while|which|that|where|as|behind|beside|beyond)\b)", re.IGNORECASE
+)
+"""Where a clause ends: at a mark, or before a word that opens the next."""
+_DANGLING = re.compile(
+    r"(?:\s+(?:a|an|the|of|in|on|at|by|to|with|and|or|from|under|over|near|behind|beside|between))+$", re.IGNORECASE
+)
 
 
 class CaptionLimit:
@@ -68,7 +76,7 @@ class CaptionLimit:
         return self.count(caption) <= self.max_tokens
 
     def cut(self, caption: str) -> str:
-        """As many whole words from its start as fit.
+        """Its start up to the last clause that fits, if that is half of the words that fit; else those words.
 
         Raises:
             ValueError: not even the first word fits.
@@ -79,4 +87,8 @@ class CaptionLimit:
             raise ValueError(
                 f"a caption must begin with a word of at most {self.max_tokens} tokens, got {words[0][:40]!r}"
             )
-        return clean(" ".join(words[:kept]))
+        text = " ".join(words[:kept])
+        ends = [found.start() for found in _CLAUSE.finditer(" ".join(words[: kept + 1])) if found.start() <= len(text)]
+        if ends and 2 * len(text[: ends[-1]].split()) >= kept:
+            text = text[: ends[-1]]
+        return clean(_DANGLING.sub("", text) or text)

@@ -18,4 +18,4 @@ class LocalCaptioner(LanguageModelCaptioner):
     """
 
     def __init__(self, path: str, config: LanguageModelConfig = LanguageModelConfig(), **chat: Any) -> None:
-        super().__init__(LocalChat(path, **chat), config)
+        super().__init__(LocalChat(path, **chat), config.for_model(path))

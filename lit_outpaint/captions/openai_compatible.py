@@ -25,4 +25,4 @@ class OpenAICompatibleCaptioner(LanguageModelCaptioner):
         config: LanguageModelConfig = LanguageModelConfig(),
         **chat: Any,
     ) -> None:
-        super().__init__(OpenAIChat(model, base_url, **chat), config)
+        super().__init__(OpenAIChat(model, base_url, **chat), config.for_model(model))

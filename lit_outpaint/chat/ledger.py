@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from lit_outpaint.system.settings import setting
 
-Kind = Literal["turns", "hits", "prompt_tokens", "completion_tokens", "retries", "repairs", "shortened", "cut"]
-"""Turns with the model, answers from the cache, tokens, requests sent again after a fault of the server, answers asked
-for again because they did not pass, captions asked for again because they were too long, captions that were cut."""
+Kind = Literal[
+    "turns",
+    "hits",
+    "prompt_tokens",
+    "completion_tokens",
+    "retries",
+    "repairs",
+    "cut",
+    "at_once",
+    "repaired",
+    "by_fallback",
+    "captions",
+    "repeats",
+]
+"""Turns with the model, answers from the cache, tokens, requests sent again after a fault of the server, questions
+asked again because the answer did not pass, captions that were cut; captions that passed at once, those that passed
+when they were asked for again, those that another captioner wrote; all captions, and those equal to one before."""
+
+MAX_REMEMBERED = 200_000
+"""So many different captions are remembered, to tell which are repeats; those that come later count as new."""
+WARN_FALLBACK_SHARE = 0.1
+"""A run whose model left more than this share of its captions to another captioner is warned of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +56,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._counts: Counter[Kind] = Counter()
         self._fallbacks: Counter[str] = Counter()
+        self._texts: set[int] = set()
 
     def add(self, **counts: int) -> None:
         """Add to counts by their kind."""
@@ -49,6 +70,16 @@ class Ledger:
         with self._lock:
             self._fallbacks[cause] += 1
             return self._fallbacks[cause]
+
+    def add_texts(self, texts: Iterable[str]) -> None:
+        """Count captions, and those that are equal, up to case, to one that was counted before."""
+        with self._lock:
+            for text in texts:
+                mark = hash(text.lower())
+                self._counts["captions"] += 1
+                self._counts["repeats"] += mark in self._texts
+                if len(self._texts) < MAX_REMEMBERED:
+                    self._texts.add(mark)
 
     def copy(self) -> Ledger:
         """The counts as they stand now."""
@@ -107,10 +138,34 @@ class Ledger:
             [
                 f"{what}: {count['turns']:,} turns with the model, {count['hits']:,} answers from the cache",
                 f"  {tokens}{cost}",
-                f"  {count['retries']:,} retries, {count['repairs']:,} repairs, {count['shortened']:,} asked to be "
-                f"shorter, {count['cut']:,} cut",
+                f"  {count['retries']:,} retries, {count['repairs']:,} repairs, {count['cut']:,} cut",
                 f"  {sum(self.fallbacks.values()):,} fallbacks" + (f" ({causes})" if causes else ""),
             ]
+        )
+
+    def shares(self) -> str:
+        """A line for people that says who wrote the captions and how many repeat others; empty where there are none."""
+        count = self
+        if not count["captions"] or not (count["turns"] or count["hits"] or self.fallbacks):
+            return ""
+        parts = {
+            "by the model at once": count["at_once"],
+            "asked for again": count["repaired"],
+            "by another captioner instead": count["by_fallback"],
+        }
+        parts["from the cache"] = max(count["captions"] - sum(parts.values()), 0)
+        said = ", ".join(f"{number / count['captions']:.1%} {who}" for who, number in parts.items())
+        return f"  {count['captions']:,} captions: {said}; {count['repeats']:,} repeat one before"
+
+    def warning(self) -> str:
+        """A line where the model left too many captions to another; empty where it did not."""
+        share = self["by_fallback"] / max(self["captions"], 1)
+        if share <= WARN_FALLBACK_SHARE:
+            return ""
+        causes = ", ".join(self.fallbacks)
+        return (
+            f"{share:.1%} of the captions were not written by the model that was asked ({causes}); above "
+            f"{WARN_FALLBACK_SHARE:.0%} say so where the results are shown, or take a model that follows its prompts"
         )
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lit_outpaint.chat.batching import Batcher
 from lit_outpaint.chat.pictures import shown
-from lit_outpaint.chat.requests import ChatError, ChatReply, ChatRequest
+from lit_outpaint.chat.requests import ChatError, ChatReply, ChatRequest, picture_turn
 from lit_outpaint.system.files import file_sha256
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 # What an answer depends on. The cards and pictures that lie beside it in a hub repository do not count.
 _COUNTED: Final = ("*.safetensors", "*.jinja", "*.model", "*.txt", "*.json")
-_NOT_COUNTED: Final = frozenset({"config.json", "README.txt"})  # Holds library versions; the shapes are in the weights.
+# Library versions (the shapes are in the weights), and how captioners ask, which is in their own identity.
+_NOT_COUNTED: Final = frozenset({"config.json", "README.txt", "captioner.json"})
+_MIN_BFLOAT16_BYTES: Final = 64 << 20
+"""Smaller models gain nothing from half precision, and answer alike on every CPU without."""
 
 Outcome = ChatReply | ChatError
 
@@ -38,7 +41,8 @@ class LocalChat:
         path: directory or hub name of the model in transformers layout, safetensors only.
         batch_size: most questions in a batch, and so how many threads should ask.
         device: ``auto`` takes the GPU if there is one.
-        dtype: ``auto`` takes that of the weights, on a CPU float32.
+        dtype: ``auto`` takes that of the weights; on a CPU bfloat16 where it has instructions for it (AMX, AVX512-BF16)
+            and the weights take 64 MiB or more, else float32.
         max_wait_ms: how long a batch that is not full waits for others, in milliseconds.
         temperature: of sampling, which the seed and the question decide; 0 takes the likeliest token, which small
             models repeat for ever.
@@ -110,6 +114,15 @@ class LocalChat:
             raise outcome
         return outcome
 
+    def count_prompt(self, request: ChatRequest) -> int:
+        """Tokens of a question as the model would be given it, pictures left out; only the tokenizer is loaded."""
+        with self._loading:
+            return len(self._form.tokenizer(self._form.prompt(request), add_special_tokens=False).input_ids)
+
+    @cached_property
+    def _form(self) -> _Form:
+        return _Form(self._folder, self.sees)
+
     @cached_property
     def _folder(self) -> Path:
         """Where the files lie; a hub model is fetched."""
@@ -142,7 +155,7 @@ class LocalChat:
         with self._loading:
             if self._model is None:
                 try:
-                    self._model = _Model(self._folder, self._settings, self.sees)
+                    self._model = _Model(self._folder, self._settings, self._form)
                 except (OSError, ValueError) as error:
                     raise ValueError(f"{self.name} cannot be loaded from {self._settings['path']}: {error}") from error
             return self._model
@@ -157,22 +170,13 @@ class LocalChat:
         return [outcomes[row] for row in range(len(requests))]
 
 
-class _Model:
-    """The loaded model with its processor; used by one thread at a time."""
+class _Form:
+    """A model's tokenizer or processor, and how it wants a conversation written."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any], sees: bool) -> None:
-        import torch
-        from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
+    def __init__(self, folder: Path, sees: bool) -> None:
+        from transformers import AutoProcessor, AutoTokenizer
 
-        self.settings, self.sees = settings, sees
-        device, dtype = settings["device"], settings["dtype"]
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        if dtype == "auto" and device == "cpu":
-            dtype = "float32"  # Half precision is slow there, and small models are stored in it to save room.
-        kind = AutoModelForImageTextToText if sees else AutoModelForCausalLM
-        model = kind.from_pretrained(folder, dtype=dtype, use_safetensors=True, trust_remote_code=False)
-        self.model = model.to(device).eval()
+        self.sees = sees
         self.processor = (AutoProcessor if sees else AutoTokenizer).from_pretrained(folder, trust_remote_code=False)
         self.tokenizer = self.processor.tokenizer if sees else self.processor
         self.tokenizer.padding_side = "left"
@@ -180,6 +184,47 @@ class _Model:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         if not self.tokenizer.chat_template and not getattr(self.processor, "chat_template", None):
             raise ValueError(f"a model must have a chat template, {folder} has none; take an instruction-tuned one")
+
+    def prompt(self, request: ChatRequest) -> str:
+        """The conversation in the model's own form."""
+        from jinja2 import TemplateError
+
+        turns = [{"role": turn.role, "content": turn.text} for turn in request.messages]
+        try:
+            return self._template(turns, request)
+        except TemplateError:
+            # Some models know no system turn: its text goes before the user's.
+            if turns[0]["role"] != "system":
+                raise
+            system, user, *rest = turns
+            first = {"role": "user", "content": f"{system['content']}\n\n{user['content']}"}
+            return self._template([first, *rest], request)
+
+    def _template(self, turns: list[dict[str, Any]], request: ChatRequest) -> str:
+        if self.sees:
+            turns = [turn | {"content": [{"type": "text", "text": turn["content"]}]} for turn in turns]
+            if request.image is not None:
+                asking = picture_turn([turn["role"] for turn in turns], request.num_examples)
+                turns[asking]["content"].insert(0, {"type": "image"})
+        return self.processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+
+
+class _Model:
+    """The loaded model; used by one thread at a time."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any], form: _Form) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+        self.settings, self.form, self.tokenizer = settings, form, form.tokenizer
+        device, dtype = settings["device"], settings["dtype"]
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        if dtype == "auto" and device == "cpu":
+            dtype = _cpu_dtype(folder)
+        kind = AutoModelForImageTextToText if form.sees else AutoModelForCausalLM
+        model = kind.from_pretrained(folder, dtype=dtype, use_safetensors=True, trust_remote_code=False)
+        self.model = model.to(device).eval()
         text_config = model.config.get_text_config()
         self.max_positions: int | None = getattr(text_config, "max_position_embeddings", None)
 
@@ -187,7 +232,7 @@ class _Model:
         """Answer questions that all come with a picture, or all without."""
         import torch
 
-        texts = [self._prompt(request) for request in requests]
+        texts = [self.form.prompt(request) for request in requests]
         images = [[shown(r.image, self.settings["image_px"])] for r in requests if r.image is not None]
         inputs = self._inputs(texts, images)
         lengths = inputs["attention_mask"].sum(1).tolist()
@@ -212,33 +257,11 @@ class _Model:
         what = f"a prompt of {length} tokens and an answer of up to {request.max_tokens}"
         return ChatError("refused", f"the model reads {self.max_positions} tokens at most, got {what}")
 
-    def _prompt(self, request: ChatRequest) -> str:
-        """The conversation in the model's own form."""
-        from jinja2 import TemplateError
-
-        turns = [{"role": turn.role, "content": turn.text} for turn in request.messages]
-        try:
-            return self._template(turns, request.image is not None)
-        except TemplateError:
-            # Some models know no system turn: its text goes before the user's.
-            if turns[0]["role"] != "system":
-                raise
-            system, user, *rest = turns
-            first = {"role": "user", "content": f"{system['content']}\n\n{user['content']}"}
-            return self._template([first, *rest], request.image is not None)
-
-    def _template(self, turns: list[dict[str, Any]], with_image: bool) -> str:
-        if self.sees:
-            turns = [turn | {"content": [{"type": "text", "text": turn["content"]}]} for turn in turns]
-            if with_image:
-                next(turn for turn in turns if turn["role"] == "user")["content"].insert(0, {"type": "image"})
-        return self.processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-
     def _inputs(self, texts: list[str], images: list[list[Any]]) -> Any:
         kwargs: dict[str, Any] = {"padding": True, "return_tensors": "pt", "add_special_tokens": False}
         if images:
             kwargs["images"] = images
-        inputs = self.processor(text=texts, **kwargs)
+        inputs = self.form.processor(text=texts, **kwargs)
         inputs.pop("token_type_ids", None)
         return inputs.to(self.model.device)
 
@@ -253,11 +276,18 @@ class _Model:
         )
         processors = LogitsProcessorList()
         if self.settings["temperature"] > 0:
-            processors.append(_RowGumbel(texts, self.settings["temperature"], self.settings["seed"]))
+            processors.append(_RowGumbel(self._seeds(requests, texts), self.settings["temperature"]))
         if "pixel_values" in inputs:
             inputs["pixel_values"] = inputs["pixel_values"].to(self.model.dtype)
         tokens = self.model.generate(**inputs, generation_config=config, logits_processor=processors)
         return tokens[:, inputs["input_ids"].shape[1] :].tolist()
+
+    def _seeds(self, requests: Sequence[ChatRequest], texts: Sequence[str]) -> list[int]:
+        """A seed for each question, of the model's seed, the number of the draw and the text."""
+        named = [
+            f"{self.settings['seed'] + request.draw}\0{text}" for request, text in zip(requests, texts, strict=True)
+        ]
+        return [int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little") >> 1 for name in named]
 
     def _reply(self, tokens: list[int], request: ChatRequest, prompt_tokens: int) -> ChatReply:
         ends = self.model.generation_config.eos_token_id
@@ -278,14 +308,11 @@ class _RowGumbel:
     ``argmax(logits / T + g)`` with Gumbel noise ``g`` is distributed as ``softmax(logits / T)``.
     """
 
-    def __init__(self, texts: Sequence[str], temperature: float, seed: int) -> None:
+    def __init__(self, seeds: Sequence[int], temperature: float) -> None:
         import torch
 
         self._temperature = temperature
-        self._generators = []
-        for text in texts:
-            digest = hashlib.sha256(f"{seed}\0{text}".encode()).digest()
-            self._generators.append(torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1))
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         import torch
@@ -294,6 +321,19 @@ class _RowGumbel:
         uniform = torch.stack([torch.rand(scores.shape[1], generator=generator) for generator in self._generators])
         gumbel = -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
         return scores.float() / self._temperature + gumbel.to(scores.device)
+
+
+def _cpu_dtype(folder: Path) -> str:
+    """The number format that answers soonest on this CPU."""
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return "bfloat16" if size >= _MIN_BFLOAT16_BYTES and _computes_bfloat16() else "float32"
+
+
+def _computes_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 in its own units; where it does not, torch imitates it, 4 times slower."""
+    import torch
+
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 def _config(path: str, revision: str | None) -> dict[str, Any]:

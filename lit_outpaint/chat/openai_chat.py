@@ -189,6 +189,8 @@ class OpenAIChat:
         start = time.monotonic()
         body = request_body(request, dialect, self._settings["image_px"])
         sampling = {name: self._settings[name] for name in ("temperature", "seed") if self._settings[name] is not None}
+        if "seed" in sampling:
+            sampling["seed"] += request.draw
         create = self._connected().chat.completions.with_streaming_response.create
         try:
             # What goes in as an extra is merged as it is; typed arguments are walked through first, which costs a third

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from lit_outpaint.chat.pictures import data_url, shown
-from lit_outpaint.chat.requests import ChatReply, ChatRequest, Message
+from lit_outpaint.chat.requests import ChatReply, ChatRequest, Message, picture_turn
 
 AnswerForm = Literal["json_schema", "json_object", "none"]
 """How the server is told the form of the answer: by its schema, as any JSON object, or only in words."""
@@ -126,10 +126,10 @@ def _count(usage: Any, name: str, chars: int) -> int:
 def _messages(request: ChatRequest, image_px: int) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = [{"role": turn.role, "content": turn.text} for turn in request.messages]
     if request.image is not None:
-        first = next(message for message in messages if message["role"] == "user")
+        asking = messages[picture_turn([message["role"] for message in messages], request.num_examples)]
         url = data_url(shown(request.image, image_px))
-        first["content"] = [
+        asking["content"] = [
             {"type": "image_url", "image_url": {"url": url}},
-            {"type": "text", "text": first["content"]},
+            {"type": "text", "text": asking["content"]},
         ]
     return messages

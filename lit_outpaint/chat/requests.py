@@ -6,6 +6,7 @@ server or a library stands behind it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -48,9 +49,24 @@ class ChatRequest:
     schema: dict[str, Any]
     """JSON schema of the answer, for models that can be held to one."""
     image: Image | None = None
-    """Shown with the first turn of the user."""
+    """Shown with the question, see ``picture_turn``."""
     max_tokens: int = 256
     """Longest answer, in tokens of the model."""
+    num_examples: int = 0
+    """How many turns before the question are examples."""
+    draw: int = 0
+    """Added to the seed of the model, so that the same question can have another answer."""
+
+
+def picture_turn(roles: Sequence[str], num_examples: int) -> int:
+    """Number of the turn that a picture goes with: the question, which is the first of the user behind the examples.
+
+    >>> picture_turn(["system", "user", "assistant", "user", "assistant", "user"], 2)
+    3
+    >>> picture_turn(["user", "assistant", "user"], 2)
+    2
+    """
+    return list(roles).index("user", num_examples)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,4 +102,13 @@ class ChatModel(Protocol):
         Raises:
             ChatError: it does not.
         """
+        ...
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """A chat model that can tell the length of a question without being asked it."""
+
+    def count_prompt(self, request: ChatRequest) -> int:
+        """Tokens of the conversation in the model's own form, pictures left out."""
         ...

@@ -63,6 +63,8 @@ from lit_outpaint.system.text import clean
 if TYPE_CHECKING:
     from lit_outpaint.outpainter import Outpainter
 
+log = logging.getLogger(__name__)
+
 
 def build_parser() -> ArgumentParser:
     """The parser of the verb; help is generated from the configs."""
@@ -130,10 +132,13 @@ class _Parts:
         return Outpainter(self._pipeline, self.captioner, _config(settings), view, self._scorer, regional)
 
     def say_cost(self, settings: Namespace) -> None:
-        """Print what the captioner has counted."""
-        cost = self.captioner.ledger.text(Prices(**{field.name: settings[field.name] for field in fields(Prices)}))
+        """Print what the captioner has counted, and warn where a model left too much to others."""
+        ledger = self.captioner.ledger
+        cost = ledger.text(Prices(**{field.name: settings[field.name] for field in fields(Prices)}))
         if cost:
-            print(cost)
+            print(cost, ledger.shares(), sep="\n")
+        if ledger.warning():
+            log.warning(ledger.warning())
 
 
 def _outpaint(parser: ArgumentParser, settings: Namespace, arguments: Sequence[str]) -> int:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from lit_outpaint.canvas.geometry import Direction
 from lit_outpaint.data.schema import Strict, check_key
 
 Category = Literal["presence", "colour", "spatial", "counting", "scene", "complex", "dense"]
@@ -109,6 +110,17 @@ Atom = Annotated[
 ATOM_TYPES: Final = ("present", "colour", "count", "relation", "side", "time", "weather", "mountains", "biome")
 
 
+class Step(Strict):
+    """The step of outpainting that a prompt is for."""
+
+    direction: Direction
+    """Side of the known window that grows."""
+    stride_px: int = Field(gt=0)
+    """Width of the new strip, of which the statements are made."""
+    global_caption: str = Field(min_length=1)
+    """Of the scene around; says nothing of the things that are asked for."""
+
+
 class Prompt(Strict):
     """One line of a prompt file."""
 
@@ -120,6 +132,12 @@ class Prompt(Strict):
     """Each is a statement of its own; the prompt holds when all do."""
     pair: str | None = None
     """Shared by two prompts of the same things that contradict each other, so that no one picture satisfies both."""
+    step: Step | None = None
+    """Set where the prompt is the local caption of a step; its statements are then of the new strip alone."""
+
+    def line(self) -> str:
+        """The prompt as a line of a file; one without a step as before there were any, so that runs can be compared."""
+        return self.model_dump_json(exclude={"step"} if self.step is None else None)
 
 
 def true_pictures_dir(prompts: Path) -> Path:
@@ -127,9 +145,14 @@ def true_pictures_dir(prompts: Path) -> Path:
     return prompts.with_name(f"{prompts.stem}_true")
 
 
+def known_pictures_dir(prompts: Path) -> Path:
+    """Where the windows before the steps of a prompt file lie: beside it, with ``_known`` behind its name."""
+    return prompts.with_name(f"{prompts.stem}_known")
+
+
 def write_prompts(path: Path, prompts: Iterable[Prompt]) -> None:
     """Write one JSON object a line, with a stable order of fields so that equal prompts give equal bytes."""
-    path.write_text("".join(prompt.model_dump_json() + "\n" for prompt in prompts), encoding="utf-8")
+    path.write_text("".join(prompt.line() + "\n" for prompt in prompts), encoding="utf-8")
 
 
 def read_prompts(path: Path) -> list[Prompt]:
@@ -137,7 +160,7 @@ def read_prompts(path: Path) -> list[Prompt]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is empty, a line does not fit, or an id comes twice.
+        ValueError: it is empty, a line does not fit, an id comes twice, or only some prompts are for steps.
     """
     if not path.is_file():
         raise FileNotFoundError(
@@ -156,6 +179,8 @@ def read_prompts(path: Path) -> list[Prompt]:
         prompts.append(prompt)
     if not prompts:
         raise ValueError(f"{path} must hold at least one prompt, but it is empty")
+    if len({prompt.step is None for prompt in prompts}) > 1:
+        raise ValueError(f"{path} must hold prompts for whole pictures or for steps, but it holds both")
     return prompts
 
 

@@ -4,7 +4,6 @@ The one that steers is a probe of its own, of another seed and other widths than
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from lit_outpaint.drawing.edit_operations import Seen, Wanted
 from lit_outpaint.drawing.judging import Look, Pictures, Wish
 from lit_outpaint.models.probe import ScapesProbe
-from lit_outpaint.planning.phrases import head, singular_word
+from lit_outpaint.planning.phrases import class_of, singular_word
 from lit_outpaint.planning.regions import RegionPlan
 
 _NEGATED = re.compile(r"\b(?:no|without|not a|free of) (?:any )?\w+")
@@ -52,11 +51,9 @@ class ProbeJudge:
         things = []
         for region in plan.regions:
             phrase = region.thing or region.prompt
-            words = [singular_word(word) for word in re.findall(r"[\w'-]+", phrase.lower())]
-            kinds = self.probe.config.kinds[1:]
-            kind = _first([singular_word(head(phrase)), *words], kinds)
+            kind = class_of(phrase, self.probe.config.kinds[1:])
             if kind is not None:
-                colour = _first(words, self.probe.config.colours[1:])
+                colour = class_of(phrase, self.probe.config.colours[1:])
                 box = region.box.as_tuple()
                 things.append(Wanted(id=region.id, kind=kind, colour=colour, box=box, placed=placed))
         said = _NEGATED.sub("", plan.base_prompt.lower())
@@ -117,10 +114,6 @@ def connected_pieces(classes: NDArray[np.integer]) -> list[NDArray[np.bool_]]:
             break
     pieces = [numbers == number for number in np.unique(numbers[numbers > 0])]
     return sorted(pieces, key=lambda piece: -int(piece.sum()))
-
-
-def _first(words: Sequence[str], names: Sequence[str]) -> str | None:
-    return next((word for word in words if word in names), None)
 
 
 def _bounds(piece: NDArray[np.bool_]) -> tuple[float, float, float, float]:

@@ -54,10 +54,13 @@ class RegionFeatures(NamedTuple):
     def rows(self, part: Callable[[Features], Context]) -> RegionContext | None:
         """Their rows; ``part`` makes rows of features."""
         context = part(self.features)
-        rows = iter(context.hidden_states)
+        rows, bias = context.hidden_states, context.key_bias
+        # One bias for all regions, or one for each where padded rows are hidden.
+        biases: list[Tensor | None] = [None] * len(rows) if bias is None else list(bias.expand(len(rows), -1))
+        each = iter(zip(rows, biases, strict=True))
         return gather_regions(
             [
-                [RegionRows(region.box, next(rows), region.base_ratio, context.key_bias) for region in window]
+                [RegionRows(region.box, own, region.base_ratio, bias) for region in window for own, bias in [next(each)]]
                 for window in self.windows
             ]
         )

@@ -8,7 +8,7 @@ windows are drawn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -93,6 +93,7 @@ def _surface(
     num_places = len(scenery.surface)
     passes = max(1, round(band.width / (num_places * MAX_PLACE_WINDOWS * window_px)))
     anchor = band.x0 if image is None else image.x0
+    divided = False
     while True:
         edges = slot_edges(band.x0, band.x1, anchor, slot_px)
         if image is None:
@@ -100,20 +101,28 @@ def _surface(
             if needed(row) <= len(edges) - 1:
                 return row_regions(row, edges, band.y0, band.y1)
         else:
-            regions = _around_image(scenery, passes, edges, band, image, image_caption)
+            regions = _around_image(scenery, passes, edges, band, image, image_caption, divided)
             if regions is not None:
                 return regions
         if passes > 1:
             passes -= 1
         elif slot_px / 2 >= window_px / MAX_SLOTS_PER_WINDOW:
             slot_px /= 2
+        elif not divided:
+            divided = True
         else:
             things = tuple(thing for place in scenery.surface for thing in place.things)
             raise ValueError(too_small(Place("", things), len(edges) - 1))
 
 
 def _around_image(
-    scenery: Scenery, passes: int, edges: Sequence[float], band: RegionBox, image: RegionBox, image_caption: str
+    scenery: Scenery,
+    passes: int,
+    edges: Sequence[float],
+    band: RegionBox,
+    image: RegionBox,
+    image_caption: str,
+    divided: bool,
 ) -> list[Region] | None:
     """The surface with the first place at the image; None when there are too few slots."""
     begin = sum(edge <= image.x0 for edge in edges) - 1
@@ -121,14 +130,14 @@ def _around_image(
     first, others, shown = _by_image(scenery.surface, image_caption, end - begin)
     round_trip = [*others, *([replace(first, things=shown.things + first.things), *others] * (passes - 1))]
     num_left, num_right = begin, len(edges) - 1 - end
-    guess = round(len(round_trip) * num_left / max(num_left + num_right, 1))
-    for count in sorted(range(len(round_trip) + 1), key=lambda count: abs(count - guess)):
+    half = (end - begin) / 2
+    for after, before in _parted(round_trip, num_left / max(num_left + num_right, 1), divided):
         # Going left the places come backwards, so that from left to right they are in order everywhere.
-        left = [Stretch(place=place) for place in round_trip[len(round_trip) - count :]]
-        right = [Stretch(place=place) for place in round_trip[: len(round_trip) - count]]
-        half = (end - begin) / 2
-        left.append(Stretch(place=Place(first.name), head_start=half, may_vanish=True))
-        right.insert(0, Stretch(place=first, head_start=half, may_vanish=True))
+        left, right = ([Stretch(place=place) for place in places] for places in (before, after))
+        # What the image leaves of its own place stands to the right of it, as far as there is room.
+        spare = max(num_right - needed(right), 0)
+        left.append(Stretch(place=Place(first.name, first.things[spare:]), head_start=half, may_vanish=True))
+        right.insert(0, Stretch(place=Place(first.name, first.things[:spare]), head_start=half, may_vanish=True))
         if needed(left) <= num_left and needed(right) <= num_right:
             middle = max(len(shown.things), end - begin)
             inner = [edges[begin] + (edges[end] - edges[begin]) * number / middle for number in range(middle + 1)]
@@ -138,6 +147,27 @@ def _around_image(
                 *row_regions(right, edges[end:], band.y0, band.y1),
             ]
     return None
+
+
+def _parted(
+    round_trip: Sequence[Place], left_share: float, divided: bool
+) -> Iterator[tuple[Sequence[Place], Sequence[Place]]]:
+    """What follows the image on its right and what comes before it on its left: between two places, near the shares.
+
+    Args:
+        round_trip: the places in the order in which they follow the image.
+        left_share: of the room beside the image.
+        divided: then also inside a place, which so stands at both ends of the canvas.
+    """
+    guess = len(round_trip) - round(len(round_trip) * left_share)
+    for count in sorted(range(len(round_trip) + 1), key=lambda count: abs(count - guess)):
+        yield round_trip[:count], round_trip[count:]
+    for number, place in enumerate(round_trip if divided else ()):
+        for kept in range(1, len(place.things)):
+            yield (
+                [*round_trip[:number], Place(place.name, place.things[:kept])],
+                [Place(place.name, place.things[kept:]), *round_trip[number + 1 :]],
+            )
 
 
 def _by_image(places: Sequence[Place], image_caption: str, room: int) -> tuple[Place, list[Place], Place]:

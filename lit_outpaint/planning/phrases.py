@@ -6,6 +6,7 @@ A small general lexicon; nothing here knows of any one data set.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 _NUMBERS: Final = "zero,one,two,three,four,five,six,seven,eight,nine,ten,eleven,twelve"
@@ -149,6 +150,16 @@ def singular_word(word: str) -> str:
     if re.search(r"(?:s|x|z|ch|sh)es$", low):
         return word[:-2] if not low.endswith(("ouses", "orses", "oses", "ases", "axes")) else word[:-1]
     return word[:-1]
+
+
+def class_of(phrase: str, names: Sequence[str]) -> str | None:
+    """Which of the classes that a judge knows a phrase is about: its noun, else the first of its words that is one.
+
+    >>> class_of("two red barns", ["barn", "tent"]), class_of("a tall pine tree", ["barn", "pine"])
+    ('barn', 'pine')
+    """
+    words = [singular_word(head(phrase)), *(singular_word(word) for word in re.findall(r"[\w'-]+", phrase.lower()))]
+    return next((word for word in words if word in names), None)
 
 
 def is_scenery(phrase: str) -> bool:

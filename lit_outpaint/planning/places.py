@@ -54,14 +54,19 @@ def read_scenery(caption: str) -> Scenery:
     names: list[str] = []
     things: dict[tuple[Level, str], list[str]] = {}
     sky, ground = OPEN_SKY, BELOW_GROUND
-    for mention in read_mentions(caption).all:
+    mentions = read_mentions(caption).all
+    for mention in mentions:
+        if not mention.scenery:
+            continue
+        if _BELOW.search(mention.phrase):
+            ground = mention.phrase
+        elif not is_sky(mention.phrase) and not _is_backdrop(mention.phrase):
+            names += [] if mention.phrase in names else [mention.phrase]
+        elif singular_word(head(mention.phrase)) == "sky" and mention.phrase.split()[-2:][0] in ("open", "high"):
+            sky = mention.phrase
+    # After all places, since a thing may come before its own: "a barn in a meadow and a tent in a desert".
+    for mention in mentions:
         if mention.scenery:
-            if _BELOW.search(mention.phrase):
-                ground = mention.phrase
-            elif not is_sky(mention.phrase) and not _is_backdrop(mention.phrase):
-                names += [] if mention.phrase in names else [mention.phrase]
-            elif singular_word(head(mention.phrase)) == "sky" and mention.phrase.split()[-2:][0] in ("open", "high"):
-                sky = mention.phrase
             continue
         level = _level(mention)
         place = mention.ground if level == "surface" and mention.ground in names else ""

@@ -39,10 +39,10 @@ def good_text(request: Mapping[str, Any]) -> str:
     if "split_ratio" in asked:
         plan = {"reasoning": "two columns", "split_ratio": "1,1", "regional_prompts": ["a red barn", "a blue tent"]}
         return json.dumps(plan)
-    count = re.search(r"Write (\d+) different", asked)
-    if count is None:
+    counts = re.findall(r"Write (\d+) (?:different|short)", asked)
+    if not counts:
         return json.dumps({"caption": "a red barn beside a still lake"})
-    return json.dumps({"captions": [f"{_PLACES[i % len(_PLACES)]} number {i}" for i in range(int(count[1]))]})
+    return json.dumps({"captions": [f"{_PLACES[i % len(_PLACES)]} number {i}" for i in range(int(counts[-1]))]})
 
 
 class FaultHandler(BaseHTTPRequestHandler):

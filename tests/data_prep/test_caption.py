@@ -175,7 +175,7 @@ def test_a_dry_run_counts_turns_tokens_and_money_of_what_is_left(
     assert f"{2 * WINDOWS} turns with the model, 0 answers from the cache" in said
     tokens, cost = (said.split(word)[1].split()[0] for word in ("cache\n  ", "cost "))
     assert float(tokens.replace(",", "")) == pytest.approx(float(cost), rel=1e-3)
-    assert 2 * WINDOWS * 50 < float(cost) < 2 * WINDOWS * 250
+    assert 2 * WINDOWS * 250 < float(cost) < 2 * WINDOWS * 450
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -196,7 +196,7 @@ def test_a_server_that_misbehaves_leaves_whole_captions_and_every_fallback_is_to
         assert main(["caption", "--out", str(out), *flags]) == 0
     records = list(read_captions(out / "work" / "captions" / "train-00000.jsonl").values())
     wrote = Counter(record.provenance[name] for record in records for name in ("imaginary_captions", "global_caption"))
-    by_rules = sum(count for writer, count in wrote.items() if writer.startswith("rules instead of openai:stub: "))
+    by_rules = sum(count for writer, count in wrote.items() if "rules instead of openai:stub: " in writer)
     assert len(records) == WINDOWS
     assert by_rules + wrote["openai:stub"] == 2 * WINDOWS
     assert min(by_rules, wrote["openai:stub"]) > 0

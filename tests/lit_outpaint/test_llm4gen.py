@@ -9,16 +9,20 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from eval.cli import main as eval_main
 from lit_outpaint.__main__ import main
 from lit_outpaint.assembly import load_module
 from lit_outpaint.data.features import Features
+from lit_outpaint.data.prompts import ColourAtom, PresentAtom, Prompt, write_prompts
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.context import LanguageDims
+from lit_outpaint.models.language import CausalLanguage
 from lit_outpaint.models.language_context import LanguageContextConfig
 from lit_outpaint.models.overlay import OVERLAY_NAME, UNET_CHANGES
 from lit_outpaint.models.region_conditions import RegionPrompt
 from lit_outpaint.models.regional import RegionalAttention
 from lit_outpaint.text_to_image import load_text_to_image
+from slurm.results import read_values
 
 PROMPTS = ["a red barn", "a meadow with a blue car and " * 12 + "a yellow tent"]
 
@@ -140,6 +144,19 @@ def test_generate_draws_a_picture_of_a_long_prompt(overlay: Path, tmp_path: Path
     assert len(list((tmp_path / "a").glob("**/*.png"))) == 1
 
 
+def test_the_bench_scores_a_checkpoint_and_collect_reads_its_figures(runs: Path, overlay: Path, tmp_path: Path) -> None:
+    atoms = (PresentAtom(kind="barn"), ColourAtom(kind="barn", colour="red", allowed=("red",)))
+    write_prompts(tmp_path / "p.jsonl", [Prompt(id="colour-0000", category="colour", prompt=PROMPTS[1], atoms=atoms)])
+    run = tmp_path / "run"
+    given = ["compbench", "--prompts", str(tmp_path / "p.jsonl"), "--drawing.sampling.num_inference_steps", "1"]
+    models = {"checkpoint": runs / "parts" / "last.ckpt", "export": overlay}
+    for name, model in models.items():
+        assert eval_main([*given, "--model", str(model), "--out", str(run / name / "eval")]) == 0
+    pictures = [run / name / "eval" / "pictures" / "colour-0000.png" for name in models]
+    assert pictures[0].read_bytes() == pictures[1].read_bytes()
+    assert {"colour.atoms", "colour.colour", "all.am"} <= read_values(run / "checkpoint").keys()
+
+
 def test_a_model_without_a_language_model_is_refused(
     toy_family: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -183,6 +200,25 @@ def test_each_region_reads_the_language_model(overlay: Path, tmp_path: Path) -> 
     assert np.abs(pictures["region"] - pictures["other"]).max() <= 1
     assert np.abs(pictures["base"] - pictures["plain"]).max() <= 1
     assert np.abs(pictures["other"] - pictures["plain"]).max() > 1
+
+
+def test_regions_hide_the_padding_of_their_own_prompts(overlay: Path) -> None:
+    pipeline = load_text_to_image(overlay)
+    config = LanguageContextConfig(mask_padding=True, gate_init=1.0, heads=4)
+    sizes = LanguageDims(24, pipeline.context.config.language_dim)
+    torch.manual_seed(0)
+    pipeline.register_modules(context=config.build_for(pipeline.context.dims, sizes).eval())
+    settings = {"path": "models/scapes/lm", "length": 24, "padding": "zero"}
+    pipeline.set_language(CausalLanguage(**settings))
+    pipeline.set_attention_rule(RegionalAttention())
+
+    def draw(prompt: str, *regions: RegionPrompt) -> torch.Tensor:
+        generator = [torch.Generator().manual_seed(1)]
+        sampling = Sampling(num_inference_steps=1)
+        return pipeline.draw([prompt], sampling=sampling, generator=generator, regions=[regions] if regions else None)
+
+    left, right = (RegionPrompt((x, 0.0, x + 0.5, 1.0), "a red barn", 0.0) for x in (0.0, 0.5))
+    torch.testing.assert_close(draw(PROMPTS[1], left, right), draw("a red barn"), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("end_fraction", [0.5, 1.0])

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 from PIL import Image
 
 from data_prep.config import at_least
 from data_prep.progress import progress
 from data_prep.scapes.compbench.prompts import make_prompts
-from lit_outpaint.data.prompts import CATEGORIES, Category, true_pictures_dir, write_prompts
+from lit_outpaint.data.prompts import CATEGORIES, Category, known_pictures_dir, true_pictures_dir, write_prompts
 from lit_outpaint.system.files import written_whole
 
 
@@ -25,6 +26,9 @@ class CompbenchConfig:
     """Which categories."""
     seed: int = 0
     """Decides which prompts; the same seed gives the same bytes."""
+    per_step: bool = False
+    """Ask the new strip of one step of outpainting for the things, not a whole picture; the windows before the steps
+    lie beside the prompt file, with _known behind its name."""
     pictures: Path | None = None
     """Directory of the true pictures, ID.png each; when absent beside the prompt file, with _true behind its name."""
 
@@ -46,13 +50,19 @@ def write_compbench(config: CompbenchConfig) -> int:
     Raises:
         ValueError: a category has fewer different prompts than asked for.
     """
-    staged = make_prompts(config.seed, config.prompts, config.categories)
-    pictures = config.pictures or true_pictures_dir(config.out)
-    for directory in (pictures, config.out.parent):
+    staged = make_prompts(config.seed, config.prompts, config.categories, per_step=config.per_step)
+    pictures, known = config.pictures or true_pictures_dir(config.out), known_pictures_dir(config.out)
+    for directory in (pictures, config.out.parent, *((known,) if config.per_step else ())):
         directory.mkdir(parents=True, exist_ok=True)
-    for prompt, scene in progress(staged, len(staged), "true pictures"):
-        with written_whole(pictures / f"{prompt.id}.png") as draft:
-            Image.fromarray(scene.render()).save(draft, format="PNG")
+    for prompt, scene, step in progress(staged, len(staged), "true pictures"):
+        _save((step or scene).render(), pictures / f"{prompt.id}.png")
+        if step:
+            _save(step.render_known(), known / f"{prompt.id}.png")
     with written_whole(config.out) as draft:
-        write_prompts(draft, (prompt for prompt, _ in staged))
+        write_prompts(draft, (row.prompt for row in staged))
     return len(staged)
+
+
+def _save(pixels: np.ndarray, path: Path) -> None:
+    with written_whole(path) as draft:
+        Image.fromarray(pixels).save(draft, format="PNG")

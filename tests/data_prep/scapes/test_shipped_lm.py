@@ -8,7 +8,9 @@ import torch
 
 from data_prep.scapes.lm_corpus import SKY, UNDERGROUND, read_local
 from data_prep.scapes.lm_eval import LanguageModel
+from data_prep.scapes.lm_model import ASKED_AS
 from data_prep.scapes.lm_scores import named
+from lit_outpaint.captions.language_model import LanguageModelConfig
 
 MODELS = Path(__file__).parents[3] / "models" / "scapes"
 MAX_PARAMETERS, MAX_BYTES = 2_500_000, 5 * 2**20
@@ -33,6 +35,11 @@ def shipped() -> LanguageModel:
 def test_it_is_small(shipped: LanguageModel) -> None:
     assert sum(weight.numel() for weight in shipped.model.parameters()) <= MAX_PARAMETERS
     assert sum(path.stat().st_size for path in (MODELS / "lm").iterdir()) <= MAX_BYTES
+
+
+def test_captioners_ask_it_as_it_learnt() -> None:
+    config = LanguageModelConfig().for_model(str(MODELS / "lm"))
+    assert {name: getattr(config, name) for name in ASKED_AS} == ASKED_AS
 
 
 def test_summaries_carry_time_weather_and_mountains(shipped: LanguageModel) -> None:

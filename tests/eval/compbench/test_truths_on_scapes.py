@@ -7,7 +7,7 @@ from data_prep.scapes.compbench.prompts import Staged, make_prompts
 from data_prep.scapes.compbench.staging import VIEWS, Scene
 from data_prep.scapes.palette import LABEL_BIOMES, LABEL_COLOURS, LABEL_KINDS, LABEL_SKIES
 from eval.compbench.atoms import answers
-from eval.judge import read_labels
+from eval.judge import read_labels, strip_of
 from eval.readings import ClassNames, JudgeConfig, LabelMaps, Reading
 from lit_outpaint.data.prompts import CATEGORIES, Category
 
@@ -15,16 +15,32 @@ NAMES = ClassNames(LABEL_KINDS, LABEL_COLOURS, LABEL_BIOMES, LABEL_SKIES)
 HALF = slice(None, None, 2)
 
 
+def _maps(scene: Scene, y: int) -> LabelMaps:
+    labels = scene.world().labels(0, y)
+    return LabelMaps(*(getattr(labels, name)[HALF, HALF].astype(np.int64) for name in LabelMaps._fields))
+
+
 def _read(scene: Scene) -> Reading:
-    labels = scene.world().labels(0, VIEWS[scene.view].y)
-    maps = LabelMaps(*(getattr(labels, name)[HALF, HALF].astype(np.int64) for name in LabelMaps._fields))
-    return read_labels(maps, NAMES, JudgeConfig())
+    return read_labels(_maps(scene, VIEWS[scene.view].y), NAMES, JudgeConfig())
+
+
+def _read_strip(row: Staged) -> Reading:
+    assert row.step is not None
+    return read_labels(strip_of(_maps(row.scene, row.step.y), row.step.direction, 0.5), NAMES, JudgeConfig())
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_true_picture_shows_all_that_its_prompt_says(category: Category) -> None:
     for row in make_prompts(11, 40, [category]):
         said = answers(row.prompt.atoms, _read(row.scene))
+        wrong = [atom for atom, true in zip(row.prompt.atoms, said, strict=True) if not true]
+        assert not wrong, (row.prompt.id, row.prompt.prompt)
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_true_strip_of_a_step_shows_all_that_its_prompt_says(category: Category) -> None:
+    for row in make_prompts(11, 40, [category], per_step=True):
+        said = answers(row.prompt.atoms, _read_strip(row))
         wrong = [atom for atom, true in zip(row.prompt.atoms, said, strict=True) if not true]
         assert not wrong, (row.prompt.id, row.prompt.prompt)
 

@@ -35,12 +35,23 @@ def test_a_count_is_that_of_the_tokenizer_itself(limit: CaptionLimit, toy_family
         assert limit.count(caption) == len(tokenizer(caption).input_ids)
 
 
-def test_a_caption_is_cut_at_the_last_word_that_fits(limit: CaptionLimit) -> None:
-    caption = "a meadow with a red barn " * 30
+def test_a_caption_is_cut_where_its_last_whole_clause_ends(limit: CaptionLimit) -> None:
+    for clause in (" with a red barn", ", a red barn"):
+        caption = "a meadow" + clause * 40
+        cut = limit.cut(caption)
+        assert limit.fits(cut)
+        assert caption.startswith(cut + clause)
+        assert not limit.fits(cut + clause + clause)
+
+
+def test_where_no_clause_ends_a_caption_is_cut_at_a_word_that_can_stand_last(limit: CaptionLimit) -> None:
+    caption = "a " + "red " * 90
     cut = limit.cut(caption)
-    assert limit.fits(cut)
-    assert caption.startswith(cut + " ")
-    assert not limit.fits(" ".join(caption.split()[: len(cut.split()) + 1]))
+    assert cut.endswith("red")
+    assert not limit.fits(cut + " red")
+    assert limit.cut("lake of the " * 60).endswith("lake")
+    # A clause that ends far in front would throw too much away.
+    assert len(limit.cut("a mill, " + "red " * 90).split()) > 10
     with pytest.raises(ValueError, match="must begin with a word of at most 77 tokens"):
         limit.cut("q" * 500)
 

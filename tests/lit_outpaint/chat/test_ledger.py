@@ -44,3 +44,19 @@ def test_captioners_that_wrap_share_the_ledger_of_the_one_inside() -> None:
     inside = WithFallback(ScriptedCaptioner(["a lake"]))
     assert ledger_of(WithFallback(inside)) is inside.ledger
     assert Ledger().text() == ""
+
+
+def test_a_run_ends_with_who_wrote_and_what_repeats_and_is_warned_of_too_many_fallbacks() -> None:
+    ledger = Ledger()
+    assert (ledger.shares(), ledger.warning()) == ("", "")
+    ledger.add(turns=9, at_once=15, repaired=2, by_fallback=2)
+    ledger.add_texts([f"a tree {i}" for i in range(18)])
+    ledger.add_texts(["A tree 0", "a tree 1"])
+    assert ledger.shares() == (
+        "  20 captions: 75.0% by the model at once, 10.0% asked for again, 10.0% by another captioner instead, "
+        "5.0% from the cache; 2 repeat one before"
+    )
+    assert ledger.warning() == ""
+    ledger.add(by_fallback=1)
+    ledger.add_fallback("invalid_answer")
+    assert "15.0% of the captions were not written by the model that was asked (invalid_answer)" in ledger.warning()

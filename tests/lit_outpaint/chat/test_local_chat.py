@@ -5,6 +5,7 @@ import pickle
 import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lit_outpaint.captions.answers import CaptionAnswer
 from lit_outpaint.captions.prompts import load_prompt
+from lit_outpaint.chat import local_chat
 from lit_outpaint.chat.local_chat import LocalChat, _RowGumbel
-from lit_outpaint.chat.requests import ChatError, ChatModel, ChatReply, ChatRequest
+from lit_outpaint.chat.requests import ChatError, ChatModel, ChatReply, ChatRequest, Message
 from lit_outpaint.testing.chat import build_toy_chat, build_toy_vision_chat
 
 SCHEMA = CaptionAnswer.model_json_schema()
@@ -72,9 +74,34 @@ def test_sampled_answers_depend_on_the_seed_and_not_on_the_batch(toy_chat: Path)
     assert chat.parameters != other.parameters
 
 
+def test_another_draw_of_a_question_has_another_answer_and_the_first_that_of_the_seed(toy_chat: Path) -> None:
+    chat, later = (LocalChat(str(toy_chat), temperature=1.0, seed=seed) for seed in (3, 5))
+    again = replace(question(0), draw=2)
+    assert chat.reply(again) != chat.reply(question(0))
+    assert chat.reply(again).text == later.reply(question(0)).text
+
+
+def test_the_length_of_a_question_is_told_without_the_model(toy_chat: Path) -> None:
+    chat = LocalChat(str(toy_chat))
+    assert chat.count_prompt(question(1)) == LocalChat(str(toy_chat)).reply(question(1)).prompt_tokens
+    assert chat._model is None
+
+
+def test_half_precision_is_for_large_models_on_a_cpu_that_computes_in_it(
+    toy_chat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dtype(least_bytes: int, computes: bool) -> torch.dtype:
+        monkeypatch.setattr(local_chat, "_MIN_BFLOAT16_BYTES", least_bytes)
+        monkeypatch.setattr(local_chat, "_computes_bfloat16", lambda: computes)
+        return LocalChat(str(toy_chat), device="cpu")._loaded().model.dtype
+
+    assert dtype(1, True) == torch.bfloat16
+    assert dtype(1, False) == dtype(1 << 40, True) == torch.float32
+
+
 def test_gumbel_noise_samples_the_softmax() -> None:
     logits, temperature = torch.tensor([[0.0, 1.0, 2.0]]), 1.5
-    draw = _RowGumbel(["a question"], temperature, seed=0)
+    draw = _RowGumbel([12345], temperature)
     picks = Counter(int(draw(torch.zeros(1, 1), logits).argmax()) for _ in range(4000))
     expected = torch.softmax(logits[0] / temperature, 0)
     for token, share in enumerate(expected.tolist()):
@@ -136,6 +163,12 @@ def test_pictures_change_what_a_vision_model_says_and_batches_may_mix(tmp_path: 
     assert replies[0] == replies[3]
     assert replies[1].prompt_tokens == replies[0].prompt_tokens + 4
     assert len({reply.text for reply in replies}) == 3
+    # With the question, not with an example before it.
+    example = (Message("user", "a picture?"), Message("assistant", "{}"))
+    shown = ChatRequest(messages=(turns[0], *example, turns[1]), schema=SCHEMA, image=pictures[1], num_examples=2)
+    said = chat._loaded().form.prompt(shown)
+    assert said.count("<image>") == 1
+    assert said.index("a picture?") < said.index("<image>") < said.index(turns[1].text)
 
 
 def test_a_blind_model_is_shown_nothing(toy_chat: Path) -> None:

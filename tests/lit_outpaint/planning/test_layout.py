@@ -11,7 +11,7 @@ from lit_outpaint.planning.boxes import RegionBox
 from lit_outpaint.planning.files import parse_plan_text, plan_text
 from lit_outpaint.planning.layout import changed_windows, plan_layout
 from lit_outpaint.planning.local import local_caption
-from lit_outpaint.planning.places import Place, read_scenery
+from lit_outpaint.planning.places import Place, read_scenery, with_sky_on_the_surface
 from lit_outpaint.planning.regions import RegionPlan
 
 WINDOW = 128
@@ -40,6 +40,10 @@ def test_a_caption_is_read_as_places_sky_and_ground() -> None:
     assert scenery.ground == Place("layers of earth", ("a fossil",))
     assert read_scenery("two red barns in a meadow at dusk").surface == (
         Place("a meadow", ("a red barn", "a red barn")),
+    )
+    assert read_scenery("a red barn in a meadow and two tents in a desert").surface == (
+        Place("a meadow", ("a red barn",)),
+        Place("a desert", ("a tent", "a tent")),
     )
     assert read_scenery("a red barn and a tent").surface == (Place("", ("a red barn", "a tent")),)
     assert read_scenery("a quiet view").surface == (Place("", ()),)
@@ -105,6 +109,22 @@ def test_things_that_find_no_room_are_refused_in_one_line() -> None:
     assert sum(things(plan_layout("six red barns in a meadow", Box(0, 0, 192, 128), WINDOW)).values()) == 6
 
 
+@pytest.mark.parametrize(
+    ("caption", "image_at"),
+    [
+        # What the image leaves of its own place has room on the left alone.
+        ("six red barns in a meadow and a blue tent in a desert", 576),
+        # No cut between two places fits on both sides of the image.
+        ("a lake, a meadow with three red barns and a snowfield with a blue flag", 64),
+    ],
+)
+def test_things_are_divided_around_the_image_where_room_is_scarce(caption: str, image_at: int) -> None:
+    image = Box(image_at, 0, image_at + WINDOW, WINDOW)
+    width = 704 if image_at > 100 else 256
+    plan = plan_layout(caption, Box(0, 0, width, WINDOW), WINDOW, image_box=image)
+    assert sum(things(plan).values()) == sum(len(place.things) for place in read_scenery(caption).surface)
+
+
 def test_every_window_of_a_rectangle_has_a_caption_of_what_it_shows() -> None:
     canvas = Box(-256, -128, 1024, 256)
     plan = plan_layout(CAPTION, canvas, WINDOW, image_box=IMAGE)
@@ -161,7 +181,10 @@ def test_any_scapes_caption_is_laid_out_on_any_rectangle(seed: int, wide: int, u
     try:
         plan = plan_layout(caption, canvas, WINDOW, image_box=IMAGE)
     except ValueError:
-        assert wide < 16, "there is room"
+        # A window has four slots at most; those of the image hold four things of the first place.
+        surface = with_sky_on_the_surface(read_scenery(caption), sky=up > 0, ground=down > 0).surface
+        beside = max(len(surface[0].things) - 4, 0) + sum(max(len(place.things), 1) for place in surface[1:])
+        assert beside > 2 * (wide - 2), "there is room"
         return
     scenery = read_scenery(caption)
     named = Counter(thing for place in scenery.surface for thing in place.things)

@@ -38,6 +38,21 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
 
 
+def test_prompts_for_steps_come_with_the_windows_before_them(tmp_path: Path) -> None:
+    out = tmp_path / "p.jsonl"
+    assert main(["compbench", "--out", str(out), "--prompts", "2", "--categories", "colour", "--per_step", "true"]) == 0
+    for row in make_prompts(0, 2, ["colour"], per_step=True):
+        assert row.step is not None
+        known, true = (
+            np.array(Image.open(tmp_path / f"p_{name}" / f"{row.prompt.id}.png")) for name in ("known", "true")
+        )
+        np.testing.assert_array_equal(true, row.step.render())
+        np.testing.assert_array_equal(known, row.step.render_known())
+    assert [prompt.step for prompt in read_prompts(out)] == [
+        row.prompt.step for row in make_prompts(0, 2, ["colour"], per_step=True)
+    ]
+
+
 @pytest.mark.parametrize(
     ("flag", "value"), [("--prompts", "0"), ("--categories", "taste"), ("--categories", "dense,dense")]
 )

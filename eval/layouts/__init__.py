@@ -1,0 +1,1 @@
+"""``python -m eval layouts``: which things stand on whole canvases, and how often."""
