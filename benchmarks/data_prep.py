@@ -94,7 +94,7 @@ def ours(work: Work, encode: EncodeConfig, machine: MachineConfig) -> None:
     shutil.rmtree(work.stage("features"), ignore_errors=True)
     encode_stage(work, encode, machine)
     pack_stage(work, machine)
-    data = OutpaintDataModule(str(work.out), batch_size=machine.batch_size, num_workers=0)
+    data = OutpaintDataModule(str(work.out), batch_size=machine.batch_size or 64, num_workers=0)
     data.setup()
     for _ in data.train_dataloader():
         pass

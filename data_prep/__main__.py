@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -98,7 +99,7 @@ def _all(options: Namespace) -> int:
         Path(options.out),
         _take(_SOURCES[options.source], options),
         _take(CaptionConfig, options),
-        _take(EncodeConfig, options),
+        _encoders(options),
         _take(MachineConfig, options),
         _take(CallConfig, options),
         keep_work=options.keep_work,
@@ -139,7 +140,7 @@ def _encode(options: Namespace) -> int:
 
     work, share = _begun(options), _share(options)
     with work.lock(share):
-        encode_stage(work, _take(EncodeConfig, options), _take(MachineConfig, options), share)
+        encode_stage(work, _encoders(options), _take(MachineConfig, options), share)
     return 0
 
 
@@ -239,6 +240,17 @@ def _work(options: Namespace) -> Any:
     from data_prep.work import Work
 
     return Work(Path(options.out))
+
+
+def _encoders(options: Namespace) -> EncodeConfig:
+    """The flags of encoding, with a model family that comes as one file unpacked."""
+    config: EncodeConfig = _take(EncodeConfig, options)
+    if not config.models.endswith(".safetensors"):
+        return config
+    # Takes seconds to load.
+    from lit_outpaint.models.single_file import family_directory
+
+    return replace(config, models=family_directory(config.models, config.models_config))
 
 
 def _begun(options: Namespace) -> Any:

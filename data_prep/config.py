@@ -11,7 +11,7 @@ from lit_outpaint.models.language import LanguageConfig
 from lit_outpaint.protocols import Captioner
 from lit_outpaint.system.threads import usable_processors
 
-_PLACES: Final = ("models", "vision", "root", "sums")
+_PLACES: Final = ("models", "models_config", "vision", "root", "sums")
 """Settings that say where something lies on this machine; what lies there is recorded by its checksums."""
 
 
@@ -83,7 +83,11 @@ class EncodeConfig:
     """Which features to compute."""
 
     models: str = "models/scapes"
-    """Directory of the frozen encoders in diffusers layout, or its name on the hub."""
+    """Directory of the frozen encoders in diffusers layout, its name on the hub, or a whole Stable Diffusion in one
+    .safetensors file, which is unpacked into the cache once."""
+    models_config: str | None = None
+    """Directory or hub name of a family that gives a single file its sizes and tokeniser; Stable Diffusion 1.5 when
+    absent."""
     vision: str | None = None
     """Directory or hub name of a CLIP whose vision encoder is used, for families without one such as SD 1.5."""
     ratios: tuple[float, ...] = (0.5,)
@@ -121,14 +125,19 @@ class MachineConfig:
     """Who works through the shards: processes of this machine, or tasks of a Ray cluster (extra ``ray``)."""
     workers: int = 0
     """Shards that are worked on at once on this machine; 0 takes one per core. Encoders share one process."""
-    batch_size: int = 64
-    """Windows encoded at once."""
+    batch_size: int | None = None
+    """Windows encoded at once; when absent 64 of up to 256 px and 16 of 512 px, which fit into 16 GiB."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the encoders run; auto takes a GPU when there is one."""
 
     def __post_init__(self) -> None:
         at_least(self, 0, "workers")
-        at_least(self, 1, "batch_size")
+        if self.batch_size is not None:
+            at_least(self, 1, "batch_size")
+
+    def windows_at_once(self, window_px: int) -> int:
+        """How many windows of a side are encoded at once."""
+        return self.batch_size or min(64, max(1, 64 * 256**2 // window_px**2))
 
     @property
     def processes(self) -> int:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from functools import lru_cache, partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import cast
 
@@ -95,12 +95,19 @@ def encode_shard(directory: Path, work: Work, config: EncodeConfig, machine: Mac
     counts = text_card(encoders.tokenizer, list(captions.values()))
     # The counts go first: the tar is what says that a shard is done.
     write_atomic(directory / f"{stem}.{TEXT_SUFFIX}", counts.model_dump_json().encode())
-    samples = read_windows(work.stage("raw") / f"{stem}.tar")
+    first, samples = _peeked(read_windows(work.stage("raw") / f"{stem}.tar"))
+    batch_size = machine.windows_at_once(_decode([first]).shape[1] if first is not None else 1)
     language = load_language(config.language, machine.device)
-    rows = encode_samples(encoders, samples, captions, config, machine.batch_size, language)
-    with TarWriter(directory / f"{stem}.tar") as tar, behind(partial(_write_row, tar), machine.batch_size) as write:
+    rows = encode_samples(encoders, samples, captions, config, batch_size, language)
+    with TarWriter(directory / f"{stem}.tar") as tar, behind(partial(_write_row, tar), batch_size) as write:
         for key, tensors in progress(rows, len(captions), f"encode {stem}"):
             write(key, tensors)
+
+
+def _peeked(samples: Iterator[tuple[str, bytes]]) -> tuple[bytes | None, Iterator[tuple[str, bytes]]]:
+    """The first picture, if there is one, and all samples."""
+    head = list(islice(samples, 1))
+    return (head[0][1] if head else None), chain(head, samples)
 
 
 def encode_samples(

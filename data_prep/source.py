@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -20,6 +20,13 @@ MENDED: Final = "mended."
 """Begins the name of a count of images that were changed to be of use."""
 NOTED: Final = "noted."
 """Begins the name of a count of oddities that cost no image."""
+
+
+LEFT_OUT_NAME: Final = "left_out.txt"
+"""Beside the shards: a line for each image that is not in the set, where there are any."""
+NAMED_AT_ONCE: Final = 20
+"""So many of its lines are shown while preparing."""
+_LEFT_OUT_SUFFIX: Final = "left_out.txt"
 
 
 class Source(Protocol):
@@ -69,6 +76,7 @@ def run_source(work: Work, source: Source, machine: MachineConfig, share: Share 
     counts = read_counts(work)
     if counts and not counts[USED]:
         raise ValueError(f"not one image can be used: {count_words(counts)}")
+    _name_left_out(work)
     work.finish("raw")
     if counts:
         say(f"{source.name}: {count_words(counts)}")
@@ -82,6 +90,26 @@ def rank_words(share: Share) -> str:
 def write_counts(directory: Path, stem: str, counts: Counter[str]) -> None:
     """Leave the counts of a shard for `read_counts`; before the tar, which says that the shard is done."""
     write_atomic(directory / f"{stem}.{COUNTS_SUFFIX}", json.dumps(counts, sort_keys=True).encode())
+
+
+def write_left_out(directory: Path, stem: str, lines: Sequence[str]) -> None:
+    """Leave a line for each image that a shard should have held; before the tar, which says that the shard is done."""
+    # What a name holds that no line or no file can hold is written as Python would.
+    told = "".join(" ".join(line.split()) + "\n" for line in lines).encode("utf-8", "backslashreplace")
+    write_atomic(directory / f"{stem}.{_LEFT_OUT_SUFFIX}", told)
+
+
+def _name_left_out(work: Work) -> None:
+    """Put the lines of all shards beside the set, and show the first ones."""
+    told = b"".join(path.read_bytes() for path in sorted(work.stage("raw").glob(f"*.{_LEFT_OUT_SUFFIX}")))
+    path, lines = work.out / LEFT_OUT_NAME, told.decode().split("\n")[:-1]
+    path.unlink(missing_ok=True)
+    if lines:
+        write_atomic(path, told)
+    for line in lines[:NAMED_AT_ONCE]:
+        say(line)
+    if len(lines) > NAMED_AT_ONCE:
+        say(f"{len(lines) - NAMED_AT_ONCE} more are named in {path}")
 
 
 def read_counts(work: Work) -> Counter[str]:

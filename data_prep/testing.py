@@ -2,6 +2,8 @@
 
 import io
 import json
+import struct
+import zlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,8 +95,8 @@ def build_toy_coco(root: Path) -> Path:
     _add(root, "train2017", 21, b"<html>404</html>")
     _add(root, "train2017", 22, None)
     _add(root, "train2017", 23, _jpeg(_picture(60, 20, 23)))
-    _add(root, "train2017", 24, _png(Image.new("1", (5000, 64))))
-    _add(root, "train2017", 25, _png(Image.fromarray(np.full((64, 64), 40_000, np.uint16))))
+    _add(root, "train2017", 24, _bomb())
+    _add(root, "train2017", 25, _tiff(Image.fromarray(np.full((64, 64), -1, np.float32))))
     _add(root, "train2017", 26, None)
     (root / "train2017" / f"{26:012d}.jpg").mkdir()
     (root / "outside.jpg").write_bytes(_jpeg(_picture(64, 64, 27)))
@@ -163,6 +165,18 @@ def _jpeg(image: Image.Image, *, turned: bool = False) -> bytes:
 def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _bomb() -> bytes:
+    """The begin of a PNG of 60,000 x 60,000 px."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+
+
+def _tiff(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "TIFF")
     return buffer.getvalue()
 
 

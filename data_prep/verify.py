@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from pydantic import ValidationError
 
 from data_prep.pack import writers_of, writers_table
@@ -18,6 +17,7 @@ from data_prep.progress import progress
 from data_prep.source import USED
 from data_prep.tars import read_samples
 from data_prep.text import sum_text_cards, text_card
+from lit_outpaint.canvas.decoding import upright_size
 from lit_outpaint.canvas.geometry import HEADINGS
 from lit_outpaint.data.fingerprint import require_same_encoders
 from lit_outpaint.data.index import IndexEntry
@@ -166,8 +166,6 @@ def _check_evalset(directory: Path, card: Card) -> None:
     for name, size in pictures.items():
         if f"{EVALSET_DIR}/{name}" not in names:
             raise ShardError(f"{root / name} is not in the card; prepare the set again")
-        with Image.open(root / name, formats=("PNG",)) as image:
-            if image.size != size:
-                raise ShardError(
-                    f"{root / name} is {image.size[0]} x {image.size[1]} px, its row says {size[0]} x {size[1]}"
-                )
+        width, height = upright_size(root / name)
+        if (width, height) != size:
+            raise ShardError(f"{root / name} is {width} x {height} px, its row says {size[0]} x {size[1]}")

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from eval.extractors import to_levels
+from eval.hf_clip import is_hugging_face_clip, load_hugging_face_clip
 from eval.memo import OncePerTensor
 
 _REMEMBERED_CAPTIONS = 10_000
@@ -29,7 +30,8 @@ class EvaluationClip:
     theirs. So every chunk keeps its end token, where CLIP reads the text.
 
     Args:
-        model: a directory with ``open_clip_config.json``, weights and tokeniser; or ``MODEL/PRETRAINED`` as open_clip
+        model: a directory with ``open_clip_config.json``, weights and tokeniser, or with a ``CLIPModel`` of
+            transformers; or ``MODEL/PRETRAINED`` as open_clip
             names them, such as ``ViT-B-32/laion2b_s34b_b79k``, whose weights come from the user's cache; PRETRAINED may
             also be a file of weights.
         batch_size: images or captions per forward pass.
@@ -42,7 +44,8 @@ class EvaluationClip:
         self.model, self.tokenizer, self.name = _load(str(model))
         self.num_chunked = 0
         self._batch_size = batch_size
-        config = open_clip.get_model_preprocess_cfg(self.model)
+        own = getattr(self.model, "preprocess", None)
+        config: dict[str, Any] = own or open_clip.get_model_preprocess_cfg(self.model)
         size = config["size"]
         self._size: tuple[int, int] = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
         self._filter = Image.Resampling[config.get("interpolation", "bicubic").upper()]
@@ -155,10 +158,14 @@ def _load(model: str) -> tuple[Any, Any, str]:
     if (directory / "open_clip_config.json").is_file():
         name = f"local-dir:{directory}"
         return open_clip.create_model(name).float().eval(), open_clip.get_tokenizer(name), directory.name
+    if is_hugging_face_clip(directory):
+        network = load_hugging_face_clip(directory)
+        return network, network.tokenizer, directory.name
     architecture, _, pretrained = model.partition("/")
     if architecture not in open_clip.list_models() or not pretrained:
         raise FileNotFoundError(
-            "the evaluation CLIP must be an open_clip directory with open_clip_config.json, or MODEL/PRETRAINED as in "
+            "the evaluation CLIP must be an open_clip directory with open_clip_config.json, a directory of a CLIPModel"
+            " of transformers, or MODEL/PRETRAINED as in "
             f"ViT-B-32/laion2b_s34b_b79k; {model} is neither"
         )
     try:

@@ -6,8 +6,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from lit_outpaint.canvas.decoding import PictureError, decode
 from lit_outpaint.system.files import written_whole
 
 METRICS_NAME: Final = "metrics.json"
@@ -20,20 +21,23 @@ PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".t
 
 
 def pictures_in(directory: Path) -> list[Path]:
-    """The files of a directory that are pictures by their ending, by name."""
-    return sorted(path for path in directory.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+    """The files of a directory that are pictures by their ending, by name, without hidden ones."""
+    return sorted(
+        path
+        for path in directory.iterdir()
+        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+    )
 
 
 def read_picture(path: Path) -> Image.Image:
-    """A picture, decoded to its end, as RGB.
+    """A picture, decoded to its end, as RGB; see `lit_outpaint.canvas.decoding`.
 
     Raises:
         ValueError: it is missing, or cannot be read.
     """
     try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
+        return decode(path, str(path)).image
+    except PictureError as error:
         raise ValueError(f"{path} must be a readable picture ({error}); mend or remove it") from error
 
 

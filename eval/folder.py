@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from eval.files import PICTURE_SUFFIXES, pictures_in, read_picture
 from lit_outpaint.canvas.compositing import to_pixel_values
+from lit_outpaint.canvas.decoding import POLICY, PictureError, upright_size
+from lit_outpaint.captions.of_pictures import read_picture_captions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +44,9 @@ class PictureFolder:
         return torch.as_tensor(to_pixel_values(levels)).contiguous()
 
     def content(self) -> str:
-        """A checksum of all files, whatever they are called."""
+        """A checksum of all files, whatever they are called, and of how they are read."""
         digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in self.paths)
-        return hashlib.sha256("".join(digests).encode()).hexdigest()
+        return hashlib.sha256("".join([*digests, f"policy {POLICY}"]).encode()).hexdigest()
 
 
 def read_folder(directory: Path, flag: str) -> PictureFolder:
@@ -93,15 +94,15 @@ def read_captions(file: Path, keys: Iterable[str]) -> dict[str, Captions]:
 
     Args:
         file: ``.json``, an object from the picture's name to its caption, or to ``{"caption", "local_captions"}``;
-            ``.jsonl``, a line ``{"image", "caption", "local_captions"}`` each; or ``.csv`` with columns ``image`` and
-            ``caption``. Names may end like the file or not.
+            ``.jsonl``, a line ``{"image", "caption", "local_captions"}`` each; ``.csv`` with columns ``image`` and
+            ``caption``; or ``.tsv``, a line ``NAME<tab>caption`` each. Names may end like the file or not.
         keys: the pictures that need captions.
 
     Raises:
         ValueError: the file is of another kind, a row is incomplete, or a picture has no caption.
     """
     if not file.is_file():
-        raise ValueError(f"--captions must be a .json, .jsonl or .csv file, found no {file}")
+        raise ValueError(f"--captions must be a .json, .jsonl, .csv or .tsv file, found no {file}")
     try:
         rows = dict(_rows(file))
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError) as error:
@@ -128,8 +129,11 @@ def _rows(file: Path) -> Iterable[tuple[str, Captions]]:
     elif file.suffix == ".csv":
         for row in csv.DictReader(text.splitlines()):
             yield Path(row["image"]).stem, _captions(row)
+    elif file.suffix == ".tsv":
+        for name, caption in read_picture_captions(file).items():
+            yield Path(name).stem, Captions(caption)
     else:
-        raise ValueError(f"--captions must be a .json, .jsonl or .csv file, got {file.name}")
+        raise ValueError(f"--captions must be a .json, .jsonl, .csv or .tsv file, got {file.name}")
 
 
 def _captions(row: Mapping[str, Any]) -> Captions:
@@ -138,7 +142,6 @@ def _captions(row: Mapping[str, Any]) -> Captions:
 
 def _size(path: Path) -> tuple[int, int]:
     try:
-        with Image.open(path) as image:
-            return image.size
-    except (UnidentifiedImageError, OSError) as error:
+        return upright_size(path)
+    except PictureError as error:
         raise ValueError(f"{path} must be a readable picture ({error}); mend or remove it") from error

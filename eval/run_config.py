@@ -66,7 +66,7 @@ class EvaluationConfig:
     """Windows drawn at once; does not change the pictures."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where windows are drawn; auto takes a GPU if there is one. Scores are computed on the CPU."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
     """What drawing computes in; a figure in another type than float32 is another figure."""
     sampling: OutpainterConfig = field(default_factory=OutpainterConfig)
     """How windows are drawn; window and overlap are those of the panoramas."""

@@ -18,7 +18,8 @@ class ScoreConfig:
     """Directory for metrics.json and metrics.md."""
     captions: Path | None = None
     """Captions: .json (name to caption, or to {caption, local_captions}), .jsonl ({image, caption, local_captions} a
-    line) or .csv (image, caption). local_captions: of the start window and of each step."""
+    line), .csv (image, caption), or .tsv as outpaint takes it (a line NAME<tab>caption each). local_captions: of the
+    start window and of each step."""
     reference: Path | None = None
     """Folder of real pictures; where it holds the same names, each is set beside its namesake."""
     window_px: int | None = None
@@ -33,7 +34,8 @@ class ScoreConfig:
     extractor: str = "inception"
     """Features of IS, FID, KID, precision and recall: inception, scapes, or NAME:PATH with the path of its weights."""
     clip: str = "ViT-B-32/laion2b_s34b_b79k"
-    """Evaluation CLIP: MODEL/PRETRAINED of open_clip, or a directory with open_clip_config.json."""
+    """Evaluation CLIP: MODEL/PRETRAINED of open_clip, or a directory with open_clip_config.json or with a CLIPModel of
+    transformers."""
     lpips: Literal["vgg", "alex", "squeeze", "scapes"] = "vgg"
     """Backbone of Intra-LPIPS."""
     splits: int = 10

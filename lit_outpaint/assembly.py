@@ -9,6 +9,7 @@ from lightning.pytorch.cli import instantiate_module
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from lit_outpaint.models.attention import FullAttention
+from lit_outpaint.models.lora import merge_lora
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.pipeline import OutpaintPipeline
 from lit_outpaint.system.named import described
@@ -88,7 +89,9 @@ def load_module(path: str | Path, averaged: bool = True) -> OutpaintModule:
 
 def load_checkpoint_pipeline(path: str | Path, averaged: bool = True) -> OutpaintPipeline:
     """Make a pipeline of a checkpoint without writing one (arguments and errors as in `load_module`)."""
-    pipeline = to_pipeline(load_module(path, averaged))
+    module = load_module(path, averaged)
+    merge_lora(module.unet)
+    pipeline = to_pipeline(module)
     if not isinstance(pipeline, OutpaintPipeline):
         raise ValueError(f"{path} was trained for text-to-image and widens nothing; export it and use generate")
     return pipeline

@@ -6,6 +6,7 @@ model_pred  = unet([noisy latents, mask, masked-image latents], t, W)
 loss        = MSE(model_pred, target) over the region that counts
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from lit_outpaint.diffusion.objective import ObjectiveConfig
 from lit_outpaint.diffusion.schedule import load_scheduler
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.diffusion.snr import min_snr_weights
-from lit_outpaint.diffusion.targets import add_noise, training_target
+from lit_outpaint.diffusion.targets import add_noise, offset_noise, training_target
 from lit_outpaint.drawing.batches import draw_batch
 from lit_outpaint.models.attention import AttentionRule, FullAttention
 from lit_outpaint.models.conditions import drop_conditions
@@ -34,6 +35,7 @@ from lit_outpaint.models.encoders import FrozenEncoders, check_parts, family_dim
 from lit_outpaint.models.frozen_parts import FrozenParts
 from lit_outpaint.models.language import LanguageConfig
 from lit_outpaint.models.language_encoders import block_tokenizer
+from lit_outpaint.models.single_file import family_directory
 from lit_outpaint.models.unet import ModelConfig, load_unet
 from lit_outpaint.protocols import EntityParser
 from lit_outpaint.training.draws import BatchDraws, SampleDraws
@@ -92,7 +94,12 @@ class OutpaintModule(TrainedSystem):
         """
         super().__init__()
         self.save_hyperparameters()
+        base = replace(base, pretrained=family_directory(base.pretrained, base.pretrained_config))
         self.config, self.objective, self.optim, self.dropout, self.sampling = base, objective, optim, dropout, sampling
+        if base.train == "lora" and optim.name == "muon":
+            raise ValueError(
+                "optim.name muon works on whole matrices, of which model.base.train lora has none; use adamw"
+            )
         check_parts(base.pretrained, ["scheduler"])
         self.scheduler = load_scheduler(base.pretrained, objective.prediction_type)
         self.prediction_type = self.scheduler.config.prediction_type
@@ -144,6 +151,9 @@ class OutpaintModule(TrainedSystem):
         latents = sample_latents(batch.moments, self.scaling_factor, draws.normal(batch.moments.chunk(2, dim=1)[0]))
         noise = draws.normal(latents)
         timesteps = draws.integers(len(latents), len(self.alphas_cumprod))
+        if self.training and self.objective.noise_offset:
+            # Drawn last, so that all else is drawn as without it.
+            noise = offset_noise(noise, draws.normal(noise[..., :1, :1]), self.objective.noise_offset)
         return self.denoising_losses(batch, latents, noise, timesteps)
 
     def denoising_losses(self, batch: OutpaintBatch, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:

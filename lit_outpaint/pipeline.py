@@ -30,7 +30,7 @@ from lit_outpaint.models.conditioned import ConditionedPipeline, StepEnd, as_lis
 from lit_outpaint.models.conditions import encode_visible
 from lit_outpaint.models.denoiser import Known
 from lit_outpaint.models.encoders import FrozenEncoders
-from lit_outpaint.models.loading import load_overlay, with_dtype
+from lit_outpaint.models.loading import load_overlay, stored_dtype, with_dtype
 from lit_outpaint.models.overlay import OVERLAY_NAME, is_model
 from lit_outpaint.models.region_conditions import RegionPrompt
 from lit_outpaint.models.reproducible import one_timestep, windows_at_once
@@ -246,8 +246,12 @@ class OutpaintPipeline(ConditionedPipeline):
         return self.output(torch.where(mask.to(drawn.device) > 0.5, drawn, window.to(drawn)), output_type, return_dict)
 
 
-def load_pipeline(directory: str | Path, dtype: torch.dtype = torch.float32) -> OutpaintPipeline:
+def load_pipeline(directory: str | Path, dtype: torch.dtype | None = torch.float32) -> OutpaintPipeline:
     """Load a pipeline from a directory, whole or as an overlay (`lit_outpaint.models.overlay`).
+
+    Args:
+        directory: that ``export`` wrote.
+        dtype: of all weights; None is that in which they are stored, float16 for an export with ``--half``.
 
     Raises:
         ValueError: the directory holds no pipeline, or parts that do not fit together.
@@ -263,7 +267,7 @@ def load_pipeline(directory: str | Path, dtype: torch.dtype = torch.float32) -> 
     except (ValueError, TypeError, KeyError, RuntimeError, OSError, AttributeError) as error:
         raise ValueError(f"the model in {directory} cannot be loaded: {one_line(error)}") from error
     assert isinstance(pipeline, OutpaintPipeline)
-    return with_dtype(pipeline, dtype)
+    return with_dtype(pipeline, dtype or stored_dtype(directory))
 
 
 def _check_parts_fit(unet: Any, context: Any, text_encoder: Any, image_encoder: Any) -> None:

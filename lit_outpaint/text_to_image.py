@@ -25,7 +25,7 @@ from lit_outpaint.diffusion.sampling import denoise
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.conditioned import ConditionedPipeline, StepEnd, as_list
 from lit_outpaint.models.context import PromptEncoder
-from lit_outpaint.models.loading import OPTIONS, load_overlay, with_dtype
+from lit_outpaint.models.loading import OPTIONS, load_overlay, stored_dtype, with_dtype
 from lit_outpaint.models.overlay import OVERLAY_NAME, is_model
 from lit_outpaint.models.region_conditions import RegionPrompt
 from lit_outpaint.models.reproducible import one_timestep, windows_at_once
@@ -183,13 +183,18 @@ class TextToImagePipeline(ConditionedPipeline):
         return self.output(drawn, output_type, return_dict)
 
 
-def load_text_to_image(directory: str | Path, dtype: torch.dtype = torch.float32) -> TextToImagePipeline:
+def load_text_to_image(directory: str | Path, dtype: torch.dtype | None = torch.float32) -> TextToImagePipeline:
     """Load a text-to-image pipeline: a stock Stable Diffusion directory, an export of ours, or an overlay.
+
+    Args:
+        directory: of the model.
+        dtype: of all weights; None is that in which they are stored.
 
     Raises:
         ValueError: the directory holds no such pipeline, or parts that do not fit together.
     """
     directory = is_model(directory)
+    dtype = dtype or stored_dtype(directory)
     try:
         if (directory / OVERLAY_NAME).is_file():
             encoders, parts = load_overlay(directory, dtype)

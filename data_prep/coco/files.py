@@ -1,13 +1,14 @@
 """Where the bytes of MS-COCO come from: folders as they are unzipped, or the zips themselves.
 
-A name out of an annotation file is data. It is looked up as one plain name below one known folder, so that it can
-reach nothing else, and nothing is ever extracted.
+A name out of an annotation file is data. It is looked up below one known folder and cannot lead out of it, and nothing
+is ever extracted.
 """
 
 import hashlib
 import os
 import re
 import stat
+import unicodedata
 import zipfile
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,6 @@ from typing import Final, Protocol
 MAX_FILE_BYTES: Final = 64 << 20
 """A larger picture is refused before it is read."""
 
-_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _SUM_LINE: Final = re.compile(r"([0-9a-fA-F]{32}|[0-9a-fA-F]{64})\s+\*?(\S+)")
 
 
@@ -25,7 +25,7 @@ class FileError(Exception):
 
 
 class Files(Protocol):
-    """Files of one folder, by plain name."""
+    """Files of one folder, by names out of an annotation file."""
 
     def read(self, name: str) -> bytes:
         """Bytes of a file.
@@ -44,14 +44,7 @@ class Folder:
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file."""
-        path = self.directory / _checked(name)
-        try:
-            # Not blocking, so that a pipe of that name cannot hold up the work.
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise FileError("missing") from None
-        except OSError:
-            raise FileError("unreadable") from None
+        descriptor = self._open(name)
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
@@ -65,6 +58,17 @@ class Folder:
         finally:
             os.close(descriptor)
 
+    def _open(self, name: str) -> int:
+        for spelling in _spellings(name):
+            try:
+                # Not blocking, so that a pipe of that name cannot hold up the work.
+                return os.open(self.directory / spelling, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                raise FileError("unreadable") from None
+        raise FileError("missing")
+
 
 class ZipFolder:
     """Files of one folder inside a zip."""
@@ -75,10 +79,10 @@ class ZipFolder:
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file; the zip's own check-sum is checked on the way."""
-        try:
-            info = self._zip.getinfo(f"{self.folder}/{_checked(name)}")
-        except KeyError:
-            raise FileError("missing") from None
+        inside = (f"{self.folder}/{spelling}" for spelling in (*_spellings(name), *_misread(name)))
+        info = next((self._zip.NameToInfo[path] for path in inside if path in self._zip.NameToInfo), None)
+        if info is None:
+            raise FileError("missing")
         if info.file_size > MAX_FILE_BYTES:
             raise FileError("too_large")
         try:
@@ -162,7 +166,20 @@ def check_sums(zips: list[Path], sums: Path) -> None:
             raise ValueError(f"{path} has the check-sum {got}, {sums} says {expected}; download it again")
 
 
-def _checked(name: str) -> str:
-    if _PLAIN_NAME.fullmatch(name) is None:
+def _spellings(name: str) -> tuple[str, ...]:
+    """The name, and how else systems write its accents.
+
+    Raises:
+        FileError: it leads out of the folder, or no file can be called so.
+    """
+    parts = name.split("/")
+    # Some programs take a backslash for a separator. Control characters and halves of characters are in no name.
+    strange = any(letter == "\\" or unicodedata.category(letter) in ("Cc", "Cs") for letter in name)
+    if strange or any(not part or part.startswith(".") for part in parts):
         raise FileError("unsafe_name")
-    return name
+    return tuple(dict.fromkeys((name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))))
+
+
+def _misread(name: str) -> list[str]:
+    """What a zip calls a name that was stored in UTF-8 without saying so, as the programs of some systems do."""
+    return [spelling.encode().decode("cp437") for spelling in _spellings(name)]

@@ -12,6 +12,8 @@ from typing import Any, Final
 from data_prep.source import LEFT_OUT, NOTED
 
 UNKNOWN_LICENCE: Final = "unknown"
+MAX_DIGITS: Final = 12
+"""Of an id, as they fit into the key of a sample."""
 MAX_CAPTION_CHARS: Final = 2000
 """Longer texts are no captions; a text encoder reads a few hundred characters."""
 
@@ -43,14 +45,19 @@ def parse_captions(data: bytes, name: str) -> tuple[list[CocoImage], Counter[str
     """
     try:
         content = json.loads(data)
-        tables = {key: content[key] for key in ("images", "annotations")} | {"licenses": content.get("licenses", [])}
+        tables = {key: content[key] for key in ("images", "annotations")}
         if not all(isinstance(table, list) for table in tables.values()):
-            raise TypeError("images, annotations and licenses must be lists")
+            raise TypeError("images and annotations must be lists")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         problem = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{name} must be a captions file in the COCO format: {problem}; download it again") from error
     counts: Counter[str] = Counter()
-    licences = {row["id"]: licence for row in tables["licenses"] if (licence := _licence(row))}
+    named = content.get("licenses")  # Left out or null in sets of other people.
+    licences: dict[int | None, str] = {
+        number: licence
+        for row in (named if isinstance(named, list) else [])
+        if (licence := _licence(row)) and (number := _number(row["id"])) is not None
+    }
     rows = _images(tables["images"], counts)
     captions = _captions(tables["annotations"], rows, counts)
     images = []
@@ -58,7 +65,7 @@ def parse_captions(data: bytes, name: str) -> tuple[list[CocoImage], Counter[str
         if number not in captions:
             counts[f"{LEFT_OUT}no_caption"] += 1
             continue
-        licence = _known(licences, rows[number].get("license"))
+        licence = licences.get(_number(rows[number].get("license")), UNKNOWN_LICENCE)
         counts[f"{NOTED}unknown_licence"] += licence == UNKNOWN_LICENCE
         images.append(CocoImage(number, rows[number]["file_name"], licence, tuple(captions[number])))
     return images, +counts
@@ -67,38 +74,40 @@ def parse_captions(data: bytes, name: str) -> tuple[list[CocoImage], Counter[str
 def _images(table: list[Any], counts: Counter[str]) -> dict[int, dict[str, Any]]:
     rows: dict[int, dict[str, Any]] = {}
     for row in table:
-        if not (isinstance(row, dict) and _is_number(row.get("id")) and isinstance(row.get("file_name"), str)):
+        number = _number(row.get("id")) if isinstance(row, dict) else None
+        if number is None or not isinstance(row.get("file_name"), str):
             counts[f"{LEFT_OUT}malformed_entry"] += 1
-        elif row["id"] in rows:
+        elif number in rows:
             counts[f"{LEFT_OUT}duplicate_id"] += 1
         else:
-            rows[row["id"]] = row
+            rows[number] = row
     return rows
 
 
 def _captions(table: list[Any], rows: dict[int, Any], counts: Counter[str]) -> dict[int, list[str]]:
     """Captions by image, in the order of the file, each once."""
     captions: dict[int, list[str]] = {}
-    seen: set[int] = set()
+    seen: set[tuple[int, int]] = set()
     for row in table:
-        fits = isinstance(row, dict) and _is_number(row.get("image_id")) and isinstance(row.get("caption"), str)
-        if not fits:
+        image = _number(row.get("image_id")) if isinstance(row, dict) else None
+        if image is None or not isinstance(row.get("caption"), str):
             counts[f"{NOTED}malformed_caption"] += 1
             continue
-        if _is_number(row.get("id")):
-            if row["id"] in seen:
+        # Some programs number the captions of each image anew.
+        if (number := _number(row.get("id"))) is not None:
+            if (image, number) in seen:
                 counts[f"{NOTED}duplicate_caption"] += 1
                 continue
-            seen.add(row["id"])
+            seen.add((image, number))
         text = " ".join(row["caption"].split())
-        if row["image_id"] not in rows:
+        if image not in rows:
             counts[f"{NOTED}caption_of_no_image"] += 1
         elif not any(letter.isalpha() for letter in text):
             counts[f"{NOTED}caption_without_letters"] += 1
         elif len(text) > MAX_CAPTION_CHARS:
             counts[f"{NOTED}caption_too_long"] += 1
         else:
-            captions.setdefault(row["image_id"], []).append(text)
+            captions.setdefault(image, []).append(text)
     return captions
 
 
@@ -110,9 +119,9 @@ def _licence(row: Any) -> str:
     return f"{row['name']} ({url})" if isinstance(url, str) and url else str(row["name"])
 
 
-def _known(licences: dict[Any, str], number: Any) -> str:
-    return licences.get(number, UNKNOWN_LICENCE) if isinstance(number, int | str) else UNKNOWN_LICENCE
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**12
+def _number(value: Any) -> int | None:
+    """An id as a number, also where a program wrote it as a text or as a float; None for what is none."""
+    as_text = isinstance(value, str) and value.isdecimal() and len(value) <= MAX_DIGITS
+    if as_text or (isinstance(value, float) and value.is_integer()):
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**MAX_DIGITS else None

@@ -12,15 +12,16 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from data_prep.coco.config import CocoConfig
-from data_prep.coco.crop import ImageError, cut_window
+from data_prep.coco.crop import cut_window
 from data_prep.coco.files import FileError, Files, check_sums, image_files, read_annotations, zips_read
 from data_prep.coco.layout import CocoImage, parse_captions
 from data_prep.config import settings_of
 from data_prep.progress import progress, say
 from data_prep.raw import RawRecord
-from data_prep.source import LEFT_OUT, MENDED, USED, write_counts
+from data_prep.source import LEFT_OUT, MENDED, USED, write_counts, write_left_out
 from data_prep.tars import TarWriter
 from data_prep.work import shard_plan
+from lit_outpaint.canvas.decoding import POLICY, PictureError
 from lit_outpaint.data.schema import IMAGE_SUFFIX, RECORD_SUFFIX
 
 ANNOTATOR = "coco annotators"
@@ -51,7 +52,7 @@ class CocoSource:
         self.root = Path(self.config.root)
 
     def settings(self) -> dict[str, Any]:
-        """All settings but places, and the checksums of the captions files.
+        """All settings but places, the checksums of the captions files, and how pictures are read.
 
         Raises:
             ValueError: files are missing or damaged, or check-sums differ.
@@ -69,38 +70,50 @@ class CocoSource:
         sums = {f"captions_{split}_sha256": list_images(self.root, split).sha256 for split in splits}
         if not self._images(self.config.split):
             raise ValueError(f"captions_{self.config.split}.json names no image with a caption; give another --split")
-        return settings_of(self.config) | sums
+        return settings_of(self.config) | sums | {"pictures": POLICY}
 
     def stems(self) -> list[str]:
         """Shards of the training images, then of the held-out ones."""
         return [stem for split in self._splits() for stem in self._plan(split)]
 
     def write_shard(self, directory: Path, stem: str) -> None:
-        """Cut the windows of one shard; images that cannot be used are counted by cause."""
+        """Cut the windows of one shard; images that cannot be used are counted by cause and named."""
         split = next(split for split in self._splits() if stem in self._plan(split))
         numbers = self._plan(split)[stem]
         images = self._images(split)[numbers.start : numbers.stop]
         files = image_files(self.root, split)
         # What the captions file alone tells belongs to no shard; it is counted with the first of its split.
         counts = Counter(list_images(self.root, split).counts if numbers.start == 0 else {})
+        left_out: list[str] = []
         with TarWriter(directory / f"{stem}.tar") as tar:
             for image in progress(images, len(images), f"coco {stem}"):
-                window = self._window(files, image, counts)
-                if window is not None:
-                    record = self._record(split, image).model_dump_json().encode()
-                    tar.add(f"{split}_{image.id:012d}", {IMAGE_SUFFIX: window, RECORD_SUFFIX: record})
+                try:
+                    window = self._window(files, split, image, counts)
+                except FileError as cause:
+                    counts[f"{LEFT_OUT}{cause}"] += 1
+                    left_out.append(f"the image {split}/{image.file_name} cannot be had: {cause}")
+                    continue
+                except PictureError as error:
+                    counts[f"{LEFT_OUT}{error.cause}"] += 1
+                    left_out.append(str(error))
+                    continue
+                record = self._record(split, image).model_dump_json().encode()
+                tar.add(f"{split}_{image.id:012d}", {IMAGE_SUFFIX: window, RECORD_SUFFIX: record})
             write_counts(directory, stem, counts)
+            write_left_out(directory, stem, left_out)
 
-    def _window(self, files: Files, image: CocoImage, counts: Counter[str]) -> bytes | None:
-        """The window as WebP; None, and counted, when the image cannot be used."""
+    def _window(self, files: Files, split: str, image: CocoImage, counts: Counter[str]) -> bytes:
+        """The window as WebP.
+
+        Raises:
+            FileError: the file cannot be had.
+            PictureError: the image cannot be used.
+        """
         config = self.config
         assert config.window_px is not None
-        try:
-            data = files.read(image.file_name)
-            window = cut_window(data, config.window_px, config.min_side_px, self._place(image))
-        except (FileError, ImageError) as error:
-            counts[f"{LEFT_OUT}{error}"] += 1
-            return None
+        data = files.read(image.file_name)
+        name = f"{split}/{image.file_name}"
+        window = cut_window(data, name, config.window_px, config.min_side_px, self._place(image))
         counts[USED] += 1
         counts.update(f"{MENDED}{what}" for what in window.mended)
         return webp(window.image, config.quality)

@@ -1,5 +1,6 @@
 """Pictures of what the model draws, in the logger and as PNG files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from lit_outpaint.canvas.compositing import to_uint8
 from lit_outpaint.data.batch import OutpaintBatch
+from lit_outpaint.data.features import PICTURES, TEXTS
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.drawing.batches import draw_batch
 from lit_outpaint.models.encoders import latent_mode
@@ -22,13 +24,20 @@ from lit_outpaint.training.sharding import gathered
 class SampleGrid(Callback):
     """Draws held-out windows after each validation: masked input, prediction, target, one window a row.
 
+    Prompts of one's own add a row each: the windows once more in turn, from the same noise, under these words.
+
     The noise is the same every time, so that two grids differ by training alone. Pictures go to
     ``samples/step-NNNNNNN.png`` in the run's directory, and to TensorBoard or W&B where one of them logs. Verbs that
     only score a checkpoint draw nothing.
     """
 
     def __init__(
-        self, num_windows: int = 4, num_inference_steps: int = 20, guidance_scale: float = 3.0, seed: int = 0
+        self,
+        num_windows: int = 4,
+        num_inference_steps: int = 20,
+        guidance_scale: float = 3.0,
+        seed: int = 0,
+        prompts: Sequence[str] = (),
     ) -> None:
         """Configure.
 
@@ -37,6 +46,7 @@ class SampleGrid(Callback):
             num_inference_steps: denoising steps per picture.
             guidance_scale: strength of the captions; 1 draws without guidance.
             seed: of the noise.
+            prompts: captions of one's own, as local and global caption.
 
         Raises:
             ValueError: a count is not positive.
@@ -45,7 +55,7 @@ class SampleGrid(Callback):
             raise ValueError(f"num_windows must be at least 1, got {num_windows}")
         self.num_windows = num_windows
         self.sampling = Sampling(num_inference_steps=num_inference_steps, guidance_scale=guidance_scale)
-        self.seed = seed
+        self.seed, self.prompts = seed, tuple(prompts)
 
     def on_validation_batch_end(
         self,
@@ -63,7 +73,7 @@ class SampleGrid(Callback):
         with gathered(pl_module), trainer.precision_plugin.forward_context():
             if not trainer.is_global_zero:
                 return
-            (grid,) = to_uint8(tile(self.columns(pl_module, batch.cut(slice(self.num_windows))))[None])
+            (grid,) = to_uint8(tile(self.rows(pl_module, batch.cut(slice(self.num_windows))))[None])
         if not trainer.fast_dev_run:
             # Not log_dir: it asks all ranks.
             path = Path(trainer.default_root_dir) / "samples" / f"step-{trainer.global_step:07d}.png"
@@ -74,6 +84,14 @@ class SampleGrid(Callback):
                 logger.experiment.add_image("val/samples", grid, trainer.global_step, dataformats="HWC")
             elif isinstance(logger, WandbLogger):
                 logger.log_image("val/samples", [Image.fromarray(grid)], step=trainer.global_step)
+
+    def rows(self, module: Any, batch: OutpaintBatch) -> list[Float[Tensor, "n 3 hh ww"]]:
+        """The columns of all rows: of the windows as they are, and of the prompts."""
+        parts = [self.columns(module, batch)]
+        for begin in range(0, len(self.prompts), len(batch.mask)):
+            prompts = self.prompts[begin : begin + len(batch.mask)]
+            parts.append(self.columns(module, under_prompts(module, batch.cut(slice(len(prompts))), prompts)))
+        return [torch.cat(column) for column in zip(*parts, strict=True)]
 
     def columns(self, module: Any, batch: OutpaintBatch) -> list[Float[Tensor, "n 3 hh ww"]]:
         """Masked input, prediction and target, in [-1, 1]."""
@@ -87,6 +105,18 @@ class SampleGrid(Callback):
         if batch.pixel_values is not None:
             target = batch.pixel_values
         return [target * (batch.mask < 0.5), module.encoders.decode(latents), target]
+
+
+def under_prompts(module: Any, batch: OutpaintBatch, prompts: Sequence[str]) -> OutpaintBatch:
+    """A batch with other captions, one per window."""
+    batch, language = module.complete(batch), module.frozen.language(module.device)
+    made = {
+        name: module.encoders.encode_text(prompts) if name in TEXTS else language.encode(prompts)
+        for name in module.context.needs
+        if name not in PICTURES
+    }
+    features = batch.features._replace(**{name: value.float() for name, value in made.items()})
+    return batch._replace(features=features, captions=tuple((prompt, prompt) for prompt in prompts))
 
 
 def tile(columns: list[Float[Tensor, "n 3 hh ww"]], gap_px: int = 2) -> Float[Tensor, "3 _ _"]:

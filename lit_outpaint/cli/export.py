@@ -1,12 +1,13 @@
 """``export``: a training checkpoint becomes a model directory in diffusers layout.
 
 By default only what training made is written, the U-Net and the conditioning, with a note where the rest lies (an
-overlay that ``lit_outpaint.pipeline.load_pipeline`` reads); ``--full`` writes every part.
+overlay that ``lit_outpaint.pipeline.load_pipeline`` reads); ``--full`` writes every part, ``--stock`` a pipeline of
+diffusers itself. Adapters (LoRA) are merged, and lie beside the model in a file that stock diffusers loads.
 """
 
 from __future__ import annotations
 
-import os
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lit_outpaint.cli.one_line_parser import OneLineParser
-from lit_outpaint.models.overlay import UNET_CHANGES, write_overlay
+from lit_outpaint.models.overlay import UNET_CHANGES, home_from, write_overlay
 from lit_outpaint.system.named import class_path, described
 
 if TYPE_CHECKING:
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
 
     from lit_outpaint.module import OutpaintModule
 
+log = logging.getLogger(__name__)
 
-def export(checkpoint: str | Path, out: str | Path, *, half: bool = False, full: bool = False) -> Path:
+
+def export(
+    checkpoint: str | Path, out: str | Path, *, half: bool = False, full: bool = False, stock: bool = False
+) -> Path:
     """Write the model of a checkpoint to a new directory, all of it or nothing.
 
     Args:
@@ -32,6 +37,7 @@ def export(checkpoint: str | Path, out: str | Path, *, half: bool = False, full:
         out: directory to make.
         half: store float16 instead of float32.
         full: write the frozen parts too, instead of a note where they lie.
+        stock: write them as a pipeline that diffusers has itself; see `stock_pipeline`.
 
     Raises:
         FileNotFoundError: the checkpoint, or the model family it was trained on, is missing.
@@ -46,15 +52,26 @@ def export(checkpoint: str | Path, out: str | Path, *, half: bool = False, full:
     import torch
 
     from lit_outpaint.assembly import load_module, to_pipeline
+    from lit_outpaint.cli.export_stock import stock_pipeline
+    from lit_outpaint.models.lora import LORA_FILE, has_lora, merge_lora, write_lora
 
     module = load_module(checkpoint)
+    dtype = torch.float16 if half else torch.float32
     with _made_whole(out) as directory:
-        if full:
-            pipeline = to_pipeline(module)
-            pipeline.to(dtype=torch.float16 if half else torch.float32)
+        if has_lora(module.unet):
+            write_lora(module.unet, module.config.lora, directory, dtype)
+            if module.unet.conv_in.weight.requires_grad:
+                log.warning(
+                    "the first convolution was trained besides the adapters: %s alone, on another U-Net, lacks it",
+                    LORA_FILE,
+                )
+            merge_lora(module.unet)
+        if full or stock:
+            pipeline = stock_pipeline(module) if stock else to_pipeline(module)
+            pipeline.to(dtype=dtype)
             pipeline.save_pretrained(directory)
         else:
-            _write_overlay(module, directory, out, torch.float16 if half else torch.float32)
+            _write_overlay(module, directory, out, dtype)
     return out
 
 
@@ -64,9 +81,16 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("checkpoint", help="the .ckpt file that fit wrote")
     parser.add_argument("--out", required=True, help="directory to write")
     parser.add_argument("--half", action="store_true", help="store float16 weights")
-    parser.add_argument("--full", action="store_true", help="write the frozen parts too, not only what training made")
+    whole = parser.add_mutually_exclusive_group()
+    whole.add_argument("--full", action="store_true", help="write the frozen parts too, not only what training made")
+    whole.add_argument(
+        "--stock",
+        action="store_true",
+        help="write a pipeline of stock diffusers (StableDiffusionInpaintPipeline, or StableDiffusionPipeline for"
+        " text-to-image), where the model reads one caption alone",
+    )
     options = parser.parse_args(argv)
-    print(export(options.checkpoint, options.out, half=options.half, full=options.full))
+    print(export(options.checkpoint, options.out, half=options.half, full=options.full, stock=options.stock))
     return 0
 
 
@@ -80,11 +104,6 @@ def _write_overlay(module: OutpaintModule, directory: Path, out: Path, dtype: to
     from lit_outpaint.models.loading import OPTIONS, changes_of
 
     family = module.config.pretrained
-    if not Path(family).is_dir() or module.config.vision is not None:
-        raise ValueError(
-            f"the frozen parts must lie in one local directory for an export without them, but they come from {family}"
-            f" and {module.config.vision or 'no other place'}; add --full"
-        )
     if module.config.train != "all" and module.config.task == "text_to_image" and module.config.unet is None:
         # Most weights are the family's: only the others are written.
         stock = UNet2DConditionModel.from_pretrained(family, subfolder="unet", **OPTIONS)
@@ -97,23 +116,24 @@ def _write_overlay(module: OutpaintModule, directory: Path, out: Path, dtype: to
     part = None if type(module.context) is ContextEncoder else class_path(type(module.context))
     language = described(module.language_config)
     if language is not None and Path(language["init_args"]["path"]).is_dir():
-        place = os.path.relpath(Path(language["init_args"]["path"]).resolve(), out.resolve())
+        place = home_from(out, language["init_args"]["path"])
         language = {**language, "init_args": {**language["init_args"], "path": place}}
-    base = os.path.relpath(Path(family).resolve(), out.resolve())
-    write_overlay(directory, base, part, attention_of(module), language)
+    vision = None if module.config.vision is None else home_from(out, module.config.vision)
+    write_overlay(directory, home_from(out, family), part, attention_of(module), language, vision)
 
 
 @contextmanager
 def _made_whole(out: Path) -> Iterator[Path]:
     """Yield a directory beside ``out`` that takes its name only when the block ends well."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    place = out.resolve()  # A link to a directory stays a link.
+    place.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
     try:
         yield draft
         draft.chmod(0o755)
-        if out.exists():
-            out.rmdir()
-        draft.rename(out)
+        if place.exists():
+            place.rmdir()
+        draft.rename(place)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise

@@ -9,6 +9,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -27,11 +28,20 @@ from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
 from lit_outpaint.callbacks.throughput import Throughput
 from lit_outpaint.cli.print_memory import memory_of_run
 from lit_outpaint.data.datamodule import OutpaintDataModule
+from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.system.files import written_whole
-from lit_outpaint.system.ranks import end_children
+from lit_outpaint.system.ranks import end_children, is_rank_of_srun
 from lit_outpaint.system.threads import THREADS, threads_of_each
-from lit_outpaint.training.checkpoint import LAST, PREVIOUS, checkpoint_step, newest_checkpoint, read_checkpoint, remove
+from lit_outpaint.training.checkpoint import (
+    LAST,
+    PREVIOUS,
+    checkpoint_part,
+    checkpoint_step,
+    newest_checkpoint,
+    read_checkpoint,
+    remove,
+)
 from lit_outpaint.training.logger import WandbConfig, drop_rows
 from lit_outpaint.training.sharded_checkpoint import AnyCheckpointIO
 
@@ -109,6 +119,12 @@ class OutpaintCLI(LightningCLI):
         parser.add_argument(
             "--print_memory", type=bool, default=False, help="Estimate the memory of a device, and train nothing."
         )
+        parser.add_argument(
+            "--tf32",
+            type=bool,
+            default=False,
+            help="Round the factors of float32 products to TF32, on GPUs that can: faster, about three digits.",
+        )
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         parser.add_lightning_class_args(Throughput, "throughput")
         parser.add_class_arguments(WandbConfig, "wandb")
@@ -137,6 +153,10 @@ class OutpaintCLI(LightningCLI):
         hyper_parameters = dict(read_checkpoint(path, without=("optimizer_states",))["hyper_parameters"])
         hyper_parameters.pop("_instantiator", None)
         if verb != "fit":
+            drawn = vars(self.config[verb]["model"]["sampling"])
+            if drawn != asdict(Sampling()):
+                # How pictures are drawn is asked for now; what they are drawn with was trained.
+                hyper_parameters["sampling"] = drawn
             self.config = self.parser.parse_object({verb: {"model": hyper_parameters}}, self.config)
 
     def before_instantiate_classes(self) -> None:
@@ -148,6 +168,7 @@ class OutpaintCLI(LightningCLI):
             raise ValueError(
                 f"trainer.precision must be {' or '.join(PRECISIONS)}, got {trainer['precision']}{WHY_NOT}"
             )
+        torch.set_float32_matmul_precision("high" if config["tf32"] else "highest")
         if config["print_memory"]:
             sys.stdout.write(f"{memory_of_run(config)}\n")
             raise SystemExit(0)
@@ -196,6 +217,9 @@ class OutpaintCLI(LightningCLI):
         self.datamodule.setup(self.verb)
         if self.datamodule.card is not None:
             self.model.check_features(self.datamodule.card)
+        begun = self.config[self.verb]["ckpt_path"] if self.verb == "fit" else None
+        if begun and Path(begun).exists():
+            self.datamodule.check_same_shards(checkpoint_part(begun, type(self.datamodule).__qualname__) or {})
         if self.verb != "fit" or self.trainer.fast_dev_run or not self.trainer.is_global_zero:  # type: ignore[attr-defined]
             return
         run_dir = Path(self.trainer.default_root_dir)
@@ -227,6 +251,9 @@ def main(argv: Sequence[str]) -> int:
     warnings.filterwarnings("ignore", message=".*overridden `on_after_batch_transfer` in `LightningModule`.*")
     # At every start it advises to install another product.
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda line: "Tip:" not in line.getMessage())
+    if "SLURM_NTASKS" in os.environ and not is_rank_of_srun(os.environ):
+        # What a job reserved is no rank: Lightning would wait for processes that nobody starts.
+        os.environ["SLURM_JOB_NAME"] = "interactive"
     try:
         _run(argv)
     except Preempted as reason:

@@ -58,6 +58,8 @@ class GenerateConfig:
     """Pictures drawn together; does not change them."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to draw."""
+    dtype: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
+    """What convolutions and products compute in; all but float32 are for GPUs first."""
 
     def __post_init__(self) -> None:
         if (self.prompt is None) == (self.prompts is None):
@@ -120,6 +122,8 @@ def generate(config: GenerateConfig, sampling: Sampling, rpg: RpgSettings = RpgS
     if config.method != "rpg" and planned:
         raise ValueError(f"--{next(iter(planned))} needs --method rpg, got --method {config.method}")
     settings |= planned
+    if config.dtype == "float32":
+        del settings["dtype"]  # As runs have it that were begun before there was a choice.
     # Nothing is written before the model is known to load.
     method: Any = None
     directory = Path(config.out)
@@ -133,20 +137,23 @@ def generate(config: GenerateConfig, sampling: Sampling, rpg: RpgSettings = RpgS
     missing = [prompt for prompt in prompts if prompt.id not in done]
     for begin in range(0, len(missing), config.batch_size):
         method = method or _method(config, sampling, rpg)
-        _draw(run, method, missing[begin : begin + config.batch_size], config.seed)
+        _draw(run, method, missing[begin : begin + config.batch_size], config)
         print(f"{len(prompts) - len(missing) + min(begin + config.batch_size, len(missing))} of {len(prompts)} drawn")
     summary = loop_summary(list(run.done().values()))
     print(f"{summary}\n{directory}" if summary else directory)
     return directory
 
 
-def _draw(run: PictureRun, method: Any, batch: Sequence[Prompt], seed: int) -> None:
+def _draw(run: PictureRun, method: Any, batch: Sequence[Prompt], config: GenerateConfig) -> None:
     """Draw a batch of prompts and write them."""
     import torch
 
-    seeds = [picture_seed(seed, prompt.id) for prompt in batch]
+    from lit_outpaint.models.devices import computing_in, device_named
+
+    seeds = [picture_seed(config.seed, prompt.id) for prompt in batch]
     started = time.perf_counter()
-    drawn = method.draw([prompt.text for prompt in batch], [torch.Generator().manual_seed(one) for one in seeds])
+    with computing_in(config.dtype, device_named(config.device)):
+        drawn = method.draw([prompt.text for prompt in batch], [torch.Generator().manual_seed(one) for one in seeds])
     share = (time.perf_counter() - started) / len(batch)
     others = drawn.others or [{} for _ in batch]
     for prompt, pixels, own, notes, on_the_way in zip(batch, drawn.pixels, seeds, drawn.notes, others, strict=True):
@@ -161,10 +168,11 @@ def _method(config: GenerateConfig, sampling: Sampling, rpg: RpgSettings) -> Any
     """
     from lit_outpaint.diffusion.schedule import scheduler_class
     from lit_outpaint.drawing.methods import BaseMethod
-    from lit_outpaint.models.devices import device_named
+    from lit_outpaint.models.devices import computing_in, device_named
     from lit_outpaint.models.loading import quiet_loading
     from lit_outpaint.text_to_image import load_text_to_image
 
+    computing_in(config.dtype, device_named(config.device))  # Refuses what there is not.
     quiet_loading()
     model = config.model or MODELS[config.method]
     pipeline = load_text_to_image(model).to(device_named(config.device))

@@ -8,7 +8,9 @@ from diffusers import UNet2DConditionModel
 from jsonargparse import Namespace
 
 from lit_outpaint.models.encoders import MEND, check_parts, family_dims
+from lit_outpaint.models.lora import LoraSettings
 from lit_outpaint.models.memory import MemoryPlan, told
+from lit_outpaint.models.single_file import family_directory
 from lit_outpaint.models.unet import INPAINT_CHANNELS, LATENT_CHANNELS
 from lit_outpaint.system.one_line import refused_in_one_line
 
@@ -21,20 +23,24 @@ def memory_of_run(config: Namespace) -> str:
         ValueError: the configuration of the model cannot be had.
     """
     base, trainer = config["model"]["base"], config["trainer"]
-    home = base["unet"] or base["pretrained"]
+    family = family_directory(base["pretrained"], base["pretrained_config"])
+    home = base["unet"] or family
     check_parts(home, ["unet"])
     with refused_in_one_line(f"the configuration of {home}", MEND):
         unet = dict(UNet2DConditionModel.load_config(home, subfolder="unet"))
+    given = unet["in_channels"]
     unet["in_channels"] = INPAINT_CHANNELS if base["task"] == "outpaint" else LATENT_CHANNELS
     sharded, bucket_copy = _strategy(trainer["strategy"])
     ranks = _devices(trainer["devices"]) * int(trainer["num_nodes"])
     plan = MemoryPlan(
         unet=unet,
-        rows=2 * family_dims(base["pretrained"], base["vision"]).text_length,
+        rows=2 * family_dims(family, base["vision"]).text_length,
         batch_size=config["data"]["batch_size"],
         mixed=str(trainer["precision"]).startswith("bf16"),
         averaged=config["model"]["ema"]["decay"] is not None,
-        only_attention=base["train"] == "attention",
+        train=base["train"],
+        lora=LoraSettings(**vars(base["lora"])),
+        extended=given != unet["in_channels"],
         gradient_checkpointing=base["gradient_checkpointing"],
         ranks=ranks,
         sharded=sharded,

@@ -1,6 +1,6 @@
 """The Lightning data module over a shard set."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -9,6 +9,7 @@ from lightning import LightningDataModule
 
 from lit_outpaint.canvas.geometry import DIRECTIONS
 from lit_outpaint.canvas.masks import MaskKind, check_mask_kind
+from lit_outpaint.data.augment import Augment
 from lit_outpaint.data.features import Features
 from lit_outpaint.data.index import Index
 from lit_outpaint.data.integrity import check_shard_set
@@ -17,9 +18,20 @@ from lit_outpaint.data.plain import PlainDataset, plain_shards
 from lit_outpaint.data.plain_index import PlainIndex
 from lit_outpaint.data.reader import CAPTIONS, DEFAULT_NEEDS, MASKED_IMAGE_LATENTS, ShardDataset, ViewChoice
 from lit_outpaint.data.remote import is_url
-from lit_outpaint.data.schema import EMPTY_NAME, LANGUAGE_EMPTY, SPLITS, TEXT_EMPTY, Card, ShardError, Split
+from lit_outpaint.data.schema import (
+    EMPTY_NAME,
+    LANGUAGE_EMPTY,
+    LANGUAGE_LOCAL,
+    SPLITS,
+    TEXT_EMPTY,
+    TEXT_LOCAL,
+    Card,
+    ShardError,
+    Split,
+)
 from lit_outpaint.data.shard_cache import ShardCache, cache_home
 from lit_outpaint.data.shard_set import LocalSet, RemoteSet
+from lit_outpaint.data.shared_memory import workers_that_fit
 from lit_outpaint.data.tensors import unpack_tensors
 
 MOST_AHEAD: Final = 8
@@ -42,6 +54,11 @@ class OutpaintDataModule(LightningDataModule):
         cache_dir: str | None = None,
         cache_gib: float = 50.0,
         plain_px: int | None = None,
+        captions: Literal["stored", "all"] = "stored",
+        crops: Literal["middle", "random"] = "middle",
+        flips: bool = False,
+        allow_other_shards: bool = False,
+        max_damaged: float = 0.01,
     ) -> None:
         """Configure; nothing is read before ``setup``.
 
@@ -64,6 +81,15 @@ class OutpaintDataModule(LightningDataModule):
             cache_gib: what these copies may take together. A set that does not fit needs a shuffle_buffer.
             plain_px: the directory holds plain WebDataset shards, pictures with captions (KEY.jpg, KEY.txt) and no
                 features; their squares are resized to windows of this side, and all is encoded in every step.
+            captions: stored trains on one caption of each window, whose features the shards hold; all takes its
+                captions in turn, another one each epoch, and encodes them in every step. Plain shards name several as
+                ``captions`` in KEY.json.
+            crops: of plain shards, the middle square of each picture, or in each epoch one anywhere along it.
+            flips: of plain shards, mirror half of the pictures, by chance in each epoch; those whose captions say left
+                or right stay as they are.
+            allow_other_shards: let a run continue with another shard set than the one it was begun with.
+            max_damaged: the share of the samples that may turn out to be damaged, at least one unless it is 0. Each is
+                named, and another sample takes its place; one more ends the run.
 
         Raises:
             ValueError: a value is out of range.
@@ -84,7 +110,16 @@ class OutpaintDataModule(LightningDataModule):
             raise ValueError(
                 f"plain_px must be the side of a window, and plain shards lie in a directory; got {plain_px}, {shards}"
             )
-        self.place = shards
+        if plain_px is None and (flips or crops != "middle"):
+            raise ValueError(
+                "data.flips and data.crops need plain shards (data.plain_px): prepared ones hold the latents of windows"
+                f" as they are; got flips {flips} and crops {crops}"
+            )
+        self.augment = Augment(captions=captions == "all", crops=crops == "random", flips=flips)
+        self.place, self.allow_other_shards = shards, allow_other_shards
+        if not 0 <= max_damaged <= 1:
+            raise ValueError(f"max_damaged must be a share, between 0 and 1, got {max_damaged:g}")
+        self.max_damaged = max_damaged
         self.plain_px = plain_px
         self.shuffle_buffer = shuffle_buffer
         self.cache = ShardCache(
@@ -113,6 +148,27 @@ class OutpaintDataModule(LightningDataModule):
         """The card of the set, None for plain shards; checks the set on first use."""
         self._load()
         return self._card
+
+    def state_dict(self) -> dict[str, str]:
+        """Which set a run trains on, by the checksum of its card; nothing of plain shards."""
+        return {} if self.card is None else {"shards": self.card.sha256}
+
+    def check_same_shards(self, begun_with: Mapping[str, str]) -> None:
+        """Refuse to continue with another set than a run was begun with.
+
+        Args:
+            begun_with: `state_dict` of then.
+
+        Raises:
+            ValueError: it was another one, and nobody said that this may be.
+        """
+        before, now = begun_with.get("shards"), self.state_dict().get("shards")
+        if before is None or now is None or before == now or self.allow_other_shards:
+            return
+        raise ValueError(
+            f"the run was begun with the shard set {before[:12]}, and {self.place} is {now[:12]} (sha256 of its card);"
+            " give the set it was begun with, or --data.allow_other_shards true to continue with this one"
+        )
 
     def setup(self, stage: str | None = None) -> None:
         """Check the whole set before step 0.
@@ -168,6 +224,7 @@ class OutpaintDataModule(LightningDataModule):
                 choice,
                 self.seed,
                 empty,
+                self.augment if split == "train" else Augment(),
             )
             for split in SPLITS
         }
@@ -176,7 +233,9 @@ class OutpaintDataModule(LightningDataModule):
     def _load_plain(self, directory: Path, window_px: int) -> None:
         choice = ViewChoice(directions=self.directions, ratios=self.ratios, precomputed=None)
         self._datasets = {
-            split: PlainDataset(PlainIndex.of(paths), window_px, choice, self.seed)
+            split: PlainDataset(
+                PlainIndex.of(paths), window_px, choice, self.seed, self.augment if split == "train" else Augment()
+            )
             for split, paths in plain_shards(directory).items()
         }
 
@@ -206,11 +265,11 @@ class OutpaintDataModule(LightningDataModule):
             else min(MOST_AHEAD, (self.cache.limit_bytes - needed) // largest)
         )
 
-    def _needs(self, module: Any) -> tuple[str, ...]:
+    def _needs(self, module: Any, augment: Augment) -> tuple[str, ...]:
         """What batches must hold for a module.
 
         Raises:
-            ShardError: the set holds no such features.
+            ShardError: the set holds no such features, or those of one caption where all are to be trained on.
         """
         needs: tuple[str, ...] = getattr(module, "needs", DEFAULT_NEEDS)
         assert self._card is not None
@@ -220,14 +279,21 @@ class OutpaintDataModule(LightningDataModule):
                     f"the model reads {name}, which {self.place} does not hold (it has"
                     f" {', '.join(self._card.features)}); encode the set again with what makes it"
                 )
-        return needs
+        if not augment.captions:
+            return needs
+        if LANGUAGE_LOCAL in needs:
+            raise ShardError(
+                f"the shards hold {LANGUAGE_LOCAL} of one caption a window; set model.language_online true for"
+                " data.captions all"
+            )
+        return (*(name for name in needs if name not in (TEXT_LOCAL, CAPTIONS)), CAPTIONS)
 
     def _loader(self, split: Split) -> ShardLoader:
         dataset = self._datasets[split]
         assert isinstance(dataset.entries, Index | PlainIndex)
         trainer = self.trainer
         if isinstance(dataset, ShardDataset) and trainer is not None:
-            dataset.needs = self._needs(trainer.lightning_module)
+            dataset.needs = self._needs(trainer.lightning_module, dataset.augment)
         sampler = EpochSampler(
             len(dataset),
             self.batch_size,
@@ -238,11 +304,18 @@ class OutpaintDataModule(LightningDataModule):
             rank=trainer.global_rank if trainer is not None else 0,
             world_size=trainer.world_size if trainer is not None else 1,
         )
+        workers = workers_that_fit(self.num_workers, self._pixel_bytes(dataset))
         return ShardLoader(
             dataset,
             sampler,
-            num_workers=self.num_workers,
+            num_workers=workers,
             pinned=torch.cuda.is_available(),
+            max_damaged=self.max_damaged,
             **(self._remote if split == "train" else {}),
-            persistent_workers=self.num_workers > 0,
+            persistent_workers=workers > 0,
         )
+
+    def _pixel_bytes(self, dataset: ShardDataset | PlainDataset) -> int:
+        """Bytes of the windows that workers hand over with a batch; 0 where everything about them is stored."""
+        stored = isinstance(dataset, ShardDataset) and self.views == "precomputed" and dataset.choice.masked_latents
+        return 0 if stored else 4 * 3 * dataset.window_px**2 * self.batch_size

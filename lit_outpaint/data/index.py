@@ -8,6 +8,7 @@ import json
 import os
 import zipfile
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, overload
@@ -129,7 +130,8 @@ class Index(Sequence[IndexEntry]):
                 np.savez(file, keys=self.keys, shards=self.shards, spans=self.spans, names=np.array(self.names))
             draft.replace(path)
         except OSError:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
 
 
 def _parse(path: Path) -> Index:

@@ -14,10 +14,12 @@ from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
 from lit_outpaint.data.batch import OutpaintBatch
-from lit_outpaint.data.order import bounded_order, full_order
+from lit_outpaint.data.damaged import DamageLog, Loaded
+from lit_outpaint.data.order import SampleRef, bounded_order, full_order
 from lit_outpaint.data.plain import PlainBatch, PlainDataset
 from lit_outpaint.data.prefetch import Prefetch, turns_of
-from lit_outpaint.data.reader import PackedBatch, SampleRef, ShardDataset
+from lit_outpaint.data.reader import ShardDataset
+from lit_outpaint.data.schema import ShardError
 from lit_outpaint.data.slots import Slots
 from lit_outpaint.data.worker_signals import shield
 
@@ -110,6 +112,7 @@ class ShardLoader(DataLoader[Any]):
         pinned: bool = False,
         fetch: Callable[[int], object] | None = None,
         ahead: int = 0,
+        max_damaged: float = 0.0,
         **options: Any,
     ) -> None:
         """Configure.
@@ -120,6 +123,7 @@ class ShardLoader(DataLoader[Any]):
             pinned: whether they go to a GPU.
             fetch: brings the shard of a number here, where shards are elsewhere.
             ahead: how many shards are fetched before they are needed.
+            max_damaged: the share of all samples that may be damaged.
             options: of torch's loader.
         """
         super().__init__(
@@ -135,6 +139,7 @@ class ShardLoader(DataLoader[Any]):
         self.epoch_sampler = sampler
         self.shards, self.pinned = dataset, pinned
         self.fetch, self.ahead = fetch, ahead
+        self.damage = DamageLog(len(dataset), max_damaged)
         self._slots: Slots | None = None
         self.waited_s = 0.0
         """How long users of this loader have waited for batches so far."""
@@ -154,9 +159,12 @@ class ShardLoader(DataLoader[Any]):
             # Workers start here, before the thread does: what a thread holds during a fork stays locked in the child.
             batches = super().__iter__()
             with self._prefetch() as reading:
-                for packed in batches:
+                for loaded in batches:
+                    if isinstance(loaded, ShardError):
+                        raise loaded
+                    self.damage.add(loaded.damage)
                     # At once: the next turn asks for a batch that may take this one's slot.
-                    batch = self._unpack(packed, slots)
+                    batch = self._unpack(loaded.batch, slots)
                     self.waited_s += time.perf_counter() - since
                     self._delivered += 1
                     reading.reached((self._delivered - first) * self.epoch_sampler.global_batch)
@@ -200,6 +208,6 @@ class ShardLoader(DataLoader[Any]):
         self.epoch_sampler.set_epoch(self._resume["epoch"])
 
 
-def as_it_is(batch: PackedBatch | PlainBatch) -> PackedBatch | PlainBatch:
-    """The batch as the dataset made it; torch would take it apart."""
-    return batch
+def as_it_is(loaded: Loaded | ShardError) -> Loaded | ShardError:
+    """What the dataset made; torch would take it apart."""
+    return loaded

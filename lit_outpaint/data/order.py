@@ -1,10 +1,23 @@
-"""Orders of the samples of an epoch: pure functions of (seed, epoch), so that any position can be taken up again.
+"""Which sample comes when: pure functions of (seed, epoch), so that any position can be taken up again.
 
 Source of the bounded shuffle: the buffers of webdataset's ``shuffle``, made a permutation that is known beforehand.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from jaxtyping import Int
+
+
+class SampleRef(NamedTuple):
+    """Which sample a worker is to load."""
+
+    position: int
+    """Its place in the index."""
+    epoch: int
+    """Decides its view."""
+    fills: bool = False
+    """Whether it is padding, repeated to keep ranks in step, or stands in for a damaged one; then it does not count."""
 
 
 def full_order(num_samples: int, seed: int, epoch: int) -> Int[np.ndarray, " n"]:

@@ -1,29 +1,35 @@
-"""Plain WebDataset shards, ``KEY.jpg`` with ``KEY.txt`` or ``KEY.json``, read at random through webdataset's decoders.
+"""Plain WebDataset shards, ``KEY.jpg`` with ``KEY.txt`` or ``KEY.json``, read at random.
 
 They hold no features: everything is encoded in every step, which suits a first try and a set that is read once. The
-order, its resuming and the drawn views are those of prepared shards.
+order, its resuming, the drawn views and the windows are those of prepared shards.
 """
 
-import io
+import json
 import os
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from lit_outpaint.canvas.decoding import PictureError, decode
+from lit_outpaint.canvas.image_io import cut_square
 from lit_outpaint.canvas.masks import window_mask
+from lit_outpaint.data.augment import Augment
+from lit_outpaint.data.damaged import DamagedSample, Loaded, load_whole
+from lit_outpaint.data.order import SampleRef
 from lit_outpaint.data.plain_index import IMAGE_ENDINGS, PlainIndex
-from lit_outpaint.data.reader import SampleRef, ViewChoice, counted
-from lit_outpaint.data.schema import MAX_IMAGE_PX, ShardError, Split
+from lit_outpaint.data.reader import ViewChoice, counted
+from lit_outpaint.data.schema import ShardError, Split
+from lit_outpaint.system.one_line import one_line
 
 CAPTION: Final = "caption"
+CAPTIONS: Final = "captions"
 GLOBAL_CAPTION: Final = "global_caption"
 """Names in ``KEY.json``."""
 
@@ -47,24 +53,35 @@ class PlainBatch(NamedTuple):
     """Which samples count, as in ``OutpaintBatch``; None where all do."""
 
 
-class PlainDataset(Dataset[PlainBatch]):
+class PlainDataset(Dataset[Loaded]):
     """Samples of plain shards, addressed by lists of ``SampleRef``; each list becomes a batch."""
 
-    def __init__(self, index: PlainIndex, window_px: int, choice: ViewChoice, seed: int) -> None:
-        """Choose samples and views; nothing is read yet.
-
-        Raises:
-            ShardError: webdataset is not installed.
-        """
-        _decoder()
+    def __init__(
+        self, index: PlainIndex, window_px: int, choice: ViewChoice, seed: int, augment: Augment = Augment()
+    ) -> None:
+        """Choose samples and views; nothing is read yet."""
         self.entries, self.window_px, self.choice, self.seed = index, window_px, choice, seed
+        self.augment = augment
 
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getitems__(self, refs: Sequence[SampleRef]) -> PlainBatch:
+    def __getitems__(self, refs: Sequence[SampleRef]) -> Loaded | ShardError:
         """Load samples, each with the view that its epoch gives it."""
-        samples = [self._sample(ref.position) for ref in refs]
+        return load_whole(self._load, refs, self.seed, self.entries.shards, self._name)
+
+    def _name(self, position: int) -> str:
+        index = self.entries
+        return f"sample {index.keys[position].decode()} in {index.paths[index.shards[position]]}"
+
+    def _load(self, refs: Sequence[SampleRef]) -> PlainBatch:
+        """Read a batch.
+
+        Raises:
+            DamagedSample: one of them cannot be read.
+            ShardError: a shard vanished.
+        """
+        samples = [self._sample(row, ref.position, ref.epoch) for row, ref in enumerate(refs)]
         keys = tuple(key for key, *_ in samples)
         views = [self.choice.draw(self.seed, ref.epoch, key) for ref, key in zip(refs, keys, strict=True)]
         return PlainBatch(
@@ -83,32 +100,50 @@ class PlainDataset(Dataset[PlainBatch]):
         """The batch as the training process gets it, in pinned memory if it goes to a GPU."""
         return batch._replace(pixel_values=batch.pixel_values.pin_memory()) if pinned else batch
 
-    def _sample(self, place: int) -> tuple[str, Float[Tensor, "3 h w"], str, str]:
+    def _sample(self, row: int, place: int, epoch: int) -> tuple[str, Float[Tensor, "3 h w"], str, str]:
         """Key, window, local and global caption.
 
         Raises:
-            ShardError: it cannot be read or decoded, or has no caption.
+            DamagedSample: it cannot be decoded, or has no caption.
+            ShardError: its shard cannot be read.
         """
         index = self.entries
         path, key = index.paths[index.shards[place]], index.keys[place].decode()
-        endings = (IMAGE_ENDINGS[index.endings[place]], "txt", "json")
-        spans = zip(endings, index.spans[place].tolist(), strict=True)
+        ending = IMAGE_ENDINGS[index.endings[place]]
+        spans = dict(zip((ending, "txt", "json"), index.spans[place].tolist(), strict=True))
         try:
             with open(path, "rb", buffering=0) as file:
-                data = {ending: os.pread(file.fileno(), size, offset) for ending, (offset, size) in spans if size}
-            _check_header(data[endings[0]])
-            sample: dict[str, Any] = _decoder()({"__key__": key, **data})
-        except Exception as error:
-            # webdataset wraps whatever a decoder raises.
-            cause = error if isinstance(error, ShardError) else error.__cause__ or error
-            raise ShardError(f"{key} in {path} cannot be decoded: {str(cause).splitlines()[0]}") from error
-        parsed = sample.get("json")
-        facts: dict[str, Any] = parsed if isinstance(parsed, dict) else {}
-        local = str(sample.get("txt") or facts.get(CAPTION) or "").strip()
-        if not local:
-            raise ShardError(f"{key} in {path} needs a caption, in {key}.txt or as {CAPTION!r} in {key}.json")
-        scene = str(facts.get(GLOBAL_CAPTION) or local).strip()
-        return key, to_window(sample[endings[0]], self.window_px), local, scene
+                data = {name: os.pread(file.fileno(), size, offset) for name, (offset, size) in spans.items() if size}
+        except OSError as error:
+            raise ShardError(f"cannot read {path}: {error.strerror}") from error
+        try:
+            captions, scene = captions_of(data)
+            image = decode(data[ending], f"{key}.{ending}").image
+        except PictureError as error:
+            raise DamagedSample(row, str(error)) from error
+        except (ValueError, RecursionError) as error:
+            raise DamagedSample(row, f"its caption cannot be read: {one_line(error)}") from error
+        if not captions:
+            raise DamagedSample(row, f"it needs a caption, in {key}.txt or as {CAPTION!r} in {key}.json")
+        window = to_window(image, self.window_px, self.augment.place(self.seed, epoch, key))
+        if self.augment.mirrored([*captions, scene], self.seed, epoch, key):
+            window = window.flip(-1)
+        local = self.augment.caption(captions, self.seed, epoch, key)
+        return key, window, local, scene or local
+
+
+def captions_of(data: Mapping[str, bytes]) -> tuple[list[str], str]:
+    """Local captions and the global one out of the members of a sample; empty where there is none.
+
+    Raises:
+        ValueError: a text is not in UTF-8, or not in JSON.
+    """
+    parsed = json.loads(data["json"]) if "json" in data else {}
+    facts: dict[str, Any] = parsed if isinstance(parsed, dict) else {}
+    several = facts.get(CAPTIONS)
+    said = data.get("txt", b"").decode("utf-8-sig").strip() or str(facts.get(CAPTION) or "").strip()
+    listed = [str(one).strip() for one in several] if isinstance(several, list) else []
+    return [text for text in listed or [said] if text], str(facts.get(GLOBAL_CAPTION) or "").strip()
 
 
 def plain_shards(directory: Path) -> dict[Split, list[Path]]:
@@ -117,7 +152,7 @@ def plain_shards(directory: Path) -> dict[Split, list[Path]]:
     Raises:
         ShardError: there are none to train on.
     """
-    tars = sorted(directory.glob("*.tar"))
+    tars = sorted(path for path in directory.glob("*.tar") if not path.name.startswith("."))
     held_out = [path for path in tars if path.name.startswith("val")]
     train = [path for path in tars if path not in held_out]
     if not train:
@@ -125,34 +160,9 @@ def plain_shards(directory: Path) -> dict[Split, list[Path]]:
     return {"train": train, "val": held_out}
 
 
-def to_window(image: Image.Image, window_px: int) -> Float[Tensor, "3 {window_px} {window_px}"]:
-    """The largest square in the middle of a picture, resized; [-1, 1]."""
-    square = ImageOps.fit(image.convert("RGB"), (window_px, window_px), Image.Resampling.BICUBIC)
-    return torch.from_numpy(np.array(square)).permute(2, 0, 1).float().div_(127.5).sub_(1.0)
-
-
-@cache
-def _decoder() -> Any:
-    """What webdataset decodes pictures and texts with; one in each process.
-
-    Raises:
-        ShardError: webdataset is not installed.
-    """
-    try:
-        from webdataset.autodecode import Decoder, basichandlers, imagehandler
-    except ImportError as error:
-        raise ShardError(
-            "plain shards are decoded by webdataset, which is not installed; install lit-outpaint[prep]"
-        ) from error
-    # It would also unpickle members with other endings; only pictures and texts come here.
-    return Decoder([imagehandler("pil")], pre=[], post=[basichandlers])
-
-
-def _check_header(data: bytes) -> None:
-    """Refuse a decompression bomb before its pixels are made."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            if max(image.size) > MAX_IMAGE_PX:
-                raise ShardError(f"pictures must be at most {MAX_IMAGE_PX} px a side, got {image.size}")
-    except (UnidentifiedImageError, OSError) as error:
-        raise ShardError("it is no picture") from error
+def to_window(
+    image: Image.Image, window_px: int, place: Callable[[int], int] = lambda spare: spare // 2
+) -> Float[Tensor, "3 {window_px} {window_px}"]:
+    """The largest square of a picture, in the middle or where ``place`` says, resized; [-1, 1]. See `cut_square`."""
+    square = np.array(cut_square(image, window_px, place))
+    return torch.from_numpy(square).permute(2, 0, 1).float().div_(127.5).sub_(1.0)

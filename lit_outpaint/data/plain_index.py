@@ -1,7 +1,9 @@
 """An index of plain WebDataset shards, built when they are first read: where each picture and each text lies.
 
 A sample is what webdataset takes for one: neighbouring members of a tar whose paths agree up to the first dot of the
-file name (https://github.com/webdataset/webdataset, ``base_plus_ext``). What is parsed is kept in the user's cache.
+file name (https://github.com/webdataset/webdataset, ``base_plus_ext``). Names that begin with a dot, among them what
+macOS keeps beside each file (``._KEY.jpg``), are passed over, as are directories and links. What is parsed is kept in
+the user's cache.
 """
 
 import hashlib
@@ -9,6 +11,7 @@ import os
 import tarfile
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +24,8 @@ from lit_outpaint.data.shard_cache import cache_home
 IMAGE_ENDINGS: Final = ("jpg", "jpeg", "png", "webp")
 TEXT_ENDINGS: Final = ("txt", "json")
 """The caption, and facts among which may be captions."""
+PARSED: Final = 2
+"""Counts the times that the same tar came to be parsed otherwise; part of the name of what is kept."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class PlainIndex:
             ShardError: one is no tar, or holds no sample with a picture and a text.
         """
         state = "\n".join(f"{path.resolve()}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in paths)
-        kept = cache_home() / "index" / f"plain-{hashlib.sha256(state.encode()).hexdigest()}.npz"
+        kept = cache_home() / "index" / f"plain-{PARSED}-{hashlib.sha256(state.encode()).hexdigest()}.npz"
         names = tuple(map(str, paths))
         try:
             with np.load(kept, allow_pickle=False) as columns:
@@ -89,7 +94,8 @@ class PlainIndex:
                 np.savez(file, keys=self.keys, shards=self.shards, endings=self.endings, spans=self.spans)
             draft.replace(path)
         except OSError:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -108,8 +114,9 @@ def _samples(path: Path) -> Iterator[tuple[str, dict[str, tuple[int, int]]]]:
             for info in tar:
                 if not info.isreg():
                     continue
-                place = info.name.find(".", info.name.rfind("/") + 1)
-                if place < 0:
+                begin = info.name.rfind("/") + 1
+                place = info.name.find(".", begin)
+                if place <= begin:
                     continue
                 if info.name[:place] != key:
                     if members:

@@ -15,22 +15,23 @@ from typing import Final, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from lit_outpaint.canvas.masks import HOLES, MaskKind, window_mask
+from lit_outpaint.data.augment import Augment
 from lit_outpaint.data.batch import OutpaintBatch
+from lit_outpaint.data.damaged import DamagedSample, Loaded, load_whole
 from lit_outpaint.data.features import PICTURES, Features
 from lit_outpaint.data.index import Index, IndexEntry
+from lit_outpaint.data.order import SampleRef
 from lit_outpaint.data.rows import PackedRows, RowReader
 from lit_outpaint.data.schema import (
     IMAGE_SUFFIX,
     MAX_IMAGE_PX,
     MOMENTS,
-    RECORD_SUFFIX,
     TENSOR_SUFFIX,
-    SampleRecord,
     ShardError,
     masked_latents_key,
     parse_view,
@@ -40,23 +41,13 @@ from lit_outpaint.data.schema import (
 from lit_outpaint.data.shard_files import ShardFiles
 from lit_outpaint.data.shard_set import LocalSet, RemoteSet
 from lit_outpaint.data.slots import Slots
+from lit_outpaint.data.tensors import Place
 
 MASKED_IMAGE_LATENTS: Final = "masked_image_latents"
 CAPTIONS: Final = "captions"
 """Local and global caption as text."""
 DEFAULT_NEEDS: Final = ("text_local", "text_global", "visual", MASKED_IMAGE_LATENTS)
 """What batches hold unless a model asks for something else."""
-
-
-class SampleRef(NamedTuple):
-    """Which sample a worker is to load."""
-
-    position: int
-    """Its place in the index."""
-    epoch: int
-    """Decides its view."""
-    fills: bool = False
-    """Whether it is padding, repeated to keep ranks in step."""
 
 
 class View(NamedTuple):
@@ -144,7 +135,7 @@ def counted(refs: Sequence[SampleRef]) -> Tensor | None:
     return torch.tensor([not ref.fills for ref in refs])
 
 
-class ShardDataset(Dataset[PackedBatch]):
+class ShardDataset(Dataset[Loaded]):
     """Samples of one split, addressed by lists of ``SampleRef``; each list becomes a batch."""
 
     def __init__(
@@ -155,6 +146,7 @@ class ShardDataset(Dataset[PackedBatch]):
         choice: ViewChoice,
         seed: int,
         empty: Features,
+        augment: Augment = Augment(),
     ) -> None:
         self.files = ShardFiles(shards)
         self.entries = entries
@@ -162,6 +154,7 @@ class ShardDataset(Dataset[PackedBatch]):
         self.choice = choice
         self.seed = seed
         self.empty = empty
+        self.augment = augment
         self.needs: tuple[str, ...] = DEFAULT_NEEDS
         """Names of the features and views that batches hold; set before the first batch is read."""
         self.slots: Slots | None = None
@@ -174,8 +167,21 @@ class ShardDataset(Dataset[PackedBatch]):
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getitems__(self, refs: Sequence[SampleRef]) -> PackedBatch:
+    def __getitems__(self, refs: Sequence[SampleRef]) -> Loaded | ShardError:
         """Load samples, each with the view that its epoch gives it (torch asks for the samples of a batch at once)."""
+        return load_whole(self._load, refs, self.seed, self.entries.shards, self._name)
+
+    def _name(self, position: int) -> str:
+        entry = self.entries[position]
+        return f"sample {entry.key} in {entry.shard}"
+
+    def _load(self, refs: Sequence[SampleRef]) -> PackedBatch:
+        """Read a batch.
+
+        Raises:
+            DamagedSample: one of them cannot be read.
+            ShardError: a shard vanished, or samples do not belong to one set.
+        """
         self.files.tidy()
         entries = self.entries.at([ref.position for ref in refs])
         drawn = [self.choice.draw(self.seed, ref.epoch, entry.key) for ref, entry in zip(refs, entries, strict=True)]
@@ -183,17 +189,32 @@ class ShardDataset(Dataset[PackedBatch]):
         rows, slot = self._read(members, [self._fields(view) for view in drawn])
         needed = {name for name in self.needs if name in (*PICTURES, MASKED_IMAGE_LATENTS)}
         stored = needed <= rows.places.keys()
-        windows = None if stored else torch.stack([self._window(entry) for entry in entries])
-        captions = tuple(self._captions(entry) for entry in entries) if CAPTIONS in self.needs else None
+        windows = None if stored else torch.stack([self._window(*item) for item in enumerate(entries)])
+        captions = None
+        if CAPTIONS in self.needs:
+            samples = enumerate(zip(refs, entries, strict=True))
+            captions = tuple(self._captions(row, entry, ref.epoch) for row, (ref, entry) in samples)
         keys = tuple(entry.key for entry in entries)
         return PackedBatch(keys, tuple(drawn), rows, windows, captions, slot, counted(refs))
 
     def batch_bytes(self, batch_size: int) -> int:
         """Bytes of the stored tensors of a batch."""
-        entry = self.entries[0]
         self.files.tidy()
-        view = self.choice.draw(self.seed, 0, entry.key)
-        return self._rows.places(self.files.member(entry, TENSOR_SUFFIX), self._fields(view), batch_size)[1]
+        places = load_whole(
+            lambda refs: self._places(refs[0].position, batch_size),
+            [SampleRef(0, 0)],
+            self.seed,
+            self.entries.shards,
+            self._name,
+        )
+        if isinstance(places, ShardError):
+            raise places
+        return int(places.batch[1])
+
+    def _places(self, position: int, batch_size: int) -> tuple[dict[str, Place], int]:
+        entry = self.entries[position]
+        fields = self._fields(self.choice.draw(self.seed, 0, entry.key))
+        return self._rows.places(self.files.member(entry, TENSOR_SUFFIX), fields, batch_size)
 
     def _read(
         self, members: Sequence[tuple[int, int, int]], wanted: Sequence[dict[str, str]]
@@ -264,12 +285,20 @@ class ShardDataset(Dataset[PackedBatch]):
             self._masks[view] = window_mask(view.kind, view.ratio, self.window_px, self.window_px)
         return self._masks[view]
 
-    def _captions(self, entry: IndexEntry) -> tuple[str, str]:
-        record = SampleRecord.model_validate_json(bytes(self.files.read(entry, RECORD_SUFFIX)))
-        return record.local_caption, record.global_caption
+    def _captions(self, row: int, entry: IndexEntry, epoch: int) -> tuple[str, str]:
+        try:
+            record = self.files.record(entry)
+        except ShardError as error:
+            raise DamagedSample(row, str(error)) from error
+        if not self.augment.captions:
+            return record.local_caption, record.global_caption
+        return self.augment.caption(record.local_captions, self.seed, epoch, entry.key), record.global_caption
 
-    def _window(self, entry: IndexEntry) -> Tensor:
-        return decode_window(self.files.read(entry, IMAGE_SUFFIX), self.window_px)
+    def _window(self, row: int, entry: IndexEntry) -> Tensor:
+        try:
+            return decode_window(self.files.read(entry, IMAGE_SUFFIX), self.window_px)
+        except ShardError as error:
+            raise DamagedSample(row, str(error)) from error
 
 
 def decode_window(data: bytes | bytearray, window_px: int) -> Float[Tensor, "3 {window_px} {window_px}"]:
@@ -284,6 +313,8 @@ def decode_window(data: bytes | bytearray, window_px: int) -> Float[Tensor, "3 {
             if max(image.size) > MAX_IMAGE_PX or image.size != (window_px, window_px):
                 raise ShardError(f"a stored window must be {window_px} x {window_px} px, got {image.size}")
             pixels = np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+    except ShardError:
+        raise
+    except Exception as error:  # Decoders raise errors of any class.
         raise ShardError(f"a stored window cannot be decoded: {error}; prepare the set again") from error
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float().div_(127.5).sub_(1.0)

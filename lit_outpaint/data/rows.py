@@ -4,16 +4,27 @@ A sample's tensors lie in its ``.safetensors`` member behind a header that is th
 it is parsed once and compared afterwards; tensors that lie side by side are read by one call.
 """
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from lit_outpaint.data.damaged import DamagedSample
 from lit_outpaint.data.schema import ShardError
 from lit_outpaint.data.tensors import Place, tensor_places
+from lit_outpaint.system.one_line import one_line
+
+_EXPONENT_BITS: dict[torch.dtype, tuple[type[np.unsignedinteger[Any]], int]] = {
+    torch.float16: (np.uint16, 0x7C00),
+    torch.bfloat16: (np.uint16, 0x7F80),
+    torch.float32: (np.uint32, 0x7F800000),
+}
+"""All of them are 1 in what is not finite."""
 
 
 class Run(NamedTuple):
@@ -116,6 +127,41 @@ def _reads(layout: Layout, names: Mapping[str, str], raw: Mapping[str, Any]) -> 
     return reads
 
 
+@contextmanager
+def _damage_of(row: int) -> Iterator[None]:
+    """Whatever parsing and reading a sample raises is its own fault, unless the disk is at fault.
+
+    Raises:
+        DamagedSample: something was raised.
+        ShardError: the disk cannot be read at all.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EIO:  # A bad place on a disk stays bad.
+            raise DamagedSample(row, one_line(error)) from error
+        raise ShardError(f"a shard cannot be read: {one_line(error)}") from error
+    except Exception as error:
+        raise DamagedSample(row, one_line(error)) from error
+
+
+def _check_finite(field: str, rows: np.ndarray, dtype: torch.dtype) -> None:
+    """One infinity would spoil the weights for good.
+
+    Args:
+        field: what the rows are.
+        rows: uint8, (samples, bytes).
+        dtype: what the bytes are.
+
+    Raises:
+        DamagedSample: the first sample with values that are not finite.
+    """
+    kind, exponent = _EXPONENT_BITS[dtype]
+    for number, row in enumerate(rows.view(kind)):  # One by one they fit into the processor's cache.
+        if np.bitwise_and(row, kind(exponent)).max(initial=0) == exponent:
+            raise DamagedSample(number, f"its {field} hold values that are not finite")
+
+
 class RowReader:
     """Fills batches row by row; one in each process."""
 
@@ -137,7 +183,8 @@ class RowReader:
             allocate: gives that many bytes, or more.
 
         Raises:
-            ShardError: a member is damaged, ends early, lacks a tensor, or has tensors of other sizes than the first.
+            DamagedSample: a member is damaged, ends early, lacks a tensor, or holds values that are not finite.
+            ShardError: one has tensors of other sizes than the first.
         """
         places, size = self.places(members[0], wanted[0], len(members))
         buffer = allocate(size)
@@ -148,13 +195,18 @@ class RowReader:
         # Few views and layouts occur in a batch: what to read is worked out once for each.
         plans: dict[tuple[Layout, int], list[tuple[int, int, list[Any]]]] = {}
         for row, ((descriptor, offset, size), names) in enumerate(zip(members, wanted, strict=True)):
-            layout = self._layout(descriptor, offset, size)
+            with _damage_of(row):
+                layout = self._layout(descriptor, offset, size)
+                layout.plan(tuple(names.values()))
             plan = plans.get((layout, id(names)))
             if plan is None:
                 plan = plans[layout, id(names)] = _reads(layout, names, raw)
-            for begin, length, targets in plan:
-                if os.preadv(descriptor, [target[row] for target in targets], offset + begin) != length:
-                    raise ShardError("a shard ends inside a sample; prepare the set again")
+            with _damage_of(row):
+                for begin, length, targets in plan:
+                    if os.preadv(descriptor, [target[row] for target in targets], offset + begin) != length:
+                        raise ShardError("the shard ends inside it")
+        for field, place in places.items():
+            _check_finite(field, raw[field], place.dtype)
         return PackedRows(buffer, places)
 
     def places(
@@ -168,10 +220,11 @@ class RowReader:
             rows: samples of the batch.
 
         Raises:
-            ShardError: the member is damaged, or lacks a tensor.
+            DamagedSample: the member is damaged, or lacks a tensor.
         """
-        layout = self._layout(*member)
-        layout.plan(tuple(wanted.values()))
+        with _damage_of(0):
+            layout = self._layout(*member)
+            layout.plan(tuple(wanted.values()))
         places: dict[str, Place] = {}
         end = 0
         for field, name in wanted.items():

@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,8 +24,15 @@ _OURS: Final = re.compile(rf"[0-9a-f]{{64}}({re.escape(_DRAFT)})?")
 
 
 def cache_home() -> Path:
-    """Where everything is kept that can be had again: ``$XDG_CACHE_HOME/lit_outpaint``, else below ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lit_outpaint"
+    """Where everything is kept that can be had again: ``$XDG_CACHE_HOME/lit_outpaint``, else below ``~/.cache``.
+
+    A user without a home, as in some containers, has it in the directory for temporary files.
+    """
+    said = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return Path(said or Path.home() / ".cache") / "lit_outpaint"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"lit_outpaint-{os.getuid()}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,11 @@
 """Memory that loader workers fill in turns and the training process reads, mapped once instead of for every batch.
 
 A new piece of shared memory costs more than reading a batch from the page cache: the system zeroes and maps its pages
-in both processes.
+in both processes. The memory is anonymous, so that it counts as the process's own and not against the size of
+/dev/shm; workers that are forked share it.
 """
 
+import mmap
 from typing import Final
 
 import torch
@@ -23,7 +25,9 @@ class Slots:
             each: slots of each; more than a worker has batches that are not unpacked yet.
             size: bytes of a batch.
         """
-        self._memory = torch.zeros((workers, each, _HEAD_BYTES + -(-size // 8) * 8), dtype=torch.uint8).share_memory_()
+        shape = (workers, each, _HEAD_BYTES + -(-size // 8) * 8)
+        pages = mmap.mmap(-1, workers * each * shape[2])
+        self._memory = torch.frombuffer(pages, dtype=torch.uint8).view(shape)
         self._parts: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
 
     @property

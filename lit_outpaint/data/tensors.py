@@ -92,7 +92,9 @@ def _header(data: bytes | bytearray) -> tuple[dict[str, dict[str, Any]], int]:
     try:
         header = json.loads(bytes(data[8:start]))
         header.pop("__metadata__", None)
-        assert all(e["dtype"] in _DTYPES and len(e["data_offsets"]) == 2 for e in header.values())
+        assert all(
+            e["dtype"] in _DTYPES and len(e["data_offsets"]) == 2 and e["shape"] is not None for e in header.values()
+        )
     except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
         raise ShardError("a .safetensors member is damaged; prepare the shard set again") from error
     return header, start

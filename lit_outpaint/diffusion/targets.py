@@ -34,6 +34,21 @@ def add_noise(
     return signal * latents + spread * noise
 
 
+def offset_noise(
+    noise: Float[Tensor, "b c h w"], shift: Float[Tensor, "b c 1 1"], strength: float
+) -> Float[Tensor, "b c h w"]:
+    """Move the noise of each channel as a whole, ``noise + strength * shift``.
+
+    Args:
+        noise: unit Gaussian noise.
+        shift: the same, one number per sample and channel.
+        strength: 0 leaves the noise as it is.
+
+    Source: Guttenberg 2023, "Diffusion with offset noise", crosslabs.org.
+    """
+    return noise + strength * shift
+
+
 def velocity(
     latents: Float[Tensor, "b c h w"],
     noise: Float[Tensor, "b c h w"],

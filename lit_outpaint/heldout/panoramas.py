@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
-
+from lit_outpaint.canvas.image_io import load_image
 from lit_outpaint.heldout.evalset import EvalPanorama, evalset_dir, read_panoramas
 from lit_outpaint.heldout.walks import Geometry, Pixels, Walk
 from lit_outpaint.outpainter import OutpainterConfig
@@ -52,13 +50,12 @@ def load_picture(path: Path) -> Pixels:
     Raises:
         ValueError: the file is missing or no picture.
     """
+    if not path.is_file():
+        raise ValueError(f"the evaluation set names {path}, which is missing; write the set again")
     try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
-    except FileNotFoundError as error:
-        raise ValueError(f"the evaluation set names {path}, which is missing; write the set again") from error
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path} must be a readable picture ({error}); write the set again") from error
+        return load_image(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; write the evaluation set again") from error
 
 
 def walk_of(truth: EvalPanorama, picture: Pixels, geometry: Geometry) -> Walk:

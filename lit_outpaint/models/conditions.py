@@ -53,6 +53,18 @@ def encode_language(batch: OutpaintBatch, language: LanguageEncoder, needs: Sequ
     return batch._replace(features=features, empty=empty)
 
 
+def encode_local_captions(batch: OutpaintBatch, encoders: FrozenEncoders) -> OutpaintBatch:
+    """Encode the local captions of a batch by the text encoder, where they are drawn and not stored.
+
+    Raises:
+        ValueError: the batch holds no captions.
+    """
+    if batch.captions is None:
+        raise ValueError("a batch must hold captions or text features, got neither")
+    text_local = encoders.encode_text([local for local, _ in batch.captions]).float()
+    return batch._replace(features=batch.features._replace(text_local=text_local))
+
+
 def encode_visible(
     windows: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"], encoders: FrozenEncoders
 ) -> Float[Tensor, "b k v"]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
 
 import torch
@@ -11,7 +12,7 @@ import torch
 from lit_outpaint.system.ranks import local_rank
 
 DeviceName = Literal["auto", "cpu", "cuda"]
-DtypeName = Literal["float32", "bfloat16", "float16"]
+DtypeName = Literal["float32", "tf32", "bfloat16", "float16"]
 
 
 def device_named(name: DeviceName) -> torch.device:
@@ -27,11 +28,30 @@ def device_named(name: DeviceName) -> torch.device:
     return torch.device("cuda", local_rank(os.environ) % torch.cuda.device_count())
 
 
+@contextmanager
+def rounded_products() -> Iterator[None]:
+    """Let the products of float32 matrices round their factors to TF32, on GPUs that can; as it was afterwards."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def computing_in(dtype: DtypeName, device: torch.device) -> AbstractContextManager[None]:
     """Let convolutions and products compute in a type; weights, latents and the schedule's arithmetic stay float32.
 
-    As mixed precision in training does it, so that no part needs to know.
+    As mixed precision in training does it, so that no part needs to know. ``tf32`` keeps numbers in float32 and rounds
+    the factors of products to ten bits.
+
+    Raises:
+        ValueError: TF32 is asked for where there is no GPU.
     """
     if dtype == "float32":
         return nullcontext()
+    if dtype == "tf32":
+        if device.type != "cuda":
+            raise ValueError("--dtype tf32 needs an NVIDIA GPU; use float32 or bfloat16 on a CPU")
+        return rounded_products()
     return torch.autocast(device.type, dtype=getattr(torch, dtype))

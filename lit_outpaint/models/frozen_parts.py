@@ -14,7 +14,7 @@ from lit_outpaint.data.fingerprint import require_same_encoders_at_hand, require
 from lit_outpaint.data.plain import PlainBatch
 from lit_outpaint.data.reader import MASKED_IMAGE_LATENTS
 from lit_outpaint.data.schema import Card
-from lit_outpaint.models.conditions import encode_language, encode_plain, encode_views
+from lit_outpaint.models.conditions import encode_language, encode_local_captions, encode_plain, encode_views
 from lit_outpaint.models.encoders import FrozenEncoders
 from lit_outpaint.models.language import LanguageConfig
 from lit_outpaint.models.language_encoders import LanguageEncoder
@@ -65,6 +65,8 @@ class FrozenParts:
         if self.language_online and batch.features.language_local is None:
             language = self.language(device)
             batch = batch if language is None else encode_language(batch, language, needs)
+        if "text_local" in needs and batch.features.text_local is None:
+            batch = encode_local_captions(batch, self.encoders(device))
         there = {"visual": batch.features.visual, MASKED_IMAGE_LATENTS: batch.masked_image_latents}
         whole = all(there[name] is not None for name in needs if name in there)
         return batch if whole else encode_views(batch, self.encoders(device))

@@ -10,6 +10,7 @@ import diffusers
 import torch
 import transformers
 from diffusers import DiffusionPipeline, ModelMixin, UNet2DConditionModel
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -25,21 +26,37 @@ OPTIONS: dict[str, Any] = {"use_safetensors": True, "low_cpu_mem_usage": False, 
 Pipeline = TypeVar("Pipeline", bound=DiffusionPipeline)
 
 
-def load_overlay(directory: Path, dtype: torch.dtype) -> tuple[FrozenEncoders, dict[str, Any]]:
-    """The frozen parts beneath an overlay, and its own by the names of a pipeline's arguments."""
+def load_overlay(directory: Path, dtype: torch.dtype | None) -> tuple[FrozenEncoders, dict[str, Any]]:
+    """The frozen parts beneath an overlay, and its own by the names of a pipeline's arguments.
+
+    Args:
+        directory: of the overlay.
+        dtype: of all weights; None is that in which the overlay's own are stored.
+    """
     overlay = read_overlay(directory)
+    dtype = dtype or stored_dtype(directory)
     place = directory if (directory / "unet").is_dir() else overlay.base
     unet = UNet2DConditionModel.from_pretrained(place, subfolder="unet", **OPTIONS)
     if (directory / UNET_CHANGES).is_file():
         lay_over(unet, load_file(directory / UNET_CHANGES))
     part: Any = ContextEncoder if overlay.context is None else class_named(overlay.context, ModelMixin)
-    return FrozenEncoders.from_pretrained(overlay.base, dtype=dtype), {
+    return FrozenEncoders.from_pretrained(overlay.base, overlay.vision, dtype=dtype), {
         "unet": cast(unet, dtype),
         "context": cast(part.from_pretrained(directory, subfolder="context", **OPTIONS), dtype),
         "scheduler": load_stored_scheduler(directory if (directory / "scheduler").is_dir() else overlay.base),
         "attention": overlay.attention,
         "language": overlay.language,
     }
+
+
+def stored_dtype(directory: Path) -> torch.dtype:
+    """In what type the U-Net of a model directory is stored, or what an overlay changes of its family's."""
+    changes = directory / UNET_CHANGES
+    for path in [changes, *sorted((directory / "unet").glob("*.safetensors"))]:
+        if path.is_file():
+            with safe_open(path, framework="pt") as file:
+                return file.get_tensor(next(iter(file.keys()))).dtype
+    return torch.float32
 
 
 def lay_over(unet: UNet2DConditionModel, changes: Mapping[str, Tensor]) -> None:

@@ -14,6 +14,9 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
+from lit_outpaint.models.lora import LoraSettings
+from lit_outpaint.models.unet import Train, mark_trained
+
 GIB: Final = 2**30
 FLOAT32_BYTES: Final = 4
 HALF_BYTES: Final = 2
@@ -33,8 +36,12 @@ class MemoryPlan:
     """Compute in bfloat16 under autocast."""
     averaged: bool
     """Keep a moving average of the weights."""
-    only_attention: bool = False
-    """Train the attention layers and the first convolution alone."""
+    train: Train = "all"
+    """Which weights of the U-Net are trained."""
+    lora: LoraSettings = LoraSettings()
+    """Adapters of ``train: lora``."""
+    extended: bool = False
+    """The first convolution gets new channels."""
     gradient_checkpointing: bool = False
     """Compute activations twice."""
     ranks: int = 1
@@ -49,11 +56,7 @@ def estimate(plan: MemoryPlan) -> dict[str, float]:
     """GiB of one device by what takes them, in float32 with AdamW."""
     unet = _meta_unet(plan)
     total = sum(parameter.numel() for parameter in unet.parameters())
-    trained = total if not plan.only_attention else sum(
-        parameter.numel()
-        for name, parameter in unet.named_parameters()
-        if ".attn1." in name or ".attn2." in name or name.startswith("conv_in.")
-    )
+    trained = sum(parameter.numel() for parameter in unet.parameters() if parameter.requires_grad)
     share = plan.ranks if plan.sharded else 1
     largest = max(
         sum(parameter.numel() for parameter in block.parameters())
@@ -114,6 +117,7 @@ def told(plan: MemoryPlan) -> str:
 def _meta_unet(plan: MemoryPlan) -> UNet2DConditionModel:
     with torch.device("meta"):
         unet = UNet2DConditionModel.from_config(dict(plan.unet))
+        mark_trained(unet, plan.train, plan.lora, extended=plan.extended)
     unet.set_attn_processor(_FusedAttention())
     unet.train()
     if plan.gradient_checkpointing:

@@ -1,13 +1,15 @@
 """Model directories of outpainting: whole, or as an overlay that leaves the frozen parts in a model family.
 
 An overlay holds ``unet/``, ``context/``, perhaps ``scheduler/``, and ``outpaint.json``: ``base``, the model family that
-the rest is taken from, relative to the overlay; ``context``, the class of the conditioning part, and ``attention``, the
+the rest is taken from, and ``vision``, the CLIP whose vision encoder stands in for the family's, each a path relative to
+the overlay or ``hub:owner/name``; ``context``, the class of the conditioning part, and ``attention``, the
 attention rule with its arguments, where these are not the usual ones; ``language``, the language model that its features
 come from. In place of ``unet/`` there may be ``unet_changes.safetensors``, the weights in which its U-Net differs from the
 family's.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +18,9 @@ OVERLAY_NAME = "outpaint.json"
 
 UNET_CHANGES = "unet_changes.safetensors"
 """File of an overlay with the U-Net's weights that differ from the family's."""
+
+HUB = "hub:"
+"""Begins the name of a home that is a model of the hub."""
 
 
 def is_model(directory: str | Path) -> Path:
@@ -45,6 +50,8 @@ class Overlay(NamedTuple):
     """Description of the attention rule (`lit_outpaint.system.named`); None is every row everywhere."""
     language: dict[str, Any] | None = None
     """Description of the language encoder; None is none. A path in it that is relative is so to the overlay's file."""
+    vision: Path | None = None
+    """Directory of the CLIP whose vision encoder is used; None is the family's own."""
 
 
 def read_overlay(directory: Path) -> Overlay:
@@ -70,7 +77,44 @@ def read_overlay(directory: Path) -> Overlay:
         # A name on the hub stays what it is.
         if place.is_dir():
             language = {**language, "init_args": {**language["init_args"], "path": str(place)}}
-    return Overlay((directory / said["base"]).resolve(), said.get("context"), said.get("attention"), language)
+    vision = said.get("vision")
+    if not isinstance(vision, str | None):
+        raise ValueError(f"{path}: vision must be the path or the hub name of a CLIP")
+    return Overlay(
+        home_at(directory, said["base"]),
+        said.get("context"),
+        said.get("attention"),
+        language,
+        None if vision is None else home_at(directory, vision),
+    )
+
+
+def home_from(out: Path, home: str) -> str:
+    """How an overlay at ``out`` names a directory or a model of the hub."""
+    if Path(home).is_dir():
+        return os.path.relpath(Path(home).resolve(), out.resolve())
+    return f"{HUB}{home}"
+
+
+def home_at(directory: Path, named: str) -> Path:
+    """The directory that an overlay means; of a model of the hub, its copy on this machine.
+
+    Raises:
+        ValueError: this machine has no copy.
+    """
+    if not named.startswith(HUB):
+        return (directory / named).resolve()
+    # Only needed for names on the hub; takes a moment to load.
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    name = named.removeprefix(HUB)
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError) as error:
+        raise ValueError(
+            f"{directory} stands on {name} of the hub, of which this machine has no copy; run hf download {name}"
+        ) from error
 
 
 def write_overlay(
@@ -79,9 +123,10 @@ def write_overlay(
     context: str | None,
     attention: dict[str, Any] | None,
     language: dict[str, Any] | None = None,
+    vision: str | None = None,
 ) -> None:
-    """Write ``outpaint.json``; what is None is left out. See `Overlay`; ``base`` is relative to the directory."""
-    said = {"base": base, "context": context, "attention": attention, "language": language}
+    """Write ``outpaint.json``; what is None is left out. See `Overlay`, and `home_from` for ``base`` and ``vision``."""
+    said = {"base": base, "vision": vision, "context": context, "attention": attention, "language": language}
     kept = {name: value for name, value in said.items() if value is not None}
     (directory / OVERLAY_NAME).write_text(json.dumps(kept) + "\n", encoding="utf-8")
 
@@ -94,9 +139,13 @@ def family_of(directory: Path) -> Path:
 def part_directories(directory: Path) -> list[Path]:
     """The directories whose files make up the pipeline in ``directory``, an overlay's base included."""
     names = ["vae", "text_encoder", "tokenizer", "image_encoder", "image_processor", "unet", "context", "scheduler"]
-    places = [directory, family_of(directory)] if (directory / OVERLAY_NAME).is_file() else [directory]
+    overlay = read_overlay(directory) if (directory / OVERLAY_NAME).is_file() else None
+    places = [directory] if overlay is None else [directory, overlay.base]
+    eyes = [] if overlay is None or overlay.vision is None else [overlay.vision]
+    if eyes:
+        names = [name for name in names if not name.startswith("image_")]
     found = [next((place / name for place in places if (place / name).is_dir()), None) for name in names]
-    return [part for part in found if part is not None]
+    return [*(part for part in found if part is not None), *eyes]
 
 
 def window_px_of(directory: Path) -> int | None:

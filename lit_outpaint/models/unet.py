@@ -16,10 +16,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lit_outpaint.models.encoders import MEND, check_parts, weights_of
+from lit_outpaint.models.lora import LoraSettings, add_lora, is_target, require_peft
 from lit_outpaint.system.one_line import refused_in_one_line
 
 LATENT_CHANNELS = 4
 INPAINT_CHANNELS = 9
+Train = Literal["all", "attention", "lora", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +30,11 @@ class ModelConfig:
 
     pretrained: str = "models/scapes"
     """Model family: a Stable Diffusion directory or hub name with vae/, text_encoder/, tokenizer/, unet/, scheduler/
-    and, unless ``vision`` is given, image_encoder/ and image_processor/."""
+    and, unless ``vision`` is given, image_encoder/ and image_processor/; or a whole Stable Diffusion in one .safetensors
+    file, which is unpacked into the cache once."""
+    pretrained_config: str | None = None
+    """Directory or hub name of a family that gives a single file its sizes, tokeniser and schedule; Stable Diffusion 1.5
+    when absent."""
     unet: str | None = None
     """Directory or hub name whose unet/ is trained instead of the family's (4 or 9 input channels)."""
     outpaint: str | None = None
@@ -36,9 +42,12 @@ class ModelConfig:
     and a new context."""
     vision: str | None = None
     """Directory or hub name of the CLIP whose vision encoder is used, for families that have none."""
-    train: Literal["all", "attention", "none"] = "all"
-    """all: every weight of the U-Net; attention: its attention layers and the first convolution; none: nothing of it
-    (the conditioning is always trained)."""
+    train: Train = "all"
+    """all: every weight of the U-Net; attention: its attention layers and the first convolution; lora: low-rank adapters
+    of its layers, and the first convolution where that gets new channels; none: nothing of it (the conditioning is
+    always trained)."""
+    lora: LoraSettings = LoraSettings()
+    """Adapters of ``train: lora``."""
     channels_last: bool = False
     """Memory layout of the U-Net's convolutions; faster on GPUs and with bfloat16 on CPUs."""
     gradient_checkpointing: bool = False
@@ -53,6 +62,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.unet is not None and self.outpaint is not None:
             raise ValueError(f"unet and outpaint both name a U-Net to start from, {self.unet} and {self.outpaint}")
+        if self.train == "lora":
+            require_peft()
 
 
 def load_unet(config: ModelConfig) -> UNet2DConditionModel:
@@ -68,15 +79,33 @@ def load_unet(config: ModelConfig) -> UNet2DConditionModel:
     with refused_in_one_line(f"unet of {home}", MEND):
         unet = UNet2DConditionModel.from_pretrained(place, subfolder="unet", **weights_of(Path(home) / "unet"))
     channels = {"outpaint": INPAINT_CHANNELS, "text_to_image": LATENT_CHANNELS}[config.task]
+    given = unet.config.in_channels
     unet = extend_conv_in(unet.float(), channels)
-    unet.requires_grad_(config.train == "all")
-    for parameter in _attention_parameters(unet):
-        parameter.requires_grad_(config.train != "none")
+    mark_trained(unet, config.train, config.lora, extended=given != channels)
     if config.channels_last:
         unet.to(memory_format=torch.channels_last)
     if config.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
     return unet.train()
+
+
+def mark_trained(unet: UNet2DConditionModel, train: Train, lora: LoraSettings, *, extended: bool) -> None:
+    """Say which weights training changes; see `ModelConfig`. Changed in place.
+
+    Args:
+        unet: with the input channels of its task.
+        train: which weights.
+        lora: the adapters, where these are trained.
+        extended: whether the first convolution has new channels, which must learn what they are for.
+    """
+    unet.requires_grad_(train == "all")
+    if train == "attention":
+        for parameter in _attention_parameters(unet):
+            parameter.requires_grad_(True)
+    elif train == "lora":
+        add_lora(unet, lora)
+        if extended and not is_target("conv_in", lora.targets):
+            unet.conv_in.requires_grad_(True)
 
 
 def extend_conv_in(unet: UNet2DConditionModel, in_channels: int = INPAINT_CHANNELS) -> UNet2DConditionModel:

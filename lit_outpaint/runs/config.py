@@ -73,7 +73,7 @@ class OutpaintConfig:
     --resume of a finished run nothing else is done."""
     device: Literal["auto", "cpu", "cuda"] = setting("auto", on_resume="replaces")
     """Where to compute; auto takes a GPU if there is one."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
     """What convolutions and products compute in. The half types are faster on GPUs; in float32 alone a picture does not
     depend on the batch size to the last bit."""
 

@@ -104,7 +104,8 @@ def prepare(
     layout = new_layout(record, graph, box_of(image), outpainter)
     check_formats(formats, extent)
     check_room(directory, extent.area)
-    partial = directory.absolute().parent / f".{directory.name}.partial"
+    place = directory.resolve()  # A link to an empty directory stays a link.
+    partial = place.parent / f".{place.name}.partial"
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -112,7 +113,7 @@ def prepare(
         record.save(partial)
         if layout is not None:
             store_layout(partial, layout)
-        partial.rename(directory)
+        partial.rename(place)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise ValueError(f"--out {directory} cannot be written: {error.strerror}") from error

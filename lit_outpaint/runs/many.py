@@ -92,7 +92,12 @@ def _check(settings: Namespace) -> tuple[dict[str, Path], dict[str, str], Path]:
     check_asked(settings, ("out",))
     directory, root = Path(settings.image), Path(settings.out)
     pictures = _named(
-        sorted(path for path in directory.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
+        sorted(
+            path
+            for path in directory.iterdir()
+            # Hidden files with such names are what file managers keep of pictures.
+            if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+        )
     )
     if not pictures:
         raise ValueError(f"--image {directory} must hold pictures ({', '.join(sorted(PICTURE_SUFFIXES))}), got none")
@@ -113,9 +118,14 @@ def _check(settings: Namespace) -> tuple[dict[str, Path], dict[str, str], Path]:
 
 
 def _named(pictures: Sequence[Path]) -> dict[str, Path]:
-    """Pictures by their name without its ending, or with it where several differ in nothing else."""
-    stems = Counter(path.stem for path in pictures)
-    return {path.stem if stems[path.stem] == 1 else path.name: path for path in pictures}
+    """Pictures by their name without its ending, or with it where that is the name of another's run.
+
+    Names are told apart as a disk would that takes capital letters for small ones.
+    """
+    claims = Counter(claim for path in pictures for claim in {path.stem.casefold(), path.name.casefold()})
+    named = {path.stem if claims[path.stem.casefold()] == 1 else path.name: path for path in pictures}
+    assert len(named) == len(pictures)
+    return named
 
 
 def _found_or_described(picture: Path, directory: Path, captioner: Callable[[], Captioner]) -> str:

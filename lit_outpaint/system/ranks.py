@@ -69,6 +69,36 @@ def local_rank(environment: Mapping[str, str]) -> int:
     return int(environment.get("LOCAL_RANK", environment.get("SLURM_LOCALID", 0)))
 
 
+def in_slurm_step(environment: Mapping[str, str]) -> bool:
+    """Whether ``srun`` started this process: only then do SLURM's variables say which of several it is.
+
+    Only a step of srun has a numbered step. The script of a batch job and a shell of ``salloc`` run once, whatever
+    SLURM_NTASKS says, and must not take one share of many.
+    """
+    needed = ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID")
+    return bool(re.fullmatch(r"\d+", environment.get("SLURM_STEP_ID", ""))) and all(
+        name in environment for name in needed
+    )
+
+
+def is_rank_of_srun(environment: Mapping[str, str]) -> bool:
+    """Whether ``srun`` started this process as a rank of a training run.
+
+    Raises:
+        ValueError: it did, and does not say how ranks lie on the nodes.
+    """
+    if not in_slurm_step(environment):
+        return False
+    tasks = _number(environment, "SLURM_NTASKS")
+    for name in ("SLURM_LOCALID", "SLURM_NODEID"):
+        _number(environment, name)
+    if tasks > 1 and "SLURM_NTASKS_PER_NODE" not in environment:
+        raise ValueError(
+            f"srun must say --ntasks-per-node, by which ranks find each other; got {tasks} tasks without it"
+        )
+    return True
+
+
 def end_children(processes: list[subprocess.Popen], grace_s: float = 5.0) -> None:
     """End the ranks that a failed process started: they may wait for it, over NCCL for ever.
 
@@ -90,10 +120,8 @@ def _step(environment: Mapping[str, str]) -> Share:
     """This process among those that one launcher started."""
     if "RANK" in environment and "WORLD_SIZE" in environment:
         return Share(int(environment["RANK"]), int(environment["WORLD_SIZE"]))
-    # Only a step of srun has a numbered step. The script of a batch job runs once, as SLURM_PROCID 0, whatever
-    # SLURM_NTASKS says, so that it must not take one share of many.
-    if re.fullmatch(r"\d+", environment.get("SLURM_STEP_ID", "")) and "SLURM_STEP_NUM_TASKS" in environment:
-        return Share(int(environment.get("SLURM_PROCID", 0)), int(environment["SLURM_STEP_NUM_TASKS"]))
+    if in_slurm_step(environment):
+        return Share(_number(environment, "SLURM_PROCID"), _number(environment, "SLURM_STEP_NUM_TASKS"))
     return ALONE
 
 
@@ -102,13 +130,28 @@ def _array(environment: Mapping[str, str]) -> tuple[int, int]:
     if "SLURM_ARRAY_TASK_ID" not in environment:
         return 0, 1
     names = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX", "SLURM_ARRAY_TASK_COUNT")
-    task, first, last, count = (int(environment[name]) for name in names)
+    task, first, last, count = (_number(environment, name) for name in names)
     if last - first + 1 != count:
         raise ValueError(
             f"the job array must have consecutive numbers, got {count} tasks from {first} to {last};"
             " give --rank and --world_size, or submit one task: it does all that is missing"
         )
     return task - first, count
+
+
+def _number(environment: Mapping[str, str], name: str) -> int:
+    """A variable that SLURM sets.
+
+    Raises:
+        ValueError: it is missing, or no number: somebody set the others by hand.
+    """
+    said = environment.get(name, "")
+    if not re.fullmatch(r"\d+", said):
+        raise ValueError(
+            f"{name} must be a number beside the other variables of SLURM, got {said!r}; unset these, or give --rank"
+            " and --world_size"
+        )
+    return int(said)
 
 
 def _checked(share: Share) -> Share:

@@ -116,8 +116,8 @@ def rank_fit(
         shards: shard set.
         out: ``losses.json`` and the run's checkpoints.
         options: ``steps``, ``resume`` (a checkpoint), ``send`` (a rank that sends itself SIGTERM after two batches),
-            ``gradient_checkpointing`` and ``compile`` of the model; with ``validate`` the held-out windows are scored
-            instead, and their loss is the only one.
+            ``train``, ``gradient_checkpointing`` and ``compile`` of the model; with ``validate`` the held-out windows
+            are scored instead, and their loss is the only one.
     """
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     if world_size > 1:
@@ -150,7 +150,7 @@ def rank_fit(
     if not isinstance(strategy, dict):
         trainer.strategy.checkpoint_io = AnyCheckpointIO()
     parts = {name: options.get(name, False) for name in ("gradient_checkpointing", "compile")}
-    model = ModelConfig(pretrained=str(family), **parts)
+    model = ModelConfig(pretrained=str(family), train=options.get("train", "all"), **parts)
     module = OutpaintModule(model, optim=OptimConfig(lr=1e-3, warmup_steps=5), ema=EmaConfig(decay=0.9))
     data = OutpaintDataModule(str(shards), batch_size=4 // world_size, num_workers=0)
     if options.get("validate"):

@@ -69,6 +69,13 @@ def checkpoint_step(path: str | Path) -> int:
     return int(torch.load(path / META if path.is_dir() else path, weights_only=True, mmap=True)["global_step"])
 
 
+def checkpoint_part(path: str | Path, key: str) -> Any:
+    """What a checkpoint holds under a key, None where it has no such key; its weights stay on the disk."""
+    path = Path(path)
+    head = torch.load(path / META if path.is_dir() else path, weights_only=True, mmap=True)
+    return (head["checkpoint"] if path.is_dir() else head).get(key)
+
+
 def is_whole(path: Path) -> bool:
     """Whether every byte of a checkpoint is as it was written: a file by its checksums, a directory by its files."""
     if path.is_dir():

@@ -1,12 +1,13 @@
 """Optimiser and learning-rate schedule."""
 
+import importlib.util
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch.nn import Parameter
-from torch.optim import AdamW
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from lit_outpaint.training.muon import MuonAdamW, is_hidden
@@ -21,9 +22,10 @@ class OptimConfig:
 
     lr: float = 1e-5
     """Peak learning rate."""
-    name: Literal["adamw", "muon"] = "adamw"
-    """muon: the U-Net's matrices and kernels take orthogonalised steps (`lit_outpaint.training.muon`), the rest
-    AdamW's. It trains small networks in a fraction of the steps; large ones are usually fine-tuned with AdamW."""
+    name: Literal["adamw", "adamw_8bit", "muon"] = "adamw"
+    """adamw_8bit: AdamW whose two averages take a byte a weight each (package bitsandbytes, GPUs). muon: the U-Net's
+    matrices and kernels take orthogonalised steps (`lit_outpaint.training.muon`), the rest AdamW's. It trains small
+    networks in a fraction of the steps; large ones are usually fine-tuned with AdamW."""
     schedule: Literal["constant", "cosine"] = "constant"
     """What the learning rate does after the warm-up: stay, or fall to 0 along a half cosine."""
     warmup_steps: int = 0
@@ -44,6 +46,10 @@ class OptimConfig:
     """One kernel for all parameters."""
 
     def __post_init__(self) -> None:
+        if self.name == "adamw_8bit" and importlib.util.find_spec("bitsandbytes") is None:
+            raise ValueError(
+                "optim.name adamw_8bit needs the package bitsandbytes; install lit-outpaint[bits], or take adamw"
+            )
         for name in ("lr", "gate_lr", "adapter_lr_factor"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"optim.{name} must be positive, got {getattr(self, name)}")
@@ -51,7 +57,7 @@ class OptimConfig:
             raise ValueError(f"optim.warmup_steps must be at least 0, got {self.warmup_steps}")
 
 
-def build_optimizer(config: OptimConfig, parameters: Mapping[str, Parameter]) -> AdamW:
+def build_optimizer(config: OptimConfig, parameters: Mapping[str, Parameter]) -> Optimizer:
     """Make the optimiser with one group each for the U-Net, the conditioning and its gate (and for Muon's share)."""
     hidden: list[Parameter] = []
     unet: list[Parameter] = []
@@ -75,6 +81,11 @@ def build_optimizer(config: OptimConfig, parameters: Mapping[str, Parameter]) ->
         {"name": "gate", "params": gate, "weight_decay": 0.0, "lr": config.gate_lr},
     ]
     groups = [group for group in groups if group["params"]]
+    if config.name == "adamw_8bit":
+        from bitsandbytes.optim import AdamW8bit
+
+        eight: Optimizer = AdamW8bit(groups, lr=config.lr, betas=config.betas)
+        return eight
     optimizer = MuonAdamW(groups, lr=config.lr, betas=config.betas, fused=config.fused)
     # A fused optimiser would unscale float16 gradients by itself, and Lightning then refuses to clip them, in bfloat16
     # too, where nothing is scaled. Without the mark the gradient scaler unscales first, as for any optimiser.
@@ -82,7 +93,7 @@ def build_optimizer(config: OptimConfig, parameters: Mapping[str, Parameter]) ->
     return optimizer
 
 
-def build_lr_schedule(config: OptimConfig, optimizer: AdamW, run_steps: int | float) -> LambdaLR:
+def build_lr_schedule(config: OptimConfig, optimizer: Optimizer, run_steps: int | float) -> LambdaLR:
     """Make the schedule, stepped once per optimiser step.
 
     Raises:

@@ -28,8 +28,10 @@ class TrainedSystem(LightningModule):
         """Shard the weights, under a strategy that asks for it."""
         if self.device_mesh is None or is_sharded(self):
             return
-        if self.optim.name == "muon":
-            raise ValueError("optim.name muon works on whole matrices, which sharded weights are not; use adamw")
+        if self.optim.name != "adamw":
+            raise ValueError(
+                f"optim.name {self.optim.name} works on whole matrices, which sharded weights are not; use adamw"
+            )
         blocks = [*self.unet.down_blocks, self.unet.mid_block, *self.unet.up_blocks]
         sent = torch.bfloat16 if self.trainer.precision == "bf16-mixed" else None
         shard_module(self, blocks, self.device_mesh["data_parallel"], sent)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from data_prep.config import EncodeConfig
+from data_prep.config import EncodeConfig, MachineConfig
 from data_prep.encode import decode_windows, encode_batch, to_pixel_values
 from lit_outpaint.canvas.geometry import Direction, known_box
 from lit_outpaint.data.integrity import check_shard_set
@@ -101,3 +101,11 @@ def test_a_corner_has_masked_latents_of_its_own_and_the_visual_tokens_of_its_fir
     windows[:, :, 64:, 64:] = 0
     expected = encoders.encode_mode(windows)
     torch.testing.assert_close(features["masked_latents.down+right.0.5"].float(), expected, **HALF)
+
+
+def test_as_many_windows_are_encoded_at_once_as_fit_16_gib() -> None:
+    machine = MachineConfig()
+    assert [machine.windows_at_once(side) for side in (64, 128, 256, 512, 768, 4096)] == [64, 64, 64, 16, 7, 1]
+    assert MachineConfig(batch_size=5).windows_at_once(512) == 5
+    with pytest.raises(ValueError, match="batch_size"):
+        MachineConfig(batch_size=0)

@@ -6,8 +6,11 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from eval.clip import EvaluationClip, find_clip
+from lit_outpaint.testing.models import toy_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +112,26 @@ def test_models_that_are_not_there_get_one_line(model: str, message: str) -> Non
 def test_directory_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"open_clip_config\.json"):
         EvaluationClip(tmp_path)
+
+
+def test_a_clip_of_transformers_gives_its_own_features(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    tokenizer = toy_tokenizer()
+    text = dict(vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2)
+    text |= dict(num_attention_heads=2, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+    seen = dict(image_size=28, patch_size=14, hidden_size=32, intermediate_size=64, num_hidden_layers=2)
+    config = CLIPConfig(text_config=text, vision_config=seen | {"num_attention_heads": 2}, projection_dim=16)
+    network = CLIPModel(config).eval()
+    for part in (network, tokenizer, CLIPImageProcessor(size={"height": 28, "width": 28})):
+        part.save_pretrained(tmp_path / "clip")
+    clip = EvaluationClip(tmp_path / "clip")
+    captions = ["a lake under a cloudy sky", "a red barn"]
+    tokens = tokenizer(captions, padding="max_length", max_length=77, return_tensors="pt").input_ids
+    levels = _images(2, 28, 28)
+    pixels = torch.from_numpy(levels).permute(0, 3, 1, 2) / 255
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD))
+    with torch.no_grad():
+        out = network(input_ids=tokens, pixel_values=(pixels - mean) / std)
+    torch.testing.assert_close(clip.encode_texts(captions), out.text_embeds, atol=1e-5, rtol=0)
+    torch.testing.assert_close(clip.encode_images(levels), out.image_embeds, atol=1e-5, rtol=0)
+    assert clip.num_chunks(["a red barn " * 60])[0] > 1

@@ -2,12 +2,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from eval.cli import main
 from eval.extractors import to_levels
+from eval.folder import Captions, read_captions
 from eval.testing import toy_pictures
 
 COUNT = 6
@@ -231,3 +233,38 @@ def test_pictures_are_read_at_their_own_levels(tmp_path: Path) -> None:
     folder = read_folder(_folder(tmp_path / "images"), "--images")
     assert folder.keys == [f"p{index}" for index in range(COUNT)]
     assert torch.equal(folder.load(folder.paths), toy_pictures(COUNT, 64, 64))
+
+
+def test_captions_may_be_those_of_outpaint(tmp_path: Path) -> None:
+    file = tmp_path / "captions.tsv"
+    file.write_text("a.png\ta lake, and a barn\nb.jpg\ta desert\n")
+    assert read_captions(file, ["a", "b"]) == {"a": Captions("a lake, and a barn"), "b": Captions("a desert")}
+
+
+def test_a_grey_set_is_the_same_with_8_and_with_16_bits(tmp_path: Path) -> None:
+    from eval.folder import read_folder
+
+    grey = np.random.default_rng(0).integers(0, 256, (2, 6, 8), dtype=np.uint8)
+    folders = []
+    for name, levels in (("8", grey), ("16", grey.astype(np.uint16) * 257)):
+        (tmp_path / name).mkdir()
+        for index, level in enumerate(levels):
+            Image.fromarray(level).save(tmp_path / name / f"p{index}.png")
+        folders.append(read_folder(tmp_path / name, "--images"))
+    one, other = (folder.load(folder.paths) for folder in folders)
+    assert torch.equal(one, other)
+    assert torch.equal(one, torch.from_numpy(grey)[:, None].expand(-1, 3, -1, -1).float() / 127.5 - 1)
+    assert folders[0].content() != folders[1].content()
+
+
+def test_a_turned_photograph_counts_as_it_is_shown_and_hidden_files_do_not(tmp_path: Path) -> None:
+    from eval.folder import read_folder
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg", exif=exif)
+    Image.new("RGB", (6, 8)).save(tmp_path / "b.png")
+    (tmp_path / "._b.png").write_bytes(b"what macOS keeps beside it")
+    folder = read_folder(tmp_path, "--images")
+    assert (folder.keys, folder.width, folder.height) == (["a", "b"], 6, 8)
+    assert folder.load(folder.paths).shape == (2, 3, 8, 6)

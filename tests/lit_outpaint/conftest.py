@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,15 @@ def pipeline(model: Path) -> OutpaintPipeline:
     from lit_outpaint.pipeline import load_pipeline
 
     return load_pipeline(model)
+
+
+@pytest.fixture(scope="session")
+def eyes(toy_family: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy family's vision encoder in a home of its own, as a CLIP of the hub lies there; read only."""
+    directory = tmp_path_factory.mktemp("eyes") / "clip"
+    shutil.copytree(toy_family / "image_encoder", directory)
+    shutil.copy(toy_family / "image_processor" / "preprocessor_config.json", directory)
+    return directory
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from lit_outpaint.models.context import ContextConfig, ContextEncoder, load_cont
 from lit_outpaint.models.unet import ModelConfig
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.testing.models import TOY_CAPTIONS, build_toy_pipeline, toy_batch
+from lit_outpaint.training.draws import BatchDraws
 from lit_outpaint.training.ema import EmaConfig
 from lit_outpaint.training.optim import OptimConfig
 
@@ -222,3 +223,21 @@ def test_predicted_windows_are_pixels(toy_family: Path) -> None:
     pixel_values = build(toy_family).eval().predict_step(toy_batch(size=1), 0)
     assert pixel_values.shape == (1, 3, 64, 64)
     assert pixel_values.abs().max() <= 1
+
+
+def test_noise_offset_moves_whole_channels_in_training_alone(toy_family: Path) -> None:
+    def drawn(offset: float, training: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What the losses of a batch are computed from."""
+        module = build(toy_family, objective=ObjectiveConfig(noise_offset=offset)).train(training)
+        taken: list[tuple[torch.Tensor, ...]] = []
+        module.denoising_losses = lambda batch, *given: taken.append(given) or torch.zeros(4)  # type: ignore[method-assign]
+        module.drawn_losses(toy_batch(), BatchDraws(0, 0))
+        return taken[0]
+
+    without, moved, held_out = drawn(0.0, True), drawn(0.3, True), drawn(0.3, False)
+    shift = moved[1] - without[1]
+    torch.testing.assert_close(shift, shift[..., :1, :1].expand_as(shift), atol=1e-5, rtol=0)
+    assert 0.1 < shift[..., 0, 0].std() < 0.6
+    for here, there in ((moved[0], without[0]), (moved[2], without[2])):
+        assert torch.equal(here, there), "latents and timesteps stay as they are"
+    assert all(torch.equal(here, there) for here, there in zip(held_out, without, strict=True))

@@ -73,6 +73,17 @@ def test_two_ranks_with_sharded_weights_train_as_one(
     assert_close(sharded[0] / "last.ckpt", one[0] / "last.ckpt")
 
 
+@pytest.mark.parametrize(
+    "strategy", [pytest.param("ddp", marks=pytest.mark.slow), SHARDED], ids=["ddp", "sharded weights"]
+)
+def test_adapters_train_on_two_ranks_as_on_one(run: Any, strategy: Any) -> None:
+    alone, losses = run(1, "auto", steps=3, train="lora")
+    together, shared = run(2, strategy, steps=3, train="lora")
+    assert shared == pytest.approx(losses, abs=1e-4)
+    assert_close(together / "last.ckpt", alone / "last.ckpt")
+    assert any(".lora_B." in name for name in trained(alone / "last.ckpt"))
+
+
 def test_ranks_leave_after_the_same_batch_and_the_run_goes_on_without_shards(
     run: Any, one: tuple[Path, list[float]]
 ) -> None:

@@ -56,6 +56,7 @@ def png_stream(canvas: Canvas, xmp: str = "", packing: int = 6, band_bytes: int 
     yield b"\x89PNG\r\n\x1a\n"
     colour_type = {3: 2, 4: 6}[channels]
     yield _chunk(b"IHDR", struct.pack(">IIBBBBB", box.width, box.height, 8, colour_type, 0, 0, 0))
+    yield _chunk(b"sRGB", b"\0")  # What pictures are converted to and models draw; perceptual.
     if xmp:
         yield _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp.encode())
     packer = zlib.compressobj(packing)

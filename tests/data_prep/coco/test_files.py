@@ -22,9 +22,11 @@ def zipped(path: Path, folder: Path, inside: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    "name", ["../outside.jpg", "/etc/passwd", "a/b.jpg", "..", ".", "", ".hidden", "a\\b.jpg", "a\0.jpg", "x" * 200]
-)
+LEADING_OUT = ("../outside.jpg", "/etc/passwd", "a/../../outside.jpg", "a//b.jpg", "..", ".", "")
+UNSAFE = (".hidden", "a/.hidden", "a\\b.jpg", "a\0.jpg", "a\nb.jpg", "half\ud83d.jpg")
+
+
+@pytest.mark.parametrize("name", [*LEADING_OUT, *UNSAFE])
 def test_a_name_reaches_nothing_outside_its_folder(root: Path, name: str) -> None:
     archive = zipped(root / "train2017.zip", root / "train2017", "train2017")
     with zipfile.ZipFile(archive, "a") as opened:
@@ -32,6 +34,31 @@ def test_a_name_reaches_nothing_outside_its_folder(root: Path, name: str) -> Non
     for files in (Folder(root / "train2017"), ZipFolder(archive, "train2017")):
         with pytest.raises(FileError, match="unsafe_name"):
             files.read(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["my photo (1).jpg", "Foto_\u00e9[2].jpg", "\u5199\u771f.jpg", "at 1.00\u202fPM.png", "a/b.jpg", "-x.jpg"]
+)
+def test_names_of_any_language_are_found(root: Path, name: str) -> None:
+    path = root / "train2017" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"1")
+    archive = zipped(root / "train2017.zip", root / "train2017", "train2017")
+    for files in (Folder(root / "train2017"), ZipFolder(archive, "train2017")):
+        assert files.read(name) == b"1"
+
+
+def test_accents_are_found_however_a_system_spells_them(root: Path) -> None:
+    composed, apart, garbled = "Foto_\u00e9.jpg", "Foto_e\u0301.jpg", "Foto_\u00e9.jpg".encode().decode("cp437")
+    folder = root / "train2017"
+    (folder / apart).write_bytes(b"1")
+    assert Folder(folder).read(composed) == b"1"
+    (folder / apart).rename(folder / garbled)
+    assert ZipFolder(zipped(root / "a.zip", folder, "train2017"), "train2017").read(composed) == b"1"
+    with pytest.raises(FileError, match="missing"):
+        Folder(folder).read("Foto_\u00e8.jpg")
+    with pytest.raises(FileError, match="unreadable"):
+        Folder(folder).read("x" * 300)
 
 
 def test_a_zip_gives_what_the_folder_gives(root: Path) -> None:

@@ -34,7 +34,6 @@ def test_images_come_by_number_with_all_their_captions_and_their_licence() -> No
         (b"[]", "COCO format"),
         (b"{}", "lacks 'images'"),
         (captions_file(images={"id": 1}), "must be lists"),
-        (captions_file(licenses=None), "must be lists"),
     ],
 )
 def test_what_is_no_captions_file_is_refused_in_one_line(data: bytes, message: str) -> None:
@@ -45,7 +44,19 @@ def test_what_is_no_captions_file_is_refused_in_one_line(data: bytes, message: s
 
 
 @pytest.mark.parametrize(
-    "row", [None, 3, [], {}, {"id": "7"}, {"id": True, "file_name": "a"}, {"id": -1, "file_name": "a"}, {"id": 1.5}]
+    "row",
+    [
+        None,
+        3,
+        [],
+        {},
+        {"id": "7"},
+        {"id": "seven", "file_name": "a"},
+        {"id": "9" * 13, "file_name": "a"},
+        {"id": True, "file_name": "a"},
+        {"id": -1, "file_name": "a"},
+        {"id": 1.5},
+    ],
 )
 def test_rows_that_do_not_fit_are_counted_and_cost_no_other_row(row: object) -> None:
     plain = json.loads(captions_file())
@@ -53,3 +64,30 @@ def test_rows_that_do_not_fit_are_counted_and_cost_no_other_row(row: object) -> 
     images, counts = parse_captions(data, "captions.json")
     assert [image.id for image in images] == [2, 7]
     assert counts == {"left_out.malformed_entry": 1, "noted.malformed_caption": 1, "noted.unknown_licence": 2}
+
+
+@pytest.mark.parametrize("licenses", [None, {}, "none"])
+def test_a_set_without_a_list_of_licences_is_used(licenses: object) -> None:
+    images, counts = parse_captions(captions_file(licenses=licenses), "captions.json")
+    assert [image.licence for image in images] == [UNKNOWN_LICENCE] * 2
+    assert counts == {"noted.unknown_licence": 2}
+
+
+def test_ids_may_be_texts_or_whole_floats_and_captions_may_be_numbered_by_image() -> None:
+    images, counts = parse_captions(
+        captions_file(
+            licenses=[{"id": "3", "name": "By"}],
+            images=[{"id": "0007", "file_name": "a.jpg", "license": 3}, {"id": 2.0, "file_name": "b.jpg"}],
+            annotations=[
+                {"id": "1", "image_id": 7, "caption": "A bus."},
+                {"id": 1, "image_id": "2", "caption": "Two dogs."},
+                {"id": 1.0, "image_id": 7.0, "caption": "The same once more."},
+            ],
+        ),
+        "captions.json",
+    )
+    assert [(image.id, image.captions, image.licence) for image in images] == [
+        (2, ("Two dogs.",), UNKNOWN_LICENCE),
+        (7, ("A bus.",), "By"),
+    ]
+    assert counts == {"noted.duplicate_caption": 1, "noted.unknown_licence": 1}

@@ -1,6 +1,7 @@
 import io
 import json
 import shutil
+import tarfile
 from collections import Counter
 from pathlib import Path
 
@@ -16,6 +17,12 @@ from data_prep.source import read_counts
 from data_prep.tars import read_samples
 from data_prep.testing import TOY_COCO_COUNTS, TOY_COCO_SETTINGS, build_toy_coco
 from data_prep.work import Work
+from lit_outpaint.canvas.compositing import to_uint8
+from lit_outpaint.data.damaged import Loaded
+from lit_outpaint.data.order import SampleRef
+from lit_outpaint.data.plain import PlainDataset
+from lit_outpaint.data.plain_index import PlainIndex
+from lit_outpaint.data.reader import ViewChoice
 
 FLAGS = [f"--{name}={value}" for name, value in TOY_COCO_SETTINGS.items()]
 
@@ -44,6 +51,36 @@ def samples(raw: Path) -> dict[str, tuple[np.ndarray, RawRecord]]:
 
 def test_every_oddity_is_counted_by_cause(raw: Path) -> None:
     assert read_counts(Work(raw.parents[1])) == Counter(TOY_COCO_COUNTS)
+
+
+def test_every_image_that_is_left_out_is_named(raw: Path) -> None:
+    lines = (raw.parents[1] / "left_out.txt").read_text().splitlines()
+    assert [line.split("train2017/")[1][:12] for line in lines] == [f"{n:012d}" for n in range(20, 27)] + [
+        "../outside.j"
+    ]
+    assert lines[1].startswith("the image must be a picture, but train2017/000000000021.jpg is in no known format")
+    assert lines[2] == "the image train2017/000000000022.jpg cannot be had: missing"
+
+
+def test_plain_shards_give_the_same_windows(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    source = CocoSource(CocoConfig(root=str(root), quality=100, **TOY_COCO_SETTINGS))
+    (tmp_path / "raw").mkdir()
+    for stem in source.stems():
+        source.write_shard(tmp_path / "raw", stem)
+    prepared = samples(tmp_path / "raw")
+    with tarfile.open(tmp_path / "train.tar", "w") as tar:
+        for key in prepared:
+            tar.add(root / "train2017" / f"{key[-12:]}.jpg", f"{key}.jpg")
+            caption = tarfile.TarInfo(f"{key}.txt")
+            caption.size = 5
+            tar.addfile(caption, io.BytesIO(b"a bus"))
+    choice = ViewChoice(directions=("right",), ratios=(0.5, 0.5), precomputed=None)
+    plain = PlainDataset(PlainIndex.of([tmp_path / "train.tar"]), TOY_COCO_SETTINGS["window_px"], choice, 0)
+    loaded = plain.__getitems__([SampleRef(place, 0) for place in range(len(plain))])
+    assert isinstance(loaded, Loaded)
+    assert loaded.batch.keys == tuple(prepared)
+    assert np.array_equal(to_uint8(loaded.batch.pixel_values), np.stack([pixels for pixels, _ in prepared.values()]))
 
 
 def test_every_usable_image_is_a_window_with_its_captions_and_licence(raw: Path, root: Path) -> None:

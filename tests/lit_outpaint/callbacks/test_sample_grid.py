@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import pytest
 import torch
 
-from lit_outpaint.callbacks.sample_grid import SampleGrid, tile
+from lit_outpaint.callbacks.sample_grid import SampleGrid, tile, under_prompts
+from lit_outpaint.models.unet import ModelConfig
+from lit_outpaint.module import OutpaintModule
 from lit_outpaint.testing.models import toy_batch
 
 
@@ -24,3 +28,18 @@ def test_first_samples_keep_what_has_no_batch_axis() -> None:
 def test_counts_must_be_positive() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         SampleGrid(num_windows=0)
+
+
+def test_prompts_add_rows_of_the_same_windows_under_other_words(toy_family: Path) -> None:
+    torch.manual_seed(0)
+    module = OutpaintModule(ModelConfig(pretrained=str(toy_family)))
+    callback = SampleGrid(num_inference_steps=1, prompts=["a lake", "a barn at night", "a lake"])
+    rows = callback.rows(module, toy_batch(size=2))
+    assert [len(column) for column in rows] == [5, 5, 5]
+    masked, drawn, target = rows
+    assert torch.equal(masked[2:4], masked[:2])
+    assert torch.equal(target[4], target[0])
+    assert not torch.equal(drawn[2], drawn[0])
+    torch.testing.assert_close(drawn[4], drawn[2], msg="the same window, noise and words", atol=1e-5, rtol=0)
+    batch = under_prompts(module, toy_batch(size=2), ["a lake", "a barn"])
+    torch.testing.assert_close(batch.features.text_global, module.encoders.encode_text(["a lake", "a barn"]))

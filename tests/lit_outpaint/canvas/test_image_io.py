@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lit_outpaint.canvas.image_io import enlarge_to_window, load_image, shrink_to_window
+from lit_outpaint.canvas.image_io import cut_square, enlarge_to_window, load_image, shrink_to_window
 
 RED_OVER_BLUE = np.array([[[255, 0, 0]] * 4, [[0, 0, 255]] * 4], np.uint8)
 
@@ -107,3 +107,12 @@ def test_enlarging_makes_the_shorter_side_one_window_and_has_its_limit() -> None
     assert enlarge_to_window(small, 30) is small
     with pytest.raises(ValueError, match="got 70 x 30"):
         enlarge_to_window(small, 121)
+
+
+def test_a_square_is_cut_at_its_place_and_resized_as_a_whole() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 14, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    np.testing.assert_array_equal(np.asarray(cut_square(image, 8)), pixels[:, 3:11])
+    np.testing.assert_array_equal(np.asarray(cut_square(image, 8, lambda spare: spare)), pixels[:, 6:])
+    wanted = Image.fromarray(pixels[:, 3:11]).resize((4, 4), Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(np.asarray(cut_square(image, 4)), np.asarray(wanted))

@@ -13,6 +13,7 @@ from PIL import Image
 from lit_outpaint.__main__ import main
 from lit_outpaint.assembly import load_checkpoint_pipeline, load_module
 from lit_outpaint.cli.export import export
+from lit_outpaint.data.shard_set import load_card
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.pipeline import load_pipeline
 
@@ -347,3 +348,41 @@ def test_text_to_image_trains_exports_and_draws(toy_family: Path, toy_shards: Pa
             pictures.append((out / "0000.png").read_bytes())
     assert pictures[0] == pictures[2], "both exports draw alike"
     assert pictures[1] == pictures[3] != pictures[0], "training changed what is drawn"
+
+
+def test_a_run_continues_with_another_set_only_where_that_is_said(
+    run_dir: Path, toy_family: Path, toy_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    other = shutil.copytree(toy_shards, tmp_path / "other")
+    card = load_card(other)
+    card = card.model_copy(update={"settings": card.settings | {"note": "another set"}})
+    (other / "card.json").write_text(
+        card.model_copy(update={"sha256": card.digest()}).model_dump_json(exclude_unset=True)
+    )
+    shutil.copytree(run_dir, tmp_path / "runs" / "on")
+    before = (tmp_path / "runs" / "on" / "config.yaml").read_bytes()
+    argv = arguments(toy_family, other, tmp_path / "runs", "--name=on", "--trainer.max_steps=5", "--ckpt_path=last")
+    assert "--data.allow_other_shards" in refusal(["fit", *argv], capsys)
+    assert (tmp_path / "runs" / "on" / "config.yaml").read_bytes() == before
+    assert main(["fit", *argv, "--data.allow_other_shards=true", "--trainer.limit_val_batches=0"]) == 0
+
+
+def test_predict_draws_as_it_is_asked(run_dir: Path, toy_shards: Path, tmp_path: Path) -> None:
+    argv = [f"--data.shards={toy_shards}", "--data.num_workers=0", "--data.batch_size=2", "--trainer.accelerator=cpu"]
+    argv += [f"--runs_dir={tmp_path}", f"--ckpt_path={run_dir / 'last.ckpt'}", "--trainer.limit_predict_batches=1"]
+    pictures = []
+    for steps in (1, 2):
+        asked = [f"--name=steps{steps}", f"--model.sampling.num_inference_steps={steps}"]
+        assert main(["predict", *argv, *asked, "--trainer.enable_progress_bar=false"]) == 0
+        (first, _) = sorted((tmp_path / f"steps{steps}" / "predictions").glob("*.png"))
+        pictures.append(first.read_bytes())
+    assert pictures[0] != pictures[1]
+
+
+def test_variables_of_slurm_without_srun_do_not_make_a_run_wait(
+    toy_family: Path, toy_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserved = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "4", "SLURM_NNODES": "2"}
+    for name, value in reserved.items():
+        monkeypatch.setenv(name, value)
+    assert main(["fit", *arguments(toy_family, toy_shards, tmp_path, "--trainer.fast_dev_run=1")]) == 0

@@ -112,6 +112,7 @@ def test_coco_trains_on_two_ranks_and_leaves_when_told(fit: Callable[..., Fit]) 
     assert {"config.yaml", "run.json", "samples", "previous.ckpt"} <= {path.name for path in run.run_dir.iterdir()}
     assert run.logged_steps() == list(range(step))
     assert run.lines.count("stopped by SIGTERM") == 1, "told once, not by every rank"
+    assert run.lines.count(" step 1: train/loss ") == 1
 
 
 @pytest.mark.slow

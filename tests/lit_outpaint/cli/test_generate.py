@@ -128,3 +128,18 @@ def test_a_directory_with_other_files_is_left_alone(
     assert main(argv) == 2
     assert "holds other files" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+def test_pictures_are_drawn_in_another_type(argv: list[str], tmp_path: Path) -> None:
+    assert main(argv) == 0
+    half = [str(tmp_path / "half") if part == str(tmp_path / "out") else part for part in argv]
+    assert main([*half, "--dtype=bfloat16"]) == 0
+    assert "dtype" not in yaml.safe_load((tmp_path / "out" / "run.yaml").read_text())
+    assert yaml.safe_load((tmp_path / "half" / "run.yaml").read_text())["dtype"] == "bfloat16"
+    whole, rounded = (np.asarray(Image.open(tmp_path / run / "p-0.png"), np.int16) for run in ("out", "half"))
+    assert 0 < np.abs(whole - rounded).mean() < 20
+
+
+def test_tf32_on_a_cpu_is_refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*argv, "--dtype=tf32"]) == 2
+    assert "tf32 needs an NVIDIA GPU" in capsys.readouterr().err

@@ -92,6 +92,7 @@ def test_a_model_learns_from_every_kind_of_mask(shards: Path, models: Path) -> N
         ({"mask_ratio": (0.6, 0.4)}, "low end first"),
         ({"directions": []}, "at least one side"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"max_damaged": 1.5}, "max_damaged must be a share"),
     ],
 )
 def test_a_wrong_setting_is_refused_before_step_0(shards: Path, options: dict[str, object], message: str) -> None:
@@ -191,3 +192,25 @@ def test_a_resumed_fit_sees_the_samples_of_an_undisturbed_one(
     resumed = fit(shards, tmp_path / "c", 10, when, resume=tmp_path / "b" / "last.ckpt")
     assert begun.seen + resumed.seen == undisturbed.seen
     assert torch.equal(resumed.weight, undisturbed.weight)
+
+
+def test_all_captions_come_as_words_in_training_and_held_out_samples_keep_theirs(copy: Path, models: Path) -> None:
+    data = setup(copy, captions="all")
+    data.trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
+    data.trainer.strategy._lightning_module = system = OutpaintModule(ModelConfig(pretrained=str(models)))
+    loader = data.train_dataloader()
+    records = {entry.key: loader.shards.files.record(entry) for entry in loader.shards.entries}  # type: ignore[union-attr]
+    most = max(len(record.local_captions) for record in records.values())
+    seen: dict[str, set[str]] = {}
+    for number in range(most):
+        loader.epoch_sampler.set_epoch(number)
+        for batch in loader:
+            assert batch.features.text_local is None
+            for key, (local, _) in zip(batch.keys, batch.captions, strict=True):
+                seen.setdefault(key, set()).add(local)
+    assert seen == {key: set(record.local_captions) for key, record in records.items()}
+    completed = system.complete(batch)
+    words = [local for local, _ in batch.captions]
+    torch.testing.assert_close(completed.features.text_local, system.encoders.encode_text(words))
+    (held_out,) = list(data.val_dataloader())[:1]
+    assert held_out.features.text_local is not None

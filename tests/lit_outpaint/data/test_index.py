@@ -55,3 +55,9 @@ def test_a_cached_index_is_checked_against_the_shards_too(path: Path, monkeypatc
     Index.read(path, SIZES)
     with pytest.raises(ShardError, match=r"index\.jsonl:2 points outside"):
         Index.read(path, SIZES | {"train-00001.tar": 2000})
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/cache")
+    monkeypatch.setattr(index_module, "CACHED_FROM_BYTES", 0)
+    assert list(Index.read(path, SIZES)) == entries()

@@ -6,7 +6,7 @@ import torch
 
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.data.loading import EpochSampler, ShardLoader
-from lit_outpaint.data.reader import SampleRef
+from lit_outpaint.data.order import SampleRef
 from lit_outpaint.testing.models import same_batch
 
 

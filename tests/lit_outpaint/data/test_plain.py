@@ -139,20 +139,46 @@ def test_nothing_is_unpickled(plain: Path, tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"png": b"no picture", "txt": b"a"}, "cannot be decoded: it is no picture"),
-        ({"png": picture(0, (5000, 10)), "txt": b"a"}, "at most 4096 px"),
+        ({"png": b"no picture", "txt": b"a"}, "bad.png is in no known format"),
+        ({"png": picture(0)[:200], "txt": b"a"}, "the image bad.png cannot be read"),
         ({"png": picture(0), "txt": b" \n"}, "needs a caption"),
-        ({"png": picture(0), "json": b"{"}, "cannot be decoded"),
+        ({"png": picture(0), "txt": b"\xff\xfe"}, "its caption cannot be read"),
+        ({"png": picture(0), "json": b"{"}, "its caption cannot be read"),
         ({"png": picture(0), "json": b"[1]"}, "needs a caption"),
     ],
-    ids=["no picture", "bomb", "blank", "broken json", "no facts"],
+    ids=["no picture", "cut off", "blank", "not utf-8", "broken json", "no facts"],
 )
-def test_a_sample_that_cannot_be_used_is_named(plain: Path, members: dict[str, bytes], message: str) -> None:
-    write_tar(plain / "part-9.tar", {"bad": members})
-    with pytest.raises(ShardError, match=message) as caught:
-        read(module(plain, batch_size=1))
-    assert "bad" in str(caught.value)
-    assert "\n" not in str(caught.value)
+def test_a_sample_that_cannot_be_used_is_named_and_another_takes_its_place(
+    plain: Path, members: dict[str, bytes], message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_tar(plain / "part-9.tar", {"bad": members, "good": {"png": picture(1), "txt": b"a"}})
+    keys = [key for batch in read(module(plain, batch_size=2)) for key in batch.keys]
+    assert len(keys) == 14
+    assert "bad" not in keys
+    (line,) = caplog.messages
+    assert line.startswith(f"sample bad in {plain / 'part-9.tar'} is damaged, another sample takes its place: ")
+    assert message in line
+    assert "\n" not in line
+    with pytest.raises(ShardError, match=r"1 of 14 samples are damaged, more than data\.max_damaged 0 allows.*bad"):
+        read(module(plain, batch_size=1, max_damaged=0.0))
+
+
+def test_what_file_managers_and_others_put_into_tars_is_passed_over(plain: Path) -> None:
+    # Names of macOS and hidden ones stand between the members of a sample, as tar writes them there.
+    path = plain / "part-9.tar"
+    with tarfile.open(path, "w") as tar:
+        directory = tarfile.TarInfo("c.jpg")
+        directory.type = tarfile.DIRTYPE
+        tar.addfile(directory)
+        for name in ("c/._1.png", "c/1.png", "c/.DS_Store", "c/._1.txt", "c/1.txt", "._2.png", "./2.png", "./2.txt"):
+            data = picture(3) if name.endswith("png") else b"a"
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    (plain / "._part-0.tar").write_bytes(b"no tar")
+    wanted = {sample["__key__"] for sample in webdataset.WebDataset([str(path)], shardshuffle=False)}
+    found = {key for batch in read(module(plain, batch_size=1)) for key in batch.keys}
+    assert {key for key in found if not key.startswith("a/")} == wanted == {"c/1", "./2"}
 
 
 def test_shards_that_cannot_be_used_are_named_before_step_0(plain: Path, tmp_path: Path) -> None:
@@ -176,14 +202,51 @@ def test_plain_shards_lie_in_a_directory() -> None:
         OutpaintDataModule("https://example.org/plain", plain_px=64)
 
 
-def test_fit_trains_on_plain_shards(plain: Path, models: Path, tmp_path: Path) -> None:
+def test_fit_trains_on_plain_shards_past_a_damaged_sample(
+    plain: Path, models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = bytearray((plain / "part-1.tar").read_bytes())
+    place = content.rindex(b"\x89PNG")
+    content[place : place + 4] = b"none"
+    (plain / "part-1.tar").write_bytes(content)
     words = (
         f"fit --data.shards={plain} --data.plain_px=128 --data.batch_size=2 --data.num_workers=0 --runs_dir={tmp_path}"
-        f" --name=plain --model.base.pretrained={models} --trainer.accelerator=cpu --trainer.max_steps=2"
+        f" --name=plain --model.base.pretrained={models} --trainer.accelerator=cpu --trainer.max_steps=6"
         " --trainer.limit_val_batches=1 --trainer.num_sanity_val_steps=0 --trainer.log_every_n_steps=1"
         " --trainer.enable_progress_bar=false --trainer.enable_model_summary=false"
     )
     assert main(words.split()) == 0
     log = (tmp_path / "plain" / "metrics.csv").read_text()
     assert re.search(r"train/loss", log)
+    assert sum("sample a/1_3 in" in line for line in caplog.messages) == 1
     assert (tmp_path / "plain" / "last.ckpt").exists()
+
+
+def test_captions_and_crops_change_from_epoch_to_epoch_and_resume_exactly(plain: Path) -> None:
+    captions = [f"caption {number}" for number in range(3)]
+    facts = {"png": picture(0), "json": json.dumps({"captions": captions}).encode()}
+    write_tar(plain / "part-0.tar", {f"s{number}": facts for number in range(4)})
+
+    def epoch(number: int, **options: object) -> dict[str, tuple[str, torch.Tensor]]:
+        data = module(plain, captions="all", crops="random", flips=True, **options)
+        loader = data.train_dataloader()
+        loader.epoch_sampler.set_epoch(number)
+        rows = [zip(b.keys, b.local_captions, b.pixel_values, strict=True) for b in loader]
+        return {key: (caption, window) for batch in rows for key, caption, window in batch if key.startswith("s")}
+
+    seen = [epoch(number) for number in range(3)]
+    everywhere = set.intersection(*(set(one) for one in seen))
+    assert everywhere, "an epoch drops no more than a batch"
+    for key in everywhere:
+        assert sorted(one[key][0] for one in seen) == captions
+    assert not all(torch.equal(seen[0][key][1], seen[1][key][1]) for key in everywhere)
+    again = epoch(1, batch_size=2)
+    for key in again.keys() & seen[1].keys():
+        assert again[key][0] == seen[1][key][0]
+        assert torch.equal(again[key][1], seen[1][key][1])
+
+
+@pytest.mark.parametrize("option", [{"flips": True}, {"crops": "random"}])
+def test_prepared_shards_are_neither_mirrored_nor_cut_again(option: dict, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="plain_px"):
+        OutpaintDataModule(str(tmp_path), **option)

@@ -9,10 +9,12 @@ from PIL import Image
 
 from lit_outpaint.canvas.geometry import DIRECTIONS
 from lit_outpaint.canvas.masks import outpaint_mask
+from lit_outpaint.data.damaged import Loaded
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.data.features import Features
 from lit_outpaint.data.integrity import check_shard_set
-from lit_outpaint.data.reader import SampleRef, ShardDataset, View, ViewChoice, decode_window
+from lit_outpaint.data.order import SampleRef
+from lit_outpaint.data.reader import PackedBatch, ShardDataset, View, ViewChoice, decode_window
 from lit_outpaint.data.schema import ShardError, masked_latents_key, view_name, visual_key
 from lit_outpaint.data.shard_files import ShardFiles
 from lit_outpaint.data.tensors import unpack_tensors
@@ -31,10 +33,17 @@ def dataset(shards: Path, *, online: bool = False, seed: int = 0) -> ShardDatase
     return ShardDataset(shards, entries, card.window_px, choice, seed, Features(*2 * [torch.zeros(77, 32)]))
 
 
+def load(data: ShardDataset, ref: SampleRef) -> PackedBatch:
+    loaded = data.__getitems__([ref])
+    assert isinstance(loaded, Loaded)
+    assert loaded.damage == ()
+    return loaded.batch
+
+
 def test_a_sample_holds_the_features_of_the_view_it_drew(shards: Path) -> None:
     data = dataset(shards)
     for position in range(4):
-        batch = data.unpack(data.__getitems__([SampleRef(position, 3)]))
+        batch = data.unpack(load(data, SampleRef(position, 3)))
         raw = ShardFiles(shards).read(data.entries[position], "safetensors")
         view = view_name(batch.directions[0], 0.5)
         stored = unpack_tensors(raw, [masked_latents_key(view), visual_key(view)])
@@ -49,7 +58,7 @@ def test_unpacking_leaves_torch_its_threads(shards: Path) -> None:
     data, threads = dataset(shards), torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        data.unpack(data.__getitems__([SampleRef(0, 0)]))
+        data.unpack(load(data, SampleRef(0, 0)))
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(threads)
@@ -65,7 +74,7 @@ def test_the_record_says_where_a_sample_comes_from(shards: Path) -> None:
 
 def test_online_views_decode_the_window_itself(shards: Path) -> None:
     data = dataset(shards, online=True)
-    batch = data.unpack(data.__getitems__([SampleRef(0, 0)]))
+    batch = data.unpack(load(data, SampleRef(0, 0)))
     assert batch.masked_image_latents is None
     assert batch.features.visual is None
     assert batch.pixel_values is not None

@@ -1,6 +1,7 @@
 import hashlib
 import multiprocessing
 import os
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -8,7 +9,7 @@ from typing import BinaryIO
 import pytest
 
 from lit_outpaint.data.schema import FileCard, ShardError
-from lit_outpaint.data.shard_cache import ShardCache
+from lit_outpaint.data.shard_cache import ShardCache, cache_home
 
 
 def content(number: int, size: int = 1000) -> bytes:
@@ -135,3 +136,21 @@ def test_processes_share_a_cache_that_never_outgrows_its_bound(tmp_path: Path) -
         process.join(60)
     assert [process.exitcode for process in group] == [0] * 4
     assert set(log.read_text().split()) == set("012345")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody without a home")
+def test_a_user_without_a_home_has_a_cache_among_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe()
+
+    def child() -> None:
+        os.setuid(54321)
+        there.send(str(cache_home()))
+
+    process = context.Process(target=child)
+    process.start()
+    process.join(60)
+    assert here.poll()
+    assert here.recv() == f"{tempfile.gettempdir()}/lit_outpaint-54321"

@@ -11,7 +11,7 @@ from lit_outpaint.models.memory import FLOAT32_BYTES, GIB, MemoryPlan, estimate
 from lit_outpaint.testing.models import SD15_UNET, TOY_DIM, toy_unet
 
 TOY = MemoryPlan(
-    unet=dict(toy_unet(in_channels=9).config), rows=154, batch_size=1, mixed=False, averaged=True, only_attention=False
+    unet=dict(toy_unet(in_channels=9).config), rows=154, batch_size=1, mixed=False, averaged=True
 )
 
 
@@ -43,6 +43,7 @@ def test_activations_are_what_a_real_pass_keeps() -> None:
         ("activations", {"batch_size": 4}, 4.0),
         ("gradients", {"sharded": True, "ranks": 4}, 0.25),
         ("moving average", {"averaged": False}, 0.0),
+        ("optimiser", {"train": "none"}, 0.0),
     ],
 )
 def test_what_changes_with_a_setting(name: str, change: dict[str, Any], factor: float) -> None:

@@ -124,6 +124,27 @@ def test_a_picture_without_a_caption_is_described_with_what_lies_around_it(tmp_p
         scene_around(tmp_path / "a.png", ScriptedCaptioner([CaptionError("blind", "blind")]))
 
 
+def test_pictures_of_one_name_are_runs_of_their_own_and_no_decoder_ends_the_others(
+    outpaint: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = tmp_path / "photos"
+    directory.mkdir()
+    for colour, name in (("red", "photo.png"), ("blue", "photo.jpg"), ("green", "photo.png.jpg")):
+        Image.new("RGB", (64, 64), colour).save(directory / name)
+    Image.effect_noise((64, 64), 50).convert("RGB").save(directory / "broken.avif")
+    whole = (directory / "broken.avif").read_bytes()
+    begin = whole.index(b"mdat") + 4
+    (directory / "broken.avif").write_bytes(whole[:begin] + bytes(len(whole) - begin))
+    (directory / "._photo.png").write_bytes(b"what macOS keeps beside it")
+    assert main(outpaint(image=directory, caption=GLOBAL, steps="right:1")) == 2
+    said = capsys.readouterr()
+    assert "3 drawn, 0 finished before, 1 failed" in said.out
+    (line,) = (line for line in said.err.splitlines() if line.startswith("error: "))
+    assert line.startswith(f"error: broken.avif: the image {directory / 'broken.avif'} cannot be read: ")
+    runs = {path.name: np.asarray(Image.open(path / "panorama.png"))[32, 0] for path in (tmp_path / "runs").iterdir()}
+    assert {name: int(pixel.argmax()) for name, pixel in runs.items()} == {"photo.png": 0, "photo.jpg": 2, "photo.png.jpg": 1}
+
+
 def test_a_captioner_that_cannot_look_fails_picture_by_picture(
     outpaint: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:

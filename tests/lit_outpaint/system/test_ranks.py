@@ -1,6 +1,6 @@
 import pytest
 
-from lit_outpaint.system.ranks import ALONE, RankConfig, Share, find_share
+from lit_outpaint.system.ranks import ALONE, RankConfig, Share, find_share, is_rank_of_srun
 from lit_outpaint.testing.models import slurm_step, torchrun
 
 STEMS = [f"train-{number:05d}" for number in range(23)]
@@ -51,3 +51,26 @@ def test_numbers_that_would_leave_shards_out_are_refused() -> None:
 
 def test_given_numbers_win_over_the_environment() -> None:
     assert find_share(RankConfig(rank=1, world_size=2), torchrun(3, 8, 4)) == Share(1, 2)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"SLURM_ARRAY_TASK_ID": "3"},
+        array(3, 0, 7, 8) | {"SLURM_ARRAY_TASK_MAX": "many"},
+        {"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "", "SLURM_PROCID": "0"},
+    ],
+)
+def test_half_of_the_variables_of_slurm_are_refused_by_name(environment: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"SLURM_\w+ must be a number"):
+        find_share(RankConfig(), environment)
+
+
+def test_training_takes_its_rank_from_srun_alone() -> None:
+    reserved = {"SLURM_JOB_ID": "1", "SLURM_PROCID": "0", "SLURM_NTASKS": "8", "SLURM_LOCALID": "0"}
+    assert not is_rank_of_srun(reserved)
+    step = slurm_step(1, 2, 2) | {"SLURM_NODEID": "0", "SLURM_NTASKS_PER_NODE": "2"}
+    assert is_rank_of_srun(step)
+    for name in ("SLURM_NODEID", "SLURM_NTASKS_PER_NODE"):
+        with pytest.raises(ValueError, match=name.removeprefix("SLURM_").replace("NTASKS_PER_NODE", "ntasks-per-node")):
+            is_rank_of_srun({key: value for key, value in step.items() if key != name})

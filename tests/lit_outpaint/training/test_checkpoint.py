@@ -1,9 +1,11 @@
+import tempfile
 from pathlib import Path
 
 import pytest
 import torch
 
 from lit_outpaint.training.checkpoint import check_shapes, checkpoint_step, newest_checkpoint, publish, read_checkpoint
+from lit_outpaint.training.sharded_checkpoint import AnyCheckpointIO
 
 
 def test_another_shape_is_named() -> None:
@@ -86,3 +88,9 @@ def test_a_new_run_has_no_checkpoint_and_a_ruined_one_is_refused(tmp_path: Path)
     (tmp_path / "last.ckpt").write_bytes(b"cut")
     with pytest.raises(ValueError, match="start over with --overwrite true"):
         newest_checkpoint(tmp_path)
+
+
+def test_saving_needs_no_directory_for_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/dev/null/none")
+    AnyCheckpointIO().save_checkpoint({"state_dict": {"one": torch.ones(3)}, "hyper_parameters": {}}, tmp_path / "a")
+    assert torch.equal(read_checkpoint(tmp_path / "a")["state_dict"]["one"], torch.ones(3))

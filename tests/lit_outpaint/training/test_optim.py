@@ -1,3 +1,4 @@
+import importlib.util
 import math
 
 import pytest
@@ -56,3 +57,9 @@ def test_cosine_without_an_end_is_refused() -> None:
 def test_a_learning_rate_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match=r"optim\.lr must be positive"):
         OptimConfig(lr=0.0)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is not None, reason="says what happens without it")
+def test_eight_bits_without_the_package_are_refused_in_one_line() -> None:
+    with pytest.raises(ValueError, match=r"lit-outpaint\[bits\]"):
+        OptimConfig(name="adamw_8bit")

@@ -18,6 +18,7 @@ def test_the_png_holds_every_pixel(whole: Canvas, tmp_path: Path, band_bytes: in
     (tmp_path / "a.png").write_bytes(b"".join(png_stream(whole, packing=packing, band_bytes=band_bytes)))
     with Image.open(tmp_path / "a.png") as written:
         assert written.mode == "RGB"
+        assert written.info["srgb"] == 0
         np.testing.assert_array_equal(np.asarray(written), whole.read(whole.box))
 
 
