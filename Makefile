@@ -46,8 +46,9 @@ quickstart: setup  ## Write shards, fine-tune, outpaint held-out panoramas, prin
 	rm -rf $(QUICKSTART)
 	$(PY) -m data_prep all --source scapes --out $(QUICKSTART)/data --windows $(QUICKSTART_WINDOWS) \
 	  --val-windows 32 --eval-windows 0 --bf16 true --panoramas $(QUICKSTART_PANORAMAS) \
-	  --captioner lit_outpaint.captions.local_transformers.LocalCaptioner --captioner.path models/scapes/lm \
-	  --captioner.batch_size 128
+	  --captioner lit_outpaint.captions.language_model.LanguageModelCaptioner \
+	  --captioner.chat lit_outpaint.chat.local_chat.LocalChat --captioner.chat.path models/scapes/lm \
+	  --captioner.chat.batch_size 128
 	$(PY) -m lit_outpaint fit -c experiments/quickstart.yaml
 	$(PY) -m eval run --checkpoint $(QUICKSTART)/last.ckpt --data $(QUICKSTART)/data --out $(QUICKSTART) \
 	  --panoramas $(QUICKSTART_PANORAMAS) --steps 8 --figures few --loss_csv $(QUICKSTART)/metrics.csv

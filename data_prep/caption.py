@@ -18,10 +18,10 @@ from data_prep.config import CallConfig, CaptionConfig, settings_of
 from data_prep.progress import progress
 from data_prep.raw import RawRecord
 from data_prep.tars import read_samples
-from lit_outpaint.captions.cache import CachedCaptioner
-from lit_outpaint.captions.fallback import WithFallback
+from lit_outpaint.captions.fallback import WithFallback, with_chat
 from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.captions.scene import read_scene
+from lit_outpaint.chat.cache import CachedChat
 from lit_outpaint.chat.ledger import Ledger, ledger_of
 from lit_outpaint.data.schema import IMAGE_SUFFIX, RECORD_SUFFIX, SampleRecord
 from lit_outpaint.protocols import Captioner, Written
@@ -54,16 +54,19 @@ def build_captioner(config: CaptionConfig, call: CallConfig, corpus: Sequence[st
         corpus: captions of other pictures, for rules to pick from.
 
     Raises:
-        ValueError: answers are to be kept of a captioner that has its answer for each picture.
+        ValueError: replies are to be kept of a captioner that asks no language model.
     """
     rules, chosen = RuleCaptioner(corpus), config.captioner
+    if call.cache and chosen is not None:
+        path, given = call.cache, chosen
+        chosen = with_chat(given, lambda chat: CachedChat(chat, path))
+        if chosen is given:
+            raise ValueError(f"--cache keeps what language models reply; {chosen.name} asks none, leave it out")
     if isinstance(chosen, PlacedCaptioner):
-        if call.cache:
-            raise ValueError(f"--cache keeps what models were asked; {chosen.name} asks none, leave it out")
         return chosen
     if chosen is None or (isinstance(chosen, RuleCaptioner) and not chosen.corpus):
         return rules
-    return WithFallback(CachedCaptioner(chosen, call.cache) if call.cache else chosen, rules)
+    return WithFallback(chosen, rules)
 
 
 def describe_captioner(config: CaptionConfig) -> dict[str, str]:

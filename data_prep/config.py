@@ -75,7 +75,7 @@ class CallConfig(Prices):
     """How the captioner is called; nothing of this changes what it is asked."""
 
     cache: str | None = None
-    """SQLite file of answers: what it holds is not asked again, what is new is put in."""
+    """SQLite file of a language model's replies: what it holds is not asked again, what is new is put in."""
 
 
 @dataclass(frozen=True, kw_only=True)

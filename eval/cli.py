@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
+from lit_outpaint.system.command_line import checked_words
+
 # The docstring under each field of a configuration becomes its help.
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -84,8 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 when it is done, 2 when the input was at fault (one line on stderr says how to mend it).
     """
-    given = list(sys.argv[1:] if argv is None else argv)
     try:
+        given = checked_words(sys.argv[1:] if argv is None else argv)
         verb_parsers = {
             name: _verb_parser(verb) if given[:1] == [name] else ArgumentParser() for name, verb in _VERBS.items()
         }

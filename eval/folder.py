@@ -1,9 +1,7 @@
 """Folders of pictures by anybody, and their captions."""
 
-import csv
 import hashlib
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +15,7 @@ from eval.files import PICTURE_SUFFIXES, pictures_in, read_picture
 from lit_outpaint.canvas.compositing import to_pixel_values
 from lit_outpaint.canvas.decoding import POLICY, PictureError, upright_size
 from lit_outpaint.captions.of_pictures import read_picture_captions
+from lit_outpaint.system.text_files import csv_rows, json_lines, json_value, read_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +102,7 @@ def read_captions(file: Path, keys: Iterable[str]) -> dict[str, Captions]:
     """
     if not file.is_file():
         raise ValueError(f"--captions must be a .json, .jsonl, .csv or .tsv file, found no {file}")
-    try:
-        rows = dict(_rows(file))
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError) as error:
-        raise ValueError(f"--captions: {file} cannot be read ({error}); see python -m eval score --help") from error
+    rows = dict(_rows(file))
     wanted = list(keys)
     missing = [key for key in wanted if not rows.get(key, Captions("")).whole.strip()]
     if missing:
@@ -118,17 +114,16 @@ def read_captions(file: Path, keys: Iterable[str]) -> dict[str, Captions]:
 
 
 def _rows(file: Path) -> Iterable[tuple[str, Captions]]:
-    text = file.read_text(encoding="utf-8")
     if file.suffix == ".json":
-        for name, value in json.loads(text).items():
-            yield Path(name).stem, _captions({"caption": value} if isinstance(value, str) else value)
-    elif file.suffix == ".jsonl":
-        for line in filter(str.strip, text.splitlines()):
-            row = json.loads(line)
-            yield Path(row["image"]).stem, _captions(row)
-    elif file.suffix == ".csv":
-        for row in csv.DictReader(text.splitlines()):
-            yield Path(row["image"]).stem, _captions(row)
+        content = json_value(read_text(file, "--captions"), str(file))
+        if not isinstance(content, dict):
+            raise ValueError(f"--captions: {file} must be an object from pictures to captions; see eval score --help")
+        for name, value in content.items():
+            row = {"caption": value} if isinstance(value, str) else value
+            yield _row(row, f"{file}, {name}", name)
+    elif file.suffix in (".jsonl", ".csv"):
+        for where, row in (json_lines if file.suffix == ".jsonl" else csv_rows)(file, "--captions"):
+            yield _row(row, where)
     elif file.suffix == ".tsv":
         for name, caption in read_picture_captions(file).items():
             yield Path(name).stem, Captions(caption)
@@ -136,8 +131,15 @@ def _rows(file: Path) -> Iterable[tuple[str, Captions]]:
         raise ValueError(f"--captions must be a .json, .jsonl, .csv or .tsv file, got {file.name}")
 
 
-def _captions(row: Mapping[str, Any]) -> Captions:
-    return Captions(str(row["caption"]), tuple(str(text) for text in row.get("local_captions") or ()))
+def _row(row: Any, where: str, name: Any = None) -> tuple[str, Captions]:
+    found = row if isinstance(row, dict) else {}
+    name, caption, local = found.get("image", name), found.get("caption"), found.get("local_captions") or ()
+    if not (isinstance(name, str) and isinstance(caption, str) and isinstance(local, list | tuple)):
+        raise ValueError(
+            f'--captions: {where} must be a row such as {{"image": "a.png", "caption": "a lake"}}; see python -m eval '
+            "score --help"
+        )
+    return Path(name).stem, Captions(caption, tuple(map(str, local)))
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from eval.finished import METRICS_VERSION, picture_path
 from eval.report.page import Page, render
 from lit_outpaint.heldout.walks import Pixels, Walk
 from lit_outpaint.system.files import written_whole
+from lit_outpaint.system.text_files import json_lines
 
 TABLE_NAME, PAGE_NAME = "metrics.md", "report.html"
 _PACKAGES = ("lit-outpaint", "torch", "diffusers", "transformers", "open-clip-torch")
@@ -82,9 +83,9 @@ def begin_outputs(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
     captions = out / CAPTIONS_NAME
     if captions.is_file():
-        for line in captions.read_text(encoding="utf-8").splitlines():
+        for _, row in json_lines(captions, "captions"):
             for folder in (PICTURES_NAME, REAL_NAME):
-                (out / folder / Path(json.loads(line)["image"]).name).unlink(missing_ok=True)
+                (out / folder / Path(row["image"]).name).unlink(missing_ok=True)
 
 
 def write_panoramas(out: Path, walks: Sequence[Walk], drawn: Sequence[Pixels], real: Mapping[str, Pixels]) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from lit_outpaint.system.command_line import checked_words
 from lit_outpaint.system.threads import settle_threads
 
 TRAINING_VERBS = {
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     keep_freed_memory()
     try:
-        return _program(verb)(arguments)
+        return _program(verb)(checked_words(arguments))
     except (ValueError, FileNotFoundError, PermissionError) as error:
         # What ranks started by this command say besides is told apart: most often it is the same.
         rank = os.environ.get("LOCAL_RANK", "0")

@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
+from lit_outpaint.system.command_line import checked_words
 from lit_outpaint.system.one_line import one_line
 from slurm import record as records
 from slurm.batch import Resources, render
@@ -24,9 +25,9 @@ from slurm.sweep_file import DEFAULT_WORLD, listed, load_sweep, with_seeds
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    words, rest = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
     try:
+        words = checked_words(sys.argv[1:] if argv is None else argv)
+        words, rest = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
         options = build_parser().parse_args([_underscored(word) for word in words])
         return _ACTIONS[options.verb](options[options.verb], rest)
     except SystemExit as stop:  # --help

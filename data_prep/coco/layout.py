@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from data_prep.source import LEFT_OUT, NOTED
+from lit_outpaint.system.text import encodable
 
 UNKNOWN_LICENCE: Final = "unknown"
 MAX_DIGITS: Final = 12
@@ -99,7 +100,7 @@ def _captions(table: list[Any], rows: dict[int, Any], counts: Counter[str]) -> d
                 counts[f"{NOTED}duplicate_caption"] += 1
                 continue
             seen.add((image, number))
-        text = " ".join(row["caption"].split())
+        text = " ".join(encodable(row["caption"]).split())
         if image not in rows:
             counts[f"{NOTED}caption_of_no_image"] += 1
         elif not any(letter.isalpha() for letter in text):

@@ -7,7 +7,6 @@
 - **dpg**: ``dpg_bench.csv`` of DPG-Bench (Hu et al. 2024, arXiv:2403.05135) with its questions and what they depend on.
 """
 
-import csv
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any, Final, Literal
 from eval.compbench.items import Item, Question
 from eval.compbench.noun_phrases import noun_phrases
 from eval.files import pictures_in
+from lit_outpaint.system.text_files import csv_rows, read_text, text_lines
 
 ForeignFormat = Literal["t2icompbench", "geneval", "dpg"]
 
@@ -39,12 +39,11 @@ def read_foreign(path: Path, format: ForeignFormat, num_noun_phrases: int) -> li
     """
     if not path.is_file():
         raise FileNotFoundError(f"--prompts must be a file of {format}, found no {path}")
-    text = path.read_text(encoding="utf-8")
     try:
         if format == "dpg":
-            items = _dpg(text)
+            items = _dpg(path)
         else:
-            lines = [line.strip() for line in text.splitlines() if line.strip()]
+            lines = [line.strip() for _, line in text_lines(read_text(path, "--prompts"))]
             items = (
                 [_t2icompbench(path.stem, number, line, num_noun_phrases) for number, line in enumerate(lines)]
                 if format == "t2icompbench"
@@ -110,12 +109,12 @@ def _geneval_thing(thing: Mapping[str, Any], others: Sequence[Mapping[str, Any]]
     return questions
 
 
-def _dpg(text: str) -> list[Item]:
+def _dpg(path: Path) -> list[Item]:
     rows: dict[str, list[dict[str, str]]] = {}
-    for row in csv.DictReader(text.splitlines()):
-        missing = [name for name in _DPG_COLUMNS if row.get(name) is None]
+    for where, row in csv_rows(path, "--prompts"):
+        missing = [name for name in _DPG_COLUMNS if name not in row]
         if missing:
-            raise ValueError(f"no column {missing[0]}")
+            raise ValueError(f"{where}: no column {missing[0]}")
         rows.setdefault(row["item_id"], []).append(row)
     return [_dpg_item(key, own) for key, own in rows.items()]
 

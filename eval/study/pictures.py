@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from PIL import Image
 
 from eval.files import CAPTIONS_NAME, PICTURES_NAME, pictures_in, read_picture
 from eval.study.design import Pixels
+from lit_outpaint.system.text_files import json_lines
 
 
 def pictures_of(run: Path) -> dict[str, Path]:
@@ -57,7 +57,7 @@ def captions_of(runs: Sequence[Path], items: Sequence[str]) -> dict[str, str]:
         if not file.is_file():
             continue
         try:
-            rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+            rows = [row for _, row in json_lines(file, "captions")]
             named = {Path(row["image"]).stem: str(row["caption"]) for row in rows}
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{file} must be as eval run writes it ({error!r}); do that run again") from error

@@ -16,6 +16,7 @@ import yaml
 
 from lit_outpaint.canvas.geometry import VAE_FACTOR, Direction, check_direction
 from lit_outpaint.system.text import clean
+from lit_outpaint.system.text_files import read_text
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,7 @@ def read_plan(path: Path) -> Plan:
     Raises:
         ValueError: the file cannot be read, or an entry is no step; the line says which.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"the plan must be a readable UTF-8 file, got {path}: {error}") from error
-    return _parse_list(text, str(path))
+    return _parse_list(read_text(path, "the plan"), str(path))
 
 
 def stride_of(window_px: int, overlap_px: int) -> int:

@@ -14,7 +14,8 @@ from pydantic import Field
 from lit_outpaint.captions.answers import CaptionAnswer
 from lit_outpaint.captions.prompts import load_prompt
 from lit_outpaint.captions.reading import AnswerFault, read_texts
-from lit_outpaint.chat.requests import ChatModel, ChatRequest, Message
+from lit_outpaint.chat.conversation import Conversation
+from lit_outpaint.chat.requests import ChatModel
 from lit_outpaint.protocols import CaptionError
 
 REPAIR = "That answer cannot be used: {fault}. Answer again with JSON only, in the form that was asked for."
@@ -49,7 +50,7 @@ def dense_prompt(chat: ChatModel, caption: str, config: DensePromptConfig = Dens
     """Have a caption described at length.
 
     Args:
-        chat: is asked; put a cache in front of it to ask each question once.
+        chat: is asked; inside a `CachedChat` each question is asked once.
         caption: what the picture shows.
         config: how long.
 
@@ -58,20 +59,22 @@ def dense_prompt(chat: ChatModel, caption: str, config: DensePromptConfig = Dens
         ChatError: it does not answer.
     """
     question = {"caption": caption, "least": config.least_words, "most": config.most_words}
-    messages: tuple[Message, ...] = load_prompt(config.prompt).fill(**question)
+    conversation = Conversation(
+        chat,
+        load_prompt(config.prompt).fill(**question),
+        schema=ParagraphAnswer.model_json_schema(),
+        max_tokens=config.max_tokens,
+    )
     fault = ""
     for _ in range(2):
-        request = ChatRequest(
-            messages=messages, schema=ParagraphAnswer.model_json_schema(), max_tokens=config.max_tokens
-        )
-        answer = chat.reply(request).text
         try:
-            return _of_length(read_texts(answer, ParagraphAnswer)[0], config)
+            return _of_length(read_texts(conversation.ask(), ParagraphAnswer)[0], config)
         except AnswerFault as error:
             fault = str(error)
-        messages = (*messages, Message("assistant", answer[:2000]), Message("user", REPAIR.format(fault=fault)))
+        conversation.say(REPAIR.format(fault=fault))
     raise CaptionError(
-        f"{chat.name} was asked twice for a dense prompt, and its answer cannot be used: {fault}", "schema"
+        f"{chat.name} was asked twice for a dense prompt, and its answer cannot be used: {fault}",
+        conversation.cause("schema"),
     )
 
 

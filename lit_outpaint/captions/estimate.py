@@ -6,10 +6,9 @@ import json
 import re
 from typing import Any, Final
 
-from lit_outpaint.captions.cache import CachedCaptioner
-from lit_outpaint.captions.fallback import WithFallback
-from lit_outpaint.captions.language_model import LanguageModelCaptioner
+from lit_outpaint.captions.fallback import with_chat
 from lit_outpaint.captions.scene import content_words
+from lit_outpaint.chat.cache import CachedChat
 from lit_outpaint.chat.requests import ChatModel, ChatReply, ChatRequest, CountsTokens
 from lit_outpaint.protocols import Captioner
 
@@ -34,7 +33,7 @@ class CountingChat:
     """
 
     def __init__(self, chat: ChatModel) -> None:
-        self.chat = chat
+        self.chat, self.directory = chat, getattr(chat, "directory", "")
         self.name, self.concurrency, self.sees = chat.name, chat.concurrency, chat.sees
         self.parameters: dict[str, Any] = chat.parameters
 
@@ -56,13 +55,13 @@ class CountingChat:
 
 def counting(captioner: Captioner) -> Captioner:
     """A captioner that goes the way of ``captioner`` without asking its model or writing to its cache."""
-    if isinstance(captioner, WithFallback):
-        return WithFallback(counting(captioner.inner), captioner.fallback)
-    if isinstance(captioner, CachedCaptioner):
-        return CachedCaptioner(counting(captioner.inner), captioner.store.path, dry=True)
-    if isinstance(captioner, LanguageModelCaptioner):
-        return LanguageModelCaptioner(CountingChat(captioner.chat), captioner.config)
-    return captioner
+    return with_chat(captioner, _counting)
+
+
+def _counting(chat: ChatModel) -> ChatModel:
+    if isinstance(chat, CachedChat):
+        return CachedChat(_counting(chat.inner), chat.store.path, dry=True)
+    return CountingChat(chat)
 
 
 def _filler(number: int, word: str) -> str:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lit_outpaint.captions.checks import plain
+from lit_outpaint.captions.language_model import LanguageModelCaptioner
 from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.chat.ledger import ledger_of
+from lit_outpaint.chat.requests import ChatModel
 from lit_outpaint.protocols import Captioner, CaptionError, Written
 from lit_outpaint.system.text import clean
 
@@ -95,6 +97,21 @@ def _completed(kept: Sequence[Written], others: Sequence[Written], instead_of: s
     there = {plain(written.text) for written in kept}
     new = [written._replace(instead_of=instead_of) for written in others if plain(written.text) not in there]
     return [*_cleaned(list(kept)), *new][: len(others)]
+
+
+def with_chat(captioner: Captioner, change: Callable[[ChatModel], ChatModel]) -> Captioner:
+    """A captioner like this one that asks another chat model; the same captioner where it asks none.
+
+    Args:
+        captioner: a language model's, maybe with a fallback.
+        change: gives the model to ask in place of the present one.
+    """
+    if isinstance(captioner, LanguageModelCaptioner):
+        return LanguageModelCaptioner(change(captioner.chat), captioner.config)
+    if isinstance(captioner, WithFallback):
+        inner = with_chat(captioner.inner, change)
+        return captioner if inner is captioner.inner else WithFallback(inner, captioner.fallback)
+    return captioner
 
 
 def _cleaned(texts: list[Written]) -> list[Written]:

@@ -12,6 +12,7 @@ import yaml
 
 from lit_outpaint.protocols import CaptionError, Written
 from lit_outpaint.system.text import clean
+from lit_outpaint.system.text_files import read_text, text_lines
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -101,17 +102,20 @@ class FileCaptioner:
 
 def read_captions(path: Path) -> list[str]:
     """Read the captions of a text or YAML file; see `FileCaptioner` for its form and errors."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"the captions file must be a readable UTF-8 text, got {path}: {_reason(error)}") from error
+    text = read_text(path, "the captions file")
     if path.suffix in (".yaml", ".yml"):
-        lines = _yaml_list(path, text)
+        lines = [(f"{path}, entry {number}", line) for number, line in enumerate(_yaml_list(path, text), 1)]
     else:
-        lines = [line for line in text.splitlines() if line.strip()]
+        lines = [(f"{path}:{number}", line) for number, line in text_lines(text)]
     if not lines:
         raise ValueError(f"the captions file must hold at least one caption, got an empty {path}")
-    return [clean(line) for line in lines]
+    captions = []
+    for where, line in lines:
+        try:
+            captions.append(clean(line))
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+    return captions
 
 
 def _yaml_list(path: Path, text: str) -> list[str]:
@@ -124,7 +128,3 @@ def _yaml_list(path: Path, text: str) -> list[str]:
             f"the captions file {path} must be a list of texts, got {type(value).__name__}; quote each caption"
         )
     return value
-
-
-def _reason(error: OSError | UnicodeDecodeError) -> str:
-    return str(error.strerror) if isinstance(error, OSError) else "it is not UTF-8"

@@ -107,7 +107,9 @@ class LanguageModelCaptioner:
     ``CaptionError``.
 
     Args:
-        chat: the model.
+        chat: the model, by class_path: lit_outpaint.chat.openai_chat.OpenAIChat (any server that speaks the OpenAI
+            protocol), lit_outpaint.chat.local_chat.LocalChat (in this process), or one of them inside
+            lit_outpaint.chat.cache.CachedChat.
         config: how it is asked.
 
     Attributes:
@@ -115,7 +117,7 @@ class LanguageModelCaptioner:
     """
 
     def __init__(self, chat: ChatModel, config: LanguageModelConfig = LanguageModelConfig()) -> None:
-        self.chat, self.config = chat, config.for_model()
+        self.chat, self.config = chat, config.for_model(getattr(chat, "directory", ""))
         self.name, self.concurrency = chat.name, chat.concurrency
         self.ledger = Ledger()
         self.limit = CaptionLimit(config.tokenizer)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lit_outpaint.system.text import clean
+from lit_outpaint.system.text_files import csv_rows, json_lines, json_value, read_text, text_lines
 
+_FLAG: Final = "--captions_from"
 _NAMES, _TEXTS = ("image", "file_name"), ("caption", "text")
 """Keys of a record: ours, and those of the ``metadata.jsonl`` of Hugging Face's image folders."""
 
@@ -17,17 +18,14 @@ def read_picture_captions(path: Path) -> dict[str, str]:
     """Read the captions of pictures by file name.
 
     The file is one of: ``.jsonl``, a record ``{"image": "a.png", "caption": "..."}`` a line; ``.json``, one map from
-    names to captions or a list of such records; anything else, text with a name, a tab and a caption a line.
+    names to captions or a list of such records; ``.csv`` with columns ``image`` and ``caption``; anything else, text
+    with a name, a tab and a caption a line.
 
     Raises:
         ValueError: the file cannot be read, names a picture twice, or a caption holds no word; the line says where.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"--captions_from must be a readable UTF-8 file, got {path}: {error}") from error
     captions: dict[str, str] = {}
-    for where, name, caption in _pairs(path, text):
+    for where, name, caption in _pairs(path):
         if Path(name).name in captions:
             raise ValueError(f"{where}: {name} has a caption already; keep one")
         try:
@@ -39,10 +37,10 @@ def read_picture_captions(path: Path) -> dict[str, str]:
     return captions
 
 
-def _pairs(path: Path, text: str) -> Iterator[tuple[str, str, str]]:
+def _pairs(path: Path) -> Iterator[tuple[str, str, str]]:
     """Where it stands, the picture, its caption."""
     if path.suffix == ".json":
-        value = _parse(text, str(path))
+        value = json_value(read_text(path, _FLAG), str(path))
         if isinstance(value, dict):
             value = [{"image": name, "caption": caption} for name, caption in value.items()]
         if not isinstance(value, list):
@@ -50,24 +48,16 @@ def _pairs(path: Path, text: str) -> Iterator[tuple[str, str, str]]:
         for number, record in enumerate(value, 1):
             yield _pair(record, f"{path}, entry {number}")
         return
-    for number, line in enumerate(text.splitlines(), 1):
+    if path.suffix in (".jsonl", ".csv"):
+        for where, record in (json_lines if path.suffix == ".jsonl" else csv_rows)(path, _FLAG):
+            yield _pair(record, where)
+        return
+    for number, line in text_lines(read_text(path, _FLAG)):
         where = f"{path}:{number}"
-        if not line.strip():
-            continue
-        if path.suffix == ".jsonl":
-            yield _pair(_parse(line, where), where)
-            continue
         name, tab, caption = line.partition("\t")
         if not tab:
             raise ValueError(f"{where} must be a picture, a tab and its caption, got {line[:40]!r}")
         yield where, name.strip(), caption
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where} must be JSON: {error}") from error
 
 
 def _pair(record: Any, where: str) -> tuple[str, str, str]:

@@ -1,39 +1,58 @@
 """Reads captions out of what a language model wrote, whatever it wrote.
 
-Forgiven are text and code fences around the JSON, a trailing comma, single quotes, and a lone object inside a list.
-Everything else is a fault, said in one line so that the model can be asked to mend it. What comes out is clean: one
-line, printable, encodable, without quotes around it.
+Forgiven are text and code fences around the JSON, what json-repair mends (a trailing or missing comma, single or no
+quotes, quotes inside of quotes, comments), a lone object inside a list, and an end that the limit on tokens cut off
+behind whole clauses. Everything else is a fault, said in one line so that the model can be asked to mend it. What comes
+out is clean: one line, printable, encodable, without quotes around it.
 """
 
 from __future__ import annotations
 
-import ast
 import json
 import re
-import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
 from lit_outpaint.captions.answers import CaptionAnswer, CaptionsAnswer
-from lit_outpaint.system.text import clean
+from lit_outpaint.system.text import clean, encoded
 
-MAX_READ_CHARS = 20_000
+MAX_READ_CHARS: Final = 20_000
 """A longer answer is no list of captions."""
-_MAX_TRIES = 32
-_THOUGHTS = re.compile(r"^.*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
-_DECODER = json.JSONDecoder(strict=False)  # A raw line break in a string is forgiven.
+_MAX_TRIES: Final = 32
+# The time of json-repair grows with the square of the length, and faster with the depth.
+_MAX_MENDED_CHARS: Final = 6000
+_MAX_DEPTH: Final = 16
+_MAX_MENDED: Final = 4
+_MAX_CUT: Final = 4
+_CLAUSE_END: Final = re.compile(r"[,;.:!?](?=\s)")
+_LEAST_CUT_WORDS: Final = 3
+_DECODER: Final = json.JSONDecoder(strict=False)  # A raw line break in a string is forgiven.
 
 
 class AnswerFault(ValueError):
     """An answer cannot be used; the message says why in one line."""
 
 
+class CutShort(AnswerFault):
+    """An answer ends inside of its JSON.
+
+    Args:
+        text: from the beginning of the JSON on.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__("its JSON is cut short")
+        self.text = text
+
+
 def read_texts(text: str, answer: type[CaptionAnswer | CaptionsAnswer]) -> list[str]:
     """The captions of the first JSON value in ``text`` that is an answer; at least one.
 
-    A reasoning model's thoughts, up to their closing mark, are not looked at.
+    Args:
+        text: the model's answer without its thoughts.
+        answer: its form.
 
     Raises:
         AnswerFault: there is none.
@@ -42,18 +61,41 @@ def read_texts(text: str, answer: type[CaptionAnswer | CaptionsAnswer]) -> list[
         raise AnswerFault("it is empty")
     if len(text) > MAX_READ_CHARS:
         raise AnswerFault(f"it is longer than {MAX_READ_CHARS} characters")
-    fault = AnswerFault("it holds no JSON object")
+    fault: AnswerFault | None = None
     try:
-        for value in json_values(without_thoughts(text)):
+        for value in json_values(text):
             try:
                 return _texts(value, answer)
             except AnswerFault as error:
                 fault = error
+    except CutShort as cut:
+        return _salvaged(cut, fault or cut, answer)
     except AnswerFault as error:
-        raise error if str(fault) == "it holds no JSON object" else fault from None
+        fault = fault or error
     except (RecursionError, MemoryError):
         raise AnswerFault("its JSON is nested too deeply") from None
-    raise fault
+    raise fault or AnswerFault("it holds no JSON object")
+
+
+def _salvaged(cut: CutShort, fault: AnswerFault, answer: type[CaptionAnswer | CaptionsAnswer]) -> list[str]:
+    """The whole captions of an answer that was cut short, and the whole clauses of the last one.
+
+    Raises:
+        AnswerFault: ``fault``, when there are none.
+    """
+    text, span = cut.text, _span(cut.text, '"')
+    if span.depth > _MAX_DEPTH:
+        raise fault
+    open_string = span.open_string
+    if open_string is not None:
+        begun = text[open_string + 1 :]
+        ends = [match.start() for match in _CLAUSE_END.finditer(begun)]
+        kept = begun[: ends[-1]] if ends else ""
+        text = text[:open_string] + (f'"{kept}"' if len(kept.split()) >= _LEAST_CUT_WORDS else "")
+    try:
+        return _texts(encoded(_mended(text)), answer)
+    except (ValueError, RecursionError):
+        raise fault from None
 
 
 def _texts(value: Any, answer: type[CaptionAnswer | CaptionsAnswer]) -> list[str]:
@@ -73,19 +115,16 @@ def _texts(value: Any, answer: type[CaptionAnswer | CaptionsAnswer]) -> list[str
     return worded
 
 
-def without_thoughts(text: str) -> str:
-    """The text after a reasoning model's thoughts, up to their closing mark."""
-    return _THOUGHTS.sub("", text)
-
-
 def json_values(text: str) -> Iterator[Any]:
-    """The outermost JSON objects and lists of a text, in order.
+    """The outermost JSON objects and lists of a text, in order; small faults in them are mended.
 
     Raises:
-        AnswerFault: after the last, when one was begun and not ended.
+        CutShort: after the last, when one was begun and not ended.
+        AnswerFault: after the last, when one cannot be mended.
         RecursionError: one is nested too deeply.
     """
-    position, fault = 0, ""
+    position, cuts, mends = 0, 0, 0
+    fault: AnswerFault | None = None
     for _ in range(_MAX_TRIES):
         start = next((place for place in range(position, len(text)) if text[place] in "{["), None)
         if start is None:
@@ -93,57 +132,80 @@ def json_values(text: str) -> Iterator[Any]:
         try:
             value, position = _DECODER.raw_decode(text, start)
         except ValueError:
-            span = _balanced(text, start)
-            if span is None:
-                fault, position = fault or "its JSON is cut short", start + 1
+            # An apostrophe that is no quote can hide the end.
+            span = next((span for quotes in ("\"'", '"') if (span := _span(text, quotes, start)).end), None)
+            if span is None or span.end is None:
+                fault, position, cuts = fault or CutShort(text[start:]), start + 1, cuts + 1
+                if cuts == _MAX_CUT:
+                    break
                 continue
-            mended, position = span
+            mends += 1
             try:
-                value = _mended(mended)
+                if mends > _MAX_MENDED:
+                    raise ValueError("it would take too long")
+                value, position = _mended(text[start : span.end]), span.end
             except ValueError:
-                fault, position = "it is no valid JSON", start + 1
+                fault, position = AnswerFault("it is no valid JSON"), start + 1
                 continue
-        yield value
+        yield encoded(value)
     if fault:
-        raise AnswerFault(fault)
+        raise fault
 
 
 def _mended(text: str) -> Any:
+    """A JSON object or list with something in it.
+
+    Raises:
+        ValueError: there is none, or it is too long to look for.
+    """
+    if len(text) > _MAX_MENDED_CHARS:
+        raise ValueError("it is too long to be mended")
+    import json_repair  # Seldom needed, and it takes its time to load.
+
     try:
-        return json.loads(text, strict=False)
-    except ValueError:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Escapes that Python does not know.
-            try:
-                return ast.literal_eval(text)
-            except (SyntaxError, TypeError) as error:
-                raise ValueError("neither JSON nor quoted by single quotes") from error
+        value = json_repair.loads(text)
+    except Exception as error:  # Whatever it stumbles over is no answer.
+        raise ValueError("it cannot be mended") from error
+    if not isinstance(value, dict | list) or not value:
+        raise ValueError("neither an object nor a list")
+    return value
 
 
-def _balanced(text: str, start: int) -> tuple[str, int] | None:
-    """The bracketed stretch from ``start`` without its trailing commas, and where it ends; None if it does not."""
-    kept: list[str] = []
-    depth, quote, escaped = 0, "", False
+class _Span(NamedTuple):
+    """A bracketed stretch of text."""
+
+    end: int | None
+    """Where it ends; None where it does not, or is nested deeper than is looked at."""
+    open_string: int | None
+    """Where the string begins that the text ends inside of."""
+    depth: int
+    """Most brackets that are open at once."""
+
+
+def _span(text: str, quotes: str, start: int = 0) -> _Span:
+    """The stretch from the bracket at ``start`` on.
+
+    Args:
+        text: the answer.
+        quotes: what opens and closes a string.
+        start: where the bracket stands.
+    """
+    open_brackets, deepest, quote, opened, escaped = 0, 0, "", 0, False
     for place in range(start, len(text)):
         letter = text[place]
         if quote:
             closes = letter == quote and not escaped
             escaped = letter == "\\" and not escaped
             quote = "" if closes else quote
-        elif letter in "\"'":
-            quote = letter
+        elif letter in quotes:
+            quote, opened = letter, place
         elif letter in "{[":
-            depth += 1
+            open_brackets += 1
+            deepest = max(deepest, open_brackets)
+            if deepest > _MAX_DEPTH:
+                break
         elif letter in "}]":
-            depth -= 1
-            _drop_comma(kept)
-        kept.append(letter)
-        if depth == 0:
-            return "".join(kept), place + 1
-    return None
-
-
-def _drop_comma(kept: list[str]) -> None:
-    last = next((i for i in range(len(kept) - 1, -1, -1) if not kept[i].isspace()), None)
-    if last is not None and kept[last] == ",":
-        del kept[last]
+            open_brackets -= 1
+        if not quote and open_brackets == 0:
+            return _Span(place + 1, None, deepest)
+    return _Span(None, opened if quote else None, deepest)

@@ -11,8 +11,9 @@ from lit_outpaint.captions.answers import CaptionAnswer, CaptionsAnswer
 from lit_outpaint.captions.checks import Check, no_copy, unlike
 from lit_outpaint.captions.prompts import Prompt
 from lit_outpaint.captions.reading import AnswerFault, read_texts
+from lit_outpaint.chat.conversation import Conversation
 from lit_outpaint.chat.ledger import Ledger
-from lit_outpaint.chat.requests import ChatError, ChatModel, ChatRequest, Message
+from lit_outpaint.chat.requests import ChatError, ChatModel
 from lit_outpaint.protocols import CaptionError, Written
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ REPAIR: Final = "That answer cannot be used: {fault}. Answer again with JSON onl
 FOLLOW_UPS_SHA256: Final = hashlib.sha256(REPAIR.encode()).hexdigest()
 TRIES: Final = 2
 """How often a question is asked."""
-_MAX_QUOTED_CHARS: Final = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,32 +78,40 @@ class Talk:
         Raises:
             CaptionError: the model gives no answer, or none that can be used; those that can be are in ``kept``.
         """
-        turns, fault = self._asked(), ""
+        conversation, fault = self._asked(), ""
         for number in range(TRIES):
+            conversation.draw = self.question.draw + number
             before = len(self.found)
             try:
-                text = self._reply(turns, self.question.draw + number)
-                fault = self._take(read_texts(text, self._answer))
-                turns = self._asked()
+                fault = self._take(read_texts(self._reply(conversation), self._answer))
+                cause, again = "invalid_answer", self._asked()
             except AnswerFault as error:
-                fault = str(error)
-                # Many chat templates refuse an empty turn, and a huge one would only cost.
-                said = Message("assistant", text.strip()[:_MAX_QUOTED_CHARS] or "{}")
-                turns = (*turns, said, Message("user", REPAIR.replace("{fault}", fault)))
+                fault, cause, again = str(error), conversation.cause("invalid_answer"), conversation
+                conversation.say(REPAIR.replace("{fault}", fault))
             new = len(self.found) - before
             self.ledger.add(**{"repaired" if number else "at_once": new})
             if not self.missing:
                 return self.found
+            conversation = again
             if number + 1 < TRIES:
                 self.ledger.add(repairs=1)
-        raise self._error(f"gave no usable answer: {fault}", "invalid_answer")
+        raise self._error(f"gave no usable answer: {fault}", cause)
 
-    def _asked(self) -> tuple[Message, ...]:
-        """The turns that ask for what is missing."""
-        arguments = self.question.arguments
+    def _asked(self) -> Conversation:
+        """A conversation that asks for what is missing."""
+        arguments, schema = self.question.arguments, self._answer.model_json_schema()
         if self.question.count is not None:
             arguments = arguments | {"n": self.missing}
-        return self.question.prompt.fill(**arguments)
+            schema["properties"]["captions"] |= {"minItems": self.missing, "maxItems": self.missing}
+        return Conversation(
+            self.chat,
+            self.question.prompt.fill(**arguments),
+            schema=schema,
+            max_tokens=self.max_tokens * self.missing,
+            image=self.question.image,
+            num_examples=len(self.question.prompt.examples),
+            ledger=self.ledger,
+        )
 
     def _take(self, texts: Sequence[str]) -> str:
         """Keep the texts that pass, as many as are missing; return the fault where that is not enough."""
@@ -123,30 +131,11 @@ class Talk:
         why = f"; {faults[0]}" if faults else ""
         return f"{self.question.count} different new captions are needed, {len(self.found)} came{why}"
 
-    def _reply(self, turns: tuple[Message, ...], draw: int) -> str:
-        schema = self._answer.model_json_schema()
-        if self.question.count is not None:
-            schema["properties"]["captions"] |= {"minItems": self.missing, "maxItems": self.missing}
-        request = ChatRequest(
-            messages=turns,
-            schema=schema,
-            image=self.question.image,
-            max_tokens=self.max_tokens * self.missing,
-            num_examples=len(self.question.prompt.examples),
-            draw=draw,
-        )
+    def _reply(self, conversation: Conversation) -> str:
         try:
-            reply = self.chat.reply(request)
+            return conversation.ask()
         except ChatError as error:
-            self.ledger.add(turns=1, retries=error.retries)
             raise self._error(str(error), error.cause) from error
-        self.ledger.add(
-            turns=1,
-            retries=reply.retries,
-            prompt_tokens=reply.prompt_tokens,
-            completion_tokens=reply.completion_tokens,
-        )
-        return reply.text
 
     def _error(self, what: str, cause: str) -> CaptionError:
         kept = tuple(Written(text, self.chat.name) for text in self.found)

@@ -24,7 +24,7 @@ Kind = Literal[
     "captions",
     "repeats",
 ]
-"""Turns with the model, answers from the cache, tokens, requests sent again after a fault of the server, questions
+"""Turns with the model, replies from the cache, tokens, requests sent again after a fault of the server, questions
 asked again because the answer did not pass, captions that were cut; captions that passed at once, those that passed
 when they were asked for again, those that another captioner wrote; all captions, and those equal to one before."""
 
@@ -136,7 +136,7 @@ class Ledger:
         causes = ", ".join(f"{cause} {number:,}" for cause, number in self.fallbacks.items())
         return "\n".join(
             [
-                f"{what}: {count['turns']:,} turns with the model, {count['hits']:,} answers from the cache",
+                f"{what}: {count['turns']:,} turns with the model, {count['hits']:,} replies from the cache",
                 f"  {tokens}{cost}",
                 f"  {count['retries']:,} retries, {count['repairs']:,} repairs, {count['cut']:,} cut",
                 f"  {sum(self.fallbacks.values()):,} fallbacks" + (f" ({causes})" if causes else ""),

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lit_outpaint.chat.batching import Batcher
+from lit_outpaint.chat.openai_wire import without_system
 from lit_outpaint.chat.pictures import shown
-from lit_outpaint.chat.requests import ChatError, ChatReply, ChatRequest, picture_turn
+from lit_outpaint.chat.requests import ChatError, ChatReply, ChatRequest, Message, picture_turn
+from lit_outpaint.chat.thoughts import holds_thoughts
 from lit_outpaint.system.files import file_sha256
 
 if TYPE_CHECKING:
@@ -114,6 +116,11 @@ class LocalChat:
             raise outcome
         return outcome
 
+    @property
+    def directory(self) -> str:
+        """Of the model, or its hub name; captioners read there how it wants to be asked."""
+        return str(self._settings["path"])
+
     def count_prompt(self, request: ChatRequest) -> int:
         """Tokens of a question as the model would be given it, pictures left out; only the tokenizer is loaded."""
         with self._loading:
@@ -189,22 +196,23 @@ class _Form:
         """The conversation in the model's own form."""
         from jinja2 import TemplateError
 
-        turns = [{"role": turn.role, "content": turn.text} for turn in request.messages]
+        turns = request.messages
         try:
-            return self._template(turns, request)
+            text = self._template(turns, request)
         except TemplateError:
-            # Some models know no system turn: its text goes before the user's.
-            if turns[0]["role"] != "system":
+            if turns[0].role != "system":
                 raise
-            system, user, *rest = turns
-            first = {"role": "user", "content": f"{system['content']}\n\n{user['content']}"}
-            return self._template([first, *rest], request)
+            return self._template(without_system(turns), request)
+        # Some templates refuse a system turn, others leave it out without a word.
+        dropped = turns[0].role == "system" and turns[0].text.strip() not in text
+        return self._template(without_system(turns), request) if dropped else text
 
-    def _template(self, turns: list[dict[str, Any]], request: ChatRequest) -> str:
+    def _template(self, messages: Sequence[Message], request: ChatRequest) -> str:
+        turns: list[dict[str, Any]] = [{"role": turn.role, "content": turn.text} for turn in messages]
         if self.sees:
             turns = [turn | {"content": [{"type": "text", "text": turn["content"]}]} for turn in turns]
             if request.image is not None:
-                asking = picture_turn([turn["role"] for turn in turns], request.num_examples)
+                asking = picture_turn([turn.role for turn in messages], request.num_examples)
                 turns[asking]["content"].insert(0, {"type": "image"})
         return self.processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
 
@@ -296,10 +304,16 @@ class _Model:
         length = next((place for place, token in enumerate(tokens) if token in ends), len(tokens))
         length = min(length, request.max_tokens)
         return ChatReply(
-            text=self.tokenizer.decode(tokens[:length], skip_special_tokens=True),
+            text=self._decoded(tokens[:length]),
             prompt_tokens=prompt_tokens,
             completion_tokens=length,
+            ended="length" if length == len(tokens[: request.max_tokens]) else "stop",
         )
+
+    def _decoded(self, tokens: list[int]) -> str:
+        """The text; marks of thoughts, which may be special tokens, are left in it."""
+        marked = self.tokenizer.decode(tokens, skip_special_tokens=False)
+        return marked if holds_thoughts(marked) else self.tokenizer.decode(tokens, skip_special_tokens=True)
 
 
 class _RowGumbel:

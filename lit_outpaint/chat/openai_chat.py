@@ -17,7 +17,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from lit_outpaint.chat.openai_wire import AnswerError, Dialect, read_reply, request_body
+from lit_outpaint.chat.openai_wire import AnswerError, Dialect, keeps_form, read_reply, request_body
 from lit_outpaint.chat.pacing import Pace, backoff, retry_after_s
 from lit_outpaint.chat.requests import Cause, ChatError, ChatReply, ChatRequest
 
@@ -44,7 +44,7 @@ class Fault(Exception):
         self.cause: Cause = cause
         self.wait_s, self.unreachable = wait_s, unreachable
         self.blame = ""
-        """What the server said, for refusals."""
+        """What the server said, where a simpler request may help."""
 
 
 class OpenAIChat:
@@ -98,6 +98,7 @@ class OpenAIChat:
         self._slots = threading.BoundedSemaphore(concurrency)
         self._pace = Pace(requests_per_minute)
         self._building = threading.Lock()
+        self._said_form_ignored = False
 
     def __repr__(self) -> str:
         return f"OpenAIChat({self._settings['model']!r}, {self._where!r})"
@@ -113,6 +114,11 @@ class OpenAIChat:
         """
         names = ("model", "temperature", "seed", "schema_mode", *(("image_px",) if self.sees else ()))
         return {name: self._settings[name] for name in names}
+
+    @property
+    def directory(self) -> str:
+        """Name of the model; some servers name it by its directory, see ``LocalChat``."""
+        return str(self._settings["model"])
 
     def reply(self, request: ChatRequest) -> ChatReply:
         """Return the answer to a conversation."""
@@ -175,6 +181,14 @@ class OpenAIChat:
             raise Fault("server", f"{self._where}: {error}") from error
         if len(reply.text) >= _BLANK_CHARS and not reply.text.strip():
             raise Fault("too_long", f"{self._where} answered with {len(reply.text)} blanks")
+        if dialect.form == "json_schema" and not self._said_form_ignored and not keeps_form(reply, request.schema):
+            self._said_form_ignored = True
+            log.warning(
+                "%s at %s was told the JSON schema of the answer and does not keep to it: the server may not know "
+                "response_format; answers are checked all the same",
+                self.name,
+                self._where,
+            )
         return reply
 
     def _post(self, request: ChatRequest, dialect: Dialect) -> bytes:
@@ -281,7 +295,9 @@ def _refuse(response: Any, where: str, key: str) -> None:
     elif status >= 500 or status == 409:
         cause = "server"
     fault = Fault(cause, f"{where} answered {status}: {_gist(blame)}", wait_s=retry_after_s(response.headers))
-    fault.blame = blame if cause == "refused" else ""
+    # Some servers answer what they do not know with 500. A page of a proxy in between says nothing of the request.
+    if status in (400, 404, 415, 422) or (status >= 500 and not blame.lstrip().startswith("<")):
+        fault.blame = blame
     raise fault
 
 

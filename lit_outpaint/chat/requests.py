@@ -17,6 +17,10 @@ Cause = Literal["rate_limit", "server", "timeout", "connection", "refused", "too
 """Why a model gave no reply: too many requests, a fault of the server (5xx), no answer in time, no server, a request
 that it will not take (other 4xx), or an answer longer than we read."""
 
+Ended = Literal["stop", "length", "refusal", "tool_calls"]
+"""How a reply came to its end: by itself, at the longest answer, because the model or a filter declined, or with a call
+of a tool in place of an answer."""
+
 
 class ChatError(RuntimeError):
     """A model gave no reply, after every retry that its cause allows.
@@ -74,11 +78,14 @@ class ChatReply:
     """What it answered."""
 
     text: str
-    """As it came: nothing here is checked."""
+    """As it came, with the thoughts of models that write them down: nothing here is checked."""
     prompt_tokens: int
     completion_tokens: int
     retries: int = 0
     """How often it was asked before it replied."""
+    ended: Ended = "stop"
+    from_cache: bool = False
+    """Whether it was not asked at all: the reply was kept from before."""
 
 
 @runtime_checkable

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from lit_outpaint.canvas.geometry import Direction
 from lit_outpaint.data.schema import Strict, check_key
+from lit_outpaint.system.text_files import read_text, text_lines
 
 Category = Literal["presence", "colour", "spatial", "counting", "scene", "complex", "dense"]
 CATEGORIES: Final[tuple[Category, ...]] = ("presence", "colour", "spatial", "counting", "scene", "complex", "dense")
@@ -168,7 +169,7 @@ def read_prompts(path: Path) -> list[Prompt]:
         )
     prompts: list[Prompt] = []
     ids: set[str] = set()
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in text_lines(read_text(path, "--prompts")):
         try:
             prompt = Prompt.model_validate_json(line)
         except ValidationError as error:

@@ -1,18 +1,18 @@
-"""A judge that asks a vision-language model what a picture shows, on any OpenAI-compatible server."""
+"""A judge that asks a vision-language model what a picture shows."""
 
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lit_outpaint.captions.prompts import load_prompt
-from lit_outpaint.captions.reading import AnswerFault, json_values, without_thoughts
+from lit_outpaint.captions.reading import AnswerFault, json_values
+from lit_outpaint.chat.conversation import Conversation
 from lit_outpaint.chat.ledger import Ledger
-from lit_outpaint.chat.openai_chat import OpenAIChat
-from lit_outpaint.chat.requests import ChatError, ChatModel, ChatRequest, Message
+from lit_outpaint.chat.requests import ChatError, ChatModel
 from lit_outpaint.drawing.edit_operations import Seen, Wanted
 from lit_outpaint.drawing.judging import Look, Pictures, Wish
 from lit_outpaint.drawing.prompts import FOLDER
@@ -49,7 +49,7 @@ class ModelJudge:
     the record tells.
 
     Args:
-        chat: a model that takes pictures.
+        chat: a model that takes pictures, by class_path; lit_outpaint.chat.openai_chat.OpenAIChat wants sees: true.
         max_tokens: longest answer.
 
     Attributes:
@@ -86,47 +86,28 @@ class ModelJudge:
         return [self._look(Image.fromarray(picture)) for picture in pictures]
 
     def _look(self, picture: Image.Image) -> Look:
-        turns: tuple[Message, ...] = load_prompt(PROMPT, FOLDER).fill()
+        conversation = Conversation(
+            self.chat,
+            load_prompt(PROMPT, FOLDER).fill(),
+            schema=_Answer.model_json_schema(),
+            max_tokens=self.max_tokens,
+            image=picture,
+            ledger=self.ledger,
+        )
         fault = ""
         try:
-            for _ in range(2):
-                text = self._ask(turns, picture)
+            for last_try in (False, True):
                 try:
-                    return _read(text)
+                    return _read(conversation.ask())
                 except AnswerFault as error:
-                    fault = str(error)
-                    turns += (Message("assistant", text[:2000] or "{}"), Message("user", REPAIR.format(fault=fault)))
-                    self.ledger.add(repairs=1)
+                    fault = f"{conversation.cause('invalid_answer')}: {error}"
+                    if not last_try:
+                        self.ledger.add(repairs=1)
+                        conversation.say(REPAIR.format(fault=error))
         except ChatError as error:
-            self.ledger.add(turns=1, retries=error.retries)
             fault = f"{error.cause}: {error}"
         log.warning("judge %s said nothing that can be used of a picture: %s", self.name, fault)
         return Look(fault=fault)
-
-    def _ask(self, turns: tuple[Message, ...], picture: Image.Image) -> str:
-        schema = _Answer.model_json_schema()
-        reply = self.chat.reply(ChatRequest(messages=turns, schema=schema, image=picture, max_tokens=self.max_tokens))
-        self.ledger.add(
-            turns=1,
-            retries=reply.retries,
-            prompt_tokens=reply.prompt_tokens,
-            completion_tokens=reply.completion_tokens,
-        )
-        return reply.text.strip()
-
-
-class OpenAICompatibleJudge(ModelJudge):
-    """A vision-language model behind an address.
-
-    Args:
-        model: name of the model, as the server knows it.
-        base_url: address of the server, for example ``http://localhost:8000/v1``; OpenAI's own when absent.
-        max_tokens: longest answer.
-        chat: how the server is called, see `OpenAIChat`.
-    """
-
-    def __init__(self, model: str, base_url: str | None = None, max_tokens: int = 512, **chat: Any) -> None:
-        super().__init__(OpenAIChat(model, base_url, **{"sees": True, **chat}), max_tokens)
 
 
 def _read(text: str) -> Look:
@@ -137,7 +118,7 @@ def _read(text: str) -> Look:
     """
     fault = "it holds no JSON object with things and scenery"
     try:
-        for value in json_values(without_thoughts(text)):
+        for value in json_values(text):
             try:
                 answer = _Answer.model_validate(value)
             except ValidationError as error:

@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from lit_outpaint.data.schema import EVALSET_DIR, InsidePath, ShardError, Strict
+from lit_outpaint.system.text_files import read_text, text_lines
 
 PANORAMAS_NAME: Final = "panoramas.jsonl"
 WINDOWS_NAME: Final = "windows.jsonl"
@@ -119,7 +120,7 @@ def _read_rows(path: Path, row_type: type[_Row]) -> list[_Row]:
     if not path.is_file():
         raise ShardError(f"an evaluation set needs {path}, which is missing; write one with `python -m data_prep all`")
     rows: list[_Row] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in text_lines(read_text(path, "an evaluation set")):
         try:
             rows.append(row_type.model_validate_json(line))
         except ValidationError as error:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lit_outpaint.captions.reading import AnswerFault, json_values, without_thoughts
+from lit_outpaint.captions.reading import AnswerFault, json_values
 from lit_outpaint.planning.boxes import EDGE_TOLERANCE, RegionBox
 from lit_outpaint.planning.grid import MAX_CELLS, Grid, GridError, parse_grid
 from lit_outpaint.planning.regions import has_word
@@ -107,7 +107,6 @@ def read_plan_answer(text: str) -> Proposal:
         raise PlanFault("empty", "it is empty")
     if len(text) > MAX_READ_CHARS:
         raise PlanFault("too_long", f"it is longer than {MAX_READ_CHARS} characters")
-    text = without_thoughts(text)
     fault = PlanFault("no_plan", "it holds neither a JSON object with a plan nor the label 'Final split ratio:'")
     try:
         for value in json_values(text):

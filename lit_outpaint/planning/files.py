@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lit_outpaint.planning.boxes import RegionBox
 from lit_outpaint.planning.regions import Level, Region, RegionPlan, Unit, region_ids
+from lit_outpaint.system.text import encoded
+from lit_outpaint.system.text_files import read_text
 
 PLAN_NAME: Final = "plan.json"
 """Name of a plan file in a run directory."""
@@ -73,7 +75,7 @@ def parse_plan_text(text: str, where: str = "the plan") -> RegionPlan:
         ValueError: it is none; the line names ``where`` and the field.
     """
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = encoded(json.loads(text, parse_constant=_no_constant))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{where} must be JSON: {error}") from None
     try:
@@ -94,13 +96,9 @@ def read_plan_file(path: Path) -> RegionPlan:
     Raises:
         ValueError: it cannot be read, or is none.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"plan_file must be at most {MAX_BYTES >> 20} MiB, got {path}")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"plan_file must be a readable UTF-8 file, got {path}: {error}") from error
-    return parse_plan_text(text, str(path))
+    if path.is_file() and path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"plan_file must be at most {MAX_BYTES >> 20} MiB, got {path}")
+    return parse_plan_text(read_text(path, "plan_file"), str(path))
 
 
 def _plan(entry: _PlanEntry) -> RegionPlan:

@@ -28,8 +28,7 @@ class PlanOptions:
     """With --regions: what a cell shows; give it once for each cell, row by row from left to right."""
     planner: Planner | None = None
     """Who plans, by class_path: lit_outpaint.planning.rules.RulePlanner (the default), a language model by
-    lit_outpaint.planning.openai_compatible.OpenAICompatiblePlanner or lit_outpaint.planning.local_transformers.
-    LocalPlanner. With regions of your own it plans around them."""
+    lit_outpaint.planning.planner.LanguageModelPlanner. With regions of your own it plans around them."""
 
     def __post_init__(self) -> None:
         if self.plan_file is not None and self.regions is not None:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lit_outpaint.captions.prompts import Prompt, load_prompt
+from lit_outpaint.chat.conversation import Conversation
 from lit_outpaint.chat.ledger import Ledger
-from lit_outpaint.chat.requests import ChatError, ChatModel, ChatRequest, Message
+from lit_outpaint.chat.requests import ChatError, ChatModel
 from lit_outpaint.planning.answers import BoxesAnswer, GridAnswer, PlanFault, Proposal, read_plan_answer
 from lit_outpaint.planning.boxes import WHOLE
 from lit_outpaint.planning.overlaps import largest_free, resolved
@@ -28,7 +29,6 @@ ONE_REGION: Final = "one region"
 """Who planned, in records, where a model did not: the whole picture is one region with the prompt."""
 REPAIR: Final = "That plan cannot be used: {fault}. Answer again in the form that was asked for."
 _REPAIR_SHA256: Final = hashlib.sha256(REPAIR.encode()).hexdigest()
-_MAX_QUOTED_CHARS: Final = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,9 @@ class LanguageModelPlanner:
     becomes one region with the prompt; ``Planned.instead_of`` and the ledger say why.
 
     Args:
-        chat: the model.
+        chat: the model, by class_path: lit_outpaint.chat.openai_chat.OpenAIChat (any server that speaks the OpenAI
+            protocol), lit_outpaint.chat.local_chat.LocalChat (in this process), or one of them inside
+            lit_outpaint.chat.cache.CachedChat.
         config: how it is asked.
 
     Attributes:
@@ -93,10 +95,9 @@ class LanguageModelPlanner:
         try:
             regions, reasoning = talk.regions()
         except ChatError as error:
-            self.ledger.add(turns=1, retries=error.retries)
             return self._one_region(prompt, locked, error.cause, str(error))
         except PlanFault as error:
-            return self._one_region(prompt, locked, error.cause, str(error))
+            return self._one_region(prompt, locked, talk.conversation.cause(error.cause), str(error))
         plan = RegionPlan(base_prompt=prompt, regions=(*locked, *regions))
         return Planned(plan, self.name, reasoning=reasoning)
 
@@ -125,13 +126,19 @@ class _Talk:
         if locked:
             given = [{"prompt": region.prompt, "box": [*region.box.as_tuple()]} for region in locked]
             template, arguments = self._template(planner.config.around_prompt), {"prompt": prompt, "locked": given}
-            self.schema = BoxesAnswer.model_json_schema()
+            schema = BoxesAnswer.model_json_schema()
         else:
             template, arguments = self._template(planner.config.plan_prompt), {"prompt": prompt}
-            self.schema = GridAnswer.model_json_schema()
+            schema = GridAnswer.model_json_schema()
         # Strict servers want every field to be there.
-        self.schema["required"] = list(self.schema["properties"])
-        self.turns: tuple[Message, ...] = template.fill(**arguments)
+        schema["required"] = list(schema["properties"])
+        self.conversation = Conversation(
+            planner.chat,
+            template.fill(**arguments),
+            schema=schema,
+            max_tokens=planner.config.max_tokens,
+            ledger=planner.ledger,
+        )
 
     def regions(self) -> tuple[list[Region], str]:
         """The planned regions and what the model said on the way.
@@ -141,26 +148,11 @@ class _Talk:
             PlanFault: it gives none that can be used, asked twice.
         """
         try:
-            return self._regions(self._ask())
+            return self._regions(read_plan_answer(self.conversation.ask()))
         except PlanFault as fault:
             self.planner.ledger.add(repairs=1)
-            self.turns += (Message("user", REPAIR.replace("{fault}", str(fault))),)
-        return self._regions(self._ask())
-
-    def _ask(self) -> Proposal:
-        """The model's proposal; its answer becomes one of the turns."""
-        ledger = self.planner.ledger
-        request = ChatRequest(messages=self.turns, schema=self.schema, max_tokens=self.planner.config.max_tokens)
-        reply = self.planner.chat.reply(request)
-        ledger.add(
-            turns=1,
-            retries=reply.retries,
-            prompt_tokens=reply.prompt_tokens,
-            completion_tokens=reply.completion_tokens,
-        )
-        # Many chat templates refuse an empty turn, and a huge one would only cost.
-        self.turns += (Message("assistant", reply.text.strip()[:_MAX_QUOTED_CHARS] or "{}"),)
-        return read_plan_answer(reply.text)
+            self.conversation.say(REPAIR.replace("{fault}", str(fault)))
+        return self._regions(read_plan_answer(self.conversation.ask()))
 
     def _regions(self, proposal: Proposal) -> tuple[list[Region], str]:
         taken = [region.box for region in self.locked]

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lit_outpaint.system.files import written_whole
 from lit_outpaint.system.text import clean
+from lit_outpaint.system.text_files import read_text, text_lines
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -63,11 +64,8 @@ def read_prompts(path: Path) -> list[Prompt]:
     Raises:
         ValueError: a line holds no prompt, or two share an id; the message names file and line.
     """
-    lines = path.read_text(encoding="utf-8-sig").split("\n")
     prompts: dict[str, str] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, line in text_lines(read_text(path, "--prompts")):
         where = f"{path}, line {number}"
         name, text = f"{len(prompts):04d}", line
         if path.suffix == ".jsonl":

@@ -84,6 +84,23 @@ class FaultHandler(BaseHTTPRequestHandler):
             return self._send(400, b'{"error": {"message": "response_format is not supported"}}')
         return self.answer_good(request)
 
+    def answer_no_schema(self, request: dict[str, Any]) -> None:
+        """Good, unless the answer has a schema, which is told as a fault of the server, as llama-cpp-python's does."""
+        if request.get("response_format", {}).get("type") == "json_schema":
+            said = "[{'loc': ('body', 'response_format', 'type'), 'msg': \"Input should be 'text' or 'json_object'\"}]"
+            return self._send(500, json.dumps({"error": {"message": said, "type": "internal_server_error"}}).encode())
+        return self.answer_good(request)
+
+    def answer_no_system(self, request: dict[str, Any]) -> None:
+        """Good, unless there is a turn that the model's chat template refuses."""
+        if any(message["role"] == "system" for message in request["messages"]):
+            return self._send(500, b'{"error": {"message": "Jinja Exception: System role not supported"}}')
+        return self.answer_good(request)
+
+    def answer_said(self, request: dict[str, Any]) -> None:
+        """A body that the test made."""
+        self._send(200, self.server.body)
+
     def answer_no_limit_word(self, request: dict[str, Any]) -> None:
         """Good, unless the old word for the longest answer is used."""
         if "max_tokens" in request:
@@ -175,6 +192,7 @@ class FaultServer(ThreadingHTTPServer):
         script: the kinds, names of ``FaultHandler.answer_KIND``; or a function of the request's body.
         slow_s: how long ``slow`` takes.
         retry_after: what ``rate_limit`` asks for.
+        body: of ``said``.
     """
 
     daemon_threads = True
@@ -186,8 +204,10 @@ class FaultServer(ThreadingHTTPServer):
         *,
         slow_s: float = 5.0,
         retry_after: str = "0",
+        body: bytes = b"",
     ) -> None:
         super().__init__(("127.0.0.1", 0), FaultHandler)
+        self.body = body
         self.slow_s, self.retry_after = slow_s, retry_after
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []

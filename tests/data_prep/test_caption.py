@@ -24,6 +24,8 @@ from lit_outpaint.protocols import CaptionError, Written
 from lit_outpaint.testing.models import ScriptedCaptioner
 from lit_outpaint.testing.servers import FaultServer
 
+CAPTIONER = "lit_outpaint.captions.language_model.LanguageModelCaptioner"
+OPENAI = "lit_outpaint.chat.openai_chat.OpenAIChat"
 WINDOWS = 24
 SIZES = ["--windows", str(WINDOWS), "--val-windows", "0", "--panoramas", "0", "--eval-windows", "0"]
 
@@ -134,30 +136,30 @@ def test_the_record_says_who_wrote_and_instead_of_whom(out: Path, tmp_path: Path
     assert ledger.fallbacks == {"timeout": 2 * WINDOWS - 1}
 
 
-def test_a_captioner_from_yaml_writes_and_its_answers_are_cached(
-    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_captioner_from_yaml_writes_and_the_replies_are_cached(
+    out: Path, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = {
-        "captioner": {
-            "class_path": "lit_outpaint.testing.models.ScriptedCaptioner",
-            "init_args": {"answers": ["a lake with a boat"], "concurrency": 4},
-        },
-        "imaginary": 2,
-    }
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
-    command = ["caption", "--out", str(out), "-c", str(tmp_path / "c.yaml"), "--cache", str(tmp_path / "a.sqlite")]
-    assert main([*command, "--dry-run"]) == 0
-    assert f"{WINDOWS} of {WINDOWS} windows to be captioned by scripted" in capsys.readouterr().out
-    assert not (out / "work" / "captions").exists()
-    assert not (tmp_path / "a.sqlite").exists()
-    assert main(command) == 0
-    path = out / "work" / "captions" / "train-00000.jsonl"
-    first = path.read_bytes()
-    assert read_captions(path)["train_0000000"].imaginary_captions == ["a lake with a boat 0", "a lake with a boat 1"]
-    path.unlink()
-    capsys.readouterr()
-    assert main(command) == 0
-    assert f"0 turns with the model, {2 * WINDOWS} answers from the cache" in capsys.readouterr().err
+    with FaultServer() as server:
+        chat = {"class_path": OPENAI, "init_args": {"model": "m", "base_url": server.url}}
+        init = {"chat": chat, "config": {"tokenizer": str(models / "tokenizer")}}
+        config = {"captioner": {"class_path": CAPTIONER, "init_args": init}, "imaginary": 2}
+        (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+        command = ["caption", "--out", str(out), "-c", str(tmp_path / "c.yaml"), "--cache", str(tmp_path / "a.sqlite")]
+        assert main([*command, "--dry-run"]) == 0
+        assert f"{WINDOWS} of {WINDOWS} windows to be captioned by openai:m" in capsys.readouterr().out
+        assert not (out / "work" / "captions").exists()
+        assert not (tmp_path / "a.sqlite").exists()
+        assert main(command) == 0
+        path = out / "work" / "captions" / "train-00000.jsonl"
+        first = path.read_bytes()
+        assert len(read_captions(path)["train_0000000"].imaginary_captions) == 2
+        path.unlink()
+        capsys.readouterr()
+        assert main(command) == 0
+        # The two questions about a window, and none twice: windows with equal captions share theirs.
+        hits = int(capsys.readouterr().err.split("0 turns with the model, ")[1].split()[0])
+        assert hits == 2 * WINDOWS
+        assert len(server.requests) <= 2 * WINDOWS
     assert path.read_bytes() == first
 
 
@@ -165,14 +167,14 @@ def test_a_dry_run_counts_turns_tokens_and_money_of_what_is_left(
     out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    captioner = ["--captioner", "lit_outpaint.captions.openai_compatible.OpenAICompatibleCaptioner"]
-    model = ["--captioner.model", "some-model", "--captioner.base_url", "http://127.0.0.1:9/v1"]
+    captioner = ["--captioner", CAPTIONER, "--captioner.chat", OPENAI]
+    model = ["--captioner.chat.model", "some-model", "--captioner.chat.base_url", "http://127.0.0.1:9/v1"]
     prices = ["--price_prompt", "1000000", "--price_completion", "0"]
     command = ["caption", "--out", str(out), *captioner, *model, *prices, "--dry-run"]
     before = sorted(tmp_path.rglob("*"))
     assert main(command) == 0
     said = capsys.readouterr().out
-    assert f"{2 * WINDOWS} turns with the model, 0 answers from the cache" in said
+    assert f"{2 * WINDOWS} turns with the model, 0 replies from the cache" in said
     tokens, cost = (said.split(word)[1].split()[0] for word in ("cache\n  ", "cost "))
     assert float(tokens.replace(",", "")) == pytest.approx(float(cost), rel=1e-3)
     assert 2 * WINDOWS * 250 < float(cost) < 2 * WINDOWS * 450
@@ -185,11 +187,12 @@ def test_a_server_that_misbehaves_leaves_whole_captions_and_every_fallback_is_to
     kinds = itertools.cycle(["good", "wrong_schema", "half_json", "good", "injection", "reset", "empty", "huge"])
     with FaultServer(lambda _: next(kinds)) as server:
         captioner = {
-            "captioner": "lit_outpaint.captions.openai_compatible.OpenAICompatibleCaptioner",
-            "captioner.model": "stub",
-            "captioner.base_url": server.url,
-            "captioner.max_retries": "1",
-            "captioner.first_wait_s": "0.01",
+            "captioner": CAPTIONER,
+            "captioner.chat": OPENAI,
+            "captioner.chat.model": "stub",
+            "captioner.chat.base_url": server.url,
+            "captioner.chat.max_retries": "1",
+            "captioner.chat.first_wait_s": "0.01",
             "captioner.config.tokenizer": str(models / "tokenizer"),
         }
         flags = [part for name, value in captioner.items() for part in (f"--{name}", value)]

@@ -197,7 +197,7 @@ def _local_of_no_panorama(root: Path) -> dict[str, object]:
         (_broken, "p3.png must be a readable picture"),
         (_sizes, "one size, got 64 x 64 px (p0.png) and 64 x 48 px (q.png)"),
         (_uncaptioned, "5 of 6 have none, such as p1"),
-        (_wrong_captions, "cannot be read"),
+        (_wrong_captions, "captions.jsonl:1 must be a row such as"),
         (_local_of_no_panorama, "local_captions (p0) are of panoramas"),
         (lambda root: {"captions": root / "absent.json"}, "found no"),
         (lambda root: {"reference": root / "absent"}, "--reference must be there"),

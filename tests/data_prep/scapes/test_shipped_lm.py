@@ -10,7 +10,9 @@ from data_prep.scapes.lm_corpus import SKY, UNDERGROUND, read_local
 from data_prep.scapes.lm_eval import LanguageModel
 from data_prep.scapes.lm_model import ASKED_AS
 from data_prep.scapes.lm_scores import named
-from lit_outpaint.captions.language_model import LanguageModelConfig
+from lit_outpaint.captions.language_model import LanguageModelCaptioner
+from lit_outpaint.chat.local_chat import LocalChat
+from lit_outpaint.chat.openai_chat import OpenAIChat
 
 MODELS = Path(__file__).parents[3] / "models" / "scapes"
 MAX_PARAMETERS, MAX_BYTES = 2_500_000, 5 * 2**20
@@ -38,8 +40,9 @@ def test_it_is_small(shipped: LanguageModel) -> None:
 
 
 def test_captioners_ask_it_as_it_learnt() -> None:
-    config = LanguageModelConfig().for_model(str(MODELS / "lm"))
-    assert {name: getattr(config, name) for name in ASKED_AS} == ASKED_AS
+    for chat in (LocalChat(str(MODELS / "lm")), OpenAIChat(str(MODELS / "lm"), "http://127.0.0.1:9/v1")):
+        config = LanguageModelCaptioner(chat).config
+        assert {name: getattr(config, name) for name in ASKED_AS} == ASKED_AS
 
 
 def test_summaries_carry_time_weather_and_mountains(shipped: LanguageModel) -> None:

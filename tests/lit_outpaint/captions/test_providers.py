@@ -6,11 +6,13 @@ import pytest
 import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
-from lit_outpaint.captions.cache import CachedCaptioner
-from lit_outpaint.captions.openai_compatible import OpenAICompatibleCaptioner
+from lit_outpaint.captions.language_model import LanguageModelCaptioner
+from lit_outpaint.chat.cache import CachedChat
+from lit_outpaint.chat.openai_chat import OpenAIChat
 from lit_outpaint.protocols import Captioner
 
-OPENAI = "lit_outpaint.captions.openai_compatible.OpenAICompatibleCaptioner"
+CAPTIONER = "lit_outpaint.captions.language_model.LanguageModelCaptioner"
+OPENAI = "lit_outpaint.chat.openai_chat.OpenAIChat"
 
 
 @pytest.fixture
@@ -25,9 +27,10 @@ def parser() -> ArgumentParser:
 @pytest.fixture
 def nested(toy_family: Path, tmp_path: Path) -> dict[str, Any]:
     server = {"model": "some-model", "base_url": "http://127.0.0.1:9/v1", "concurrency": 3, "sees": True}
-    server["config"] = {"tokenizer": str(toy_family / "tokenizer"), "max_tokens": 99}
-    init = {"path": str(tmp_path / "a.sqlite"), "inner": {"class_path": OPENAI, "init_args": server}}
-    return {"captioner": {"class_path": "lit_outpaint.captions.cache.CachedCaptioner", "init_args": init}}
+    cached = {"path": str(tmp_path / "a.sqlite"), "inner": {"class_path": OPENAI, "init_args": server}}
+    chat = {"class_path": "lit_outpaint.chat.cache.CachedChat", "init_args": cached}
+    config = {"tokenizer": str(toy_family / "tokenizer"), "max_tokens": 99}
+    return {"captioner": {"class_path": CAPTIONER, "init_args": {"chat": chat, "config": config}}}
 
 
 def test_a_server_is_chosen_by_yaml_inside_a_cache_and_no_key_is_written_down(
@@ -37,21 +40,22 @@ def test_a_server_is_chosen_by_yaml_inside_a_cache_and_no_key_is_written_down(
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(nested))
     settings = parser.parse_args(["-c", str(tmp_path / "c.yaml")])
     captioner = parser.instantiate(settings).captioner
-    assert isinstance(captioner, CachedCaptioner)
-    assert isinstance(captioner.inner, OpenAICompatibleCaptioner)
-    assert (captioner.concurrency, captioner.inner.chat.sees, captioner.inner.config.max_tokens) == (3, True, 99)
-    written = [parser.dump(settings, skip_unset=False), str(captioner.identity("imagine")), repr(captioner.inner.chat)]
+    assert isinstance(captioner, LanguageModelCaptioner)
+    assert isinstance(captioner.chat, CachedChat)
+    assert isinstance(captioner.chat.inner, OpenAIChat)
+    assert (captioner.concurrency, captioner.chat.sees, captioner.config.max_tokens) == (3, True, 99)
+    written = [parser.dump(settings, skip_unset=False), str(captioner.identity("imagine")), repr(captioner.chat.inner)]
     assert not any("sesame" in text for text in written)
     assert "127.0.0.1" not in written[1]
 
 
 def test_a_setting_of_the_server_that_does_not_exist_is_refused(parser: ArgumentParser) -> None:
+    server = ["--captioner.chat", OPENAI, "--captioner.chat.model", "m", "--captioner.chat.tempreature", "1"]
     with pytest.raises(Exception, match="tempreature"):
-        parser.parse_args(["--captioner", OPENAI, "--captioner.model", "m", "--captioner.tempreature", "1"])
+        parser.parse_args(["--captioner", CAPTIONER, *server])
 
 
 def test_captioners_go_to_other_processes(parser: ArgumentParser, nested: dict[str, Any]) -> None:
     captioner = parser.instantiate(parser.parse_object(nested)).captioner
     again = pickle.loads(pickle.dumps(captioner))
     assert again.identity("imagine") == captioner.identity("imagine")
-    assert again.ledger is again.inner.ledger

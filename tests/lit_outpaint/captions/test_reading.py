@@ -16,8 +16,15 @@ READABLE = {
     "control characters": '{"caption": "a\\u0007lake\\u0000"}',
     "endless white space after": '{"caption": "a lake"}' + " \n\t" * 5000,
     "the form comes first": 'As {"caption": "..."}: {"caption": "a lake"}',
-    "thoughts come first": '<think>{"caption": "a hill"}</think>{"caption": "a lake"}',
-    "continues as the user": '{"caption": "a lake"}\nuser: {"caption": "a hill"}',
+    "no quotes": "{caption: a lake}",
+    "a comment": '{"caption": "a lake" // what lies to the left\n}',
+    "no comma": '{"caption": "a lake" "confidence": 0.9}',
+    "a field cut short": '{"caption": "a lake", "confidence": 0.',
+    "an apostrophe before": "Here's the JSON: {'caption': 'a lake'}",
+    "half an emoji": '{"caption": "a \\ud83d lake"}',
+    "what no encoding can write": '{"caption": "a lake\ud83d"}',
+    "a line separator": '{"caption": "a\u2028lake"}',
+    "goes on as the user": '{"caption": "a lake"}\nuser: {"caption": "a hill"}',
     "another object first": '{"thought": "hm"} {"caption": "a lake"}',
 }
 
@@ -33,9 +40,13 @@ FAULTS = {
     '{"caption": "..."}': "holds no word",
     '{"caption": 3}': "caption: Input should be a valid string",
     '{"caption": null}': "caption: Input should be a valid string",
-    '{"caption": "a \\ud83d lake"}': "caption: Input should be a valid string",
     '{"caption": "' + "a lake " * 200 + '"}': "at most 600 characters",
-    "{caption: a lake}": "no valid JSON",
+    "{": "cut short",
+    "{}": "caption: Field required",
+    "{...}": "no valid JSON",
+    "{" * 900 + "}" * 900: "cut short",
+    '{"caption": "a red barn and a la': "cut short",
+    '{"caption": "a lake, a ba': "cut short",
     '["a lake", "a hill"]': "valid dictionary",
     "[" * (MAX_READ_CHARS - 1): "nested too deeply",
     "{" * (MAX_READ_CHARS - 1): "cut short",
@@ -55,6 +66,19 @@ def test_what_is_no_answer_is_a_fault_said_in_one_line(text: str) -> None:
     with pytest.raises(AnswerFault, match=FAULTS[text]) as caught:
         read_texts(text, CaptionAnswer)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_of_an_answer_that_was_cut_short_whole_captions_and_clauses_are_kept() -> None:
+    cut = '{"captions": ["a lake", "a red barn in a meadow, with a tree and a wood", "a hi'
+    assert read_texts(cut, CaptionsAnswer) == ["a lake", "a red barn in a meadow, with a tree and a wood"]
+    assert read_texts(cut[:-20], CaptionsAnswer) == ["a lake", "a red barn in a meadow"]
+    assert read_texts('{"caption": "a red barn in a meadow, with a tr', CaptionAnswer) == ["a red barn in a meadow"]
+
+
+def test_quotes_inside_of_a_caption_are_kept() -> None:
+    assert read_texts('{"caption": "a sign that says "stop" at a road"}', CaptionAnswer) == [
+        'a sign that says "stop" at a road'
+    ]
 
 
 def test_a_list_of_captions_is_read_without_those_that_hold_no_word() -> None:

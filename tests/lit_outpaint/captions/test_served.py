@@ -17,8 +17,7 @@ import pytest
 
 from lit_outpaint.captions.answers import CaptionAnswer
 from lit_outpaint.captions.fallback import WithFallback
-from lit_outpaint.captions.language_model import LanguageModelConfig
-from lit_outpaint.captions.openai_compatible import OpenAICompatibleCaptioner
+from lit_outpaint.captions.language_model import LanguageModelCaptioner, LanguageModelConfig
 from lit_outpaint.captions.prompts import load_prompt
 from lit_outpaint.chat.local_chat import LocalChat
 from lit_outpaint.chat.openai_chat import OpenAIChat
@@ -90,8 +89,8 @@ def test_the_served_model_says_what_the_local_one_says(server: str, nonsense: Pa
 
 
 def test_a_model_that_writes_nonsense_is_survived_and_rules_write_instead(server: str, nonsense: Path) -> None:
-    inner = OpenAICompatibleCaptioner(str(nonsense), server, LanguageModelConfig(max_tokens=24), temperature=0.0)
-    captioner = WithFallback(inner)
+    chat = OpenAIChat(str(nonsense), server, temperature=0.0)
+    captioner = WithFallback(LanguageModelCaptioner(chat, LanguageModelConfig(max_tokens=24)))
     texts = [*captioner.imagine("a mill by a river", 3), captioner.summarise(["a mill", "a lake at night"])]
     for step in range(4):
         scene = "a wide view at night: a mill, and a lake"
@@ -109,7 +108,8 @@ def test_a_model_that_writes_nonsense_is_survived_and_rules_write_instead(server
 def test_scapes_lm_answers_through_the_server(server: str) -> None:
     """Of 100 questions at least 95 are answered without a repair and without the rules."""
     # Without a temperature of ours the server samples as the model's own generation config says.
-    captioner = WithFallback(OpenAICompatibleCaptioner(str(SCAPES_LM), server, temperature=None, concurrency=4))
+    chat = OpenAIChat(str(SCAPES_LM), server, temperature=None, concurrency=4)
+    captioner = WithFallback(LanguageModelCaptioner(chat))
     places = ["a red barn in a meadow", "a blue lake with a lighthouse", "a cactus in the desert", "a car in a town"]
     skies = ["at dawn under a clear sky", "at night under a cloudy sky", "at dusk under a clear sky with mountains"]
 

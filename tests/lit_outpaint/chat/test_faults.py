@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from lit_outpaint.captions.fallback import WithFallback
-from lit_outpaint.captions.language_model import LanguageModelConfig
-from lit_outpaint.captions.openai_compatible import OpenAICompatibleCaptioner
+from lit_outpaint.captions.language_model import LanguageModelCaptioner
+from lit_outpaint.chat.openai_chat import OpenAIChat
 from lit_outpaint.protocols import Written
 from lit_outpaint.testing.servers import FaultServer
 
@@ -45,7 +45,7 @@ def test_mixed_faults_break_nothing_and_every_fallback_is_told_and_counted(
 
     with FaultServer(choose, slow_s=5.0) as server:
         chat: dict[str, Any] = {"concurrency": 16, "first_wait_s": 0.01, "max_retries": 1, "timeout_s": 4.0}
-        captioner = WithFallback(OpenAICompatibleCaptioner("m", server.url, LanguageModelConfig(), **chat))
+        captioner = WithFallback(LanguageModelCaptioner(OpenAIChat("m", server.url, **chat)))
 
         def call(number: int) -> list[Written]:
             caption = f"a place with {number} trees"

@@ -12,6 +12,7 @@ from PIL import Image
 
 from lit_outpaint.cli.outpaint import main
 from lit_outpaint.testing.outpaint import argv_of, pixel_files_of, records_of
+from lit_outpaint.testing.servers import FaultServer
 
 GLOBAL = "a wide view at night: a meadow, a lake, and a desert"
 
@@ -105,20 +106,28 @@ def test_a_captioner_is_chosen_by_class_path(arguments: dict[str, str], tmp_path
 def test_captions_are_recorded_and_replayed(
     arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def wrapped(name: str, out: str) -> dict[str, str]:
-        inner = {"--captioner.inner": "lit_outpaint.captions.rules.RuleCaptioner"}
-        wrapper = {"--captioner": f"lit_outpaint.captions.cache.{name}", "--captioner.path": str(tmp_path / "a.sqlite")}
-        return {**arguments, **wrapper, **inner, "--out": str(tmp_path / out)}
+    def wrapped(name: str, out: str, url: str = "http://127.0.0.1:9/v1") -> dict[str, str]:
+        chosen = {
+            "": "lit_outpaint.captions.language_model.LanguageModelCaptioner",
+            ".chat": f"lit_outpaint.chat.cache.{name}",
+            ".chat.path": str(tmp_path / "a.sqlite"),
+            ".chat.inner": "lit_outpaint.chat.openai_chat.OpenAIChat",
+            ".chat.inner.model": "m",
+            ".chat.inner.base_url": url,
+        }
+        flags = {f"--captioner{flag}": value for flag, value in chosen.items()}
+        return {**arguments, **flags, "--out": str(tmp_path / out)}
 
-    assert main(argv_of(wrapped("ReplayCaptioner", "early"))) == 2
-    assert "record it with CachedCaptioner" in capsys.readouterr().err
-    assert main(argv_of(wrapped("CachedCaptioner", "recorded"))) == 0
-    assert "answers from the cache" not in capsys.readouterr().out
-    assert main(argv_of(wrapped("ReplayCaptioner", "replayed"))) == 0
-    assert "0 turns with the model, 3 answers from the cache" in capsys.readouterr().out
+    assert main(argv_of(wrapped("ReplayChat", "early"))) == 2
+    assert "record it with CachedChat" in capsys.readouterr().err
+    with FaultServer() as server:
+        assert main(argv_of(wrapped("CachedChat", "recorded", server.url))) == 0
+    assert "3 turns with the model, 0 replies from the cache" in capsys.readouterr().out
+    assert main(argv_of(wrapped("ReplayChat", "replayed"))) == 0
+    assert "0 turns with the model, 3 replies from the cache" in capsys.readouterr().out
     assert records_of(tmp_path / "replayed") == records_of(tmp_path / "recorded")
-    assert main(argv_of({**wrapped("ReplayCaptioner", "other"), "--caption": "a desert"})) == 2
-    assert "has none of rules to this next_local" in capsys.readouterr().err
+    assert main(argv_of({**wrapped("ReplayChat", "other"), "--caption": "a desert"})) == 2
+    assert "has none of openai:m to " in capsys.readouterr().err
 
 
 def test_captions_that_are_cut_are_counted_and_said(

@@ -46,22 +46,26 @@ def test_a_language_model_plans_and_its_cost_is_told(
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     planner = [
         "--planner",
-        "lit_outpaint.planning.cache.CachedPlanner",
-        "--planner.path",
-        str(tmp_path / "plans.sqlite"),
+        "lit_outpaint.planning.planner.LanguageModelPlanner",
+        "--planner.chat",
+        "lit_outpaint.chat.cache.CachedChat",
+        "--planner.chat.path",
+        str(tmp_path / "replies.sqlite"),
+        "--planner.chat.inner",
+        "lit_outpaint.chat.openai_chat.OpenAIChat",
     ]
-    planner += ["--planner.inner", "lit_outpaint.planning.openai_compatible.OpenAICompatiblePlanner"]
     with FaultServer(["good", "half_json"]) as server:
-        planner += ["--planner.inner.model", "m", "--planner.inner.base_url", server.url]
+        planner += ["--planner.chat.inner.model", "m", "--planner.chat.inner.base_url", server.url]
         assert main(["plan", "--prompt", "a barn and a tent", *planner, "--out", str(tmp_path / "a")]) == 0
         assert "plans: 1 turns" in (first := capsys.readouterr().out)
         assert main(["plan", "--prompt", "a barn and a tent", *planner, "--out", str(tmp_path / "b")]) == 0
-        assert "1 answers from the cache" in capsys.readouterr().out
+        assert "1 replies from the cache" in capsys.readouterr().out
         assert len(server.requests) == 1
     assert "planned by openai:m" in first
     with FaultServer(["wrong_schema", "wrong_schema"]) as server:
-        planner = ["--planner", "lit_outpaint.planning.openai_compatible.OpenAICompatiblePlanner"]
-        planner += ["--planner.model", "m", "--planner.base_url", server.url]
+        planner = ["--planner", "lit_outpaint.planning.planner.LanguageModelPlanner"]
+        planner += ["--planner.chat", "lit_outpaint.chat.openai_chat.OpenAIChat"]
+        planner += ["--planner.chat.model", "m", "--planner.chat.base_url", server.url]
         assert main(["plan", "--prompt", "a barn and a tent", *planner, "--out", str(tmp_path / "c")]) == 0
     assert f"planned by {ONE_REGION} instead of openai:m: no_plan" in capsys.readouterr().out
 

@@ -37,7 +37,6 @@ def as_boxes(*boxes: Any, prompt: Any = "a barn") -> str:
 READABLE = {
     "json": as_json(),
     "code fence": f"Sure!\n```json\n{as_json()}\n```\nEnjoy.",
-    "thoughts before": f"<think>{as_json('1,1', ['a', 'b'])}</think>{as_json()}",
     "trailing comma": as_json()[:-1] + ",}",
     "in a list": f"[{as_json()}]",
     "no reasoning": json.dumps({"split_ratio": RATIO, "regional_prompts": PROMPTS}),

@@ -3,14 +3,13 @@ from pathlib import Path
 
 import pytest
 
+from lit_outpaint.chat.cache import CachedChat, ReplayChat
+from lit_outpaint.chat.local_chat import LocalChat
+from lit_outpaint.chat.openai_chat import OpenAIChat
 from lit_outpaint.chat.requests import ChatError
 from lit_outpaint.planning.boxes import WHOLE, RegionBox
-from lit_outpaint.planning.cache import CachedPlanner, ReplayPlanner
-from lit_outpaint.planning.local_transformers import LocalPlanner
-from lit_outpaint.planning.openai_compatible import OpenAICompatiblePlanner
 from lit_outpaint.planning.planner import ONE_REGION, LanguageModelPlanner, PlannerConfig
 from lit_outpaint.planning.regions import Region
-from lit_outpaint.planning.rules import RulePlanner
 from lit_outpaint.protocols import Planner
 from lit_outpaint.testing.chat import build_toy_chat
 from lit_outpaint.testing.models import ScriptedChat
@@ -123,36 +122,25 @@ def test_what_the_user_got_wrong_costs_nothing() -> None:
 
 def test_a_plan_is_cached_and_replayed_without_the_model(tmp_path: Path) -> None:
     file = str(tmp_path / "plans.sqlite")
-    chat = ScriptedChat([GOOD])
-    cached = CachedPlanner(LanguageModelPlanner(chat), file)
-    first = cached.plan(PROMPT)
-    assert cached.plan(PROMPT) == first
+    chat = ScriptedChat([TOO_FEW, GOOD])
+    planner = LanguageModelPlanner(CachedChat(chat, file))
+    first = planner.plan(PROMPT)
+    assert planner.plan(PROMPT) == first
     assert first.reasoning == "two columns"
-    assert (len(chat.requests), cached.ledger["hits"]) == (1, 1)
-    replay = ReplayPlanner(LanguageModelPlanner(ScriptedChat([ChatError("timeout", "never asked")])), file)
-    assert isinstance(replay, Planner)
-    assert replay.plan(PROMPT) == first
-    with pytest.raises(ValueError, match="no plan of scripted:chat"):
-        replay.plan(PROMPT, [SUN])
-    other = LanguageModelPlanner(ScriptedChat([GOOD]), PlannerConfig(plan_prompt="plan_terse.v1"))
-    with pytest.raises(ValueError, match="no plan of scripted:chat"):
-        ReplayPlanner(other, file).plan(PROMPT)
-    with pytest.raises(ValueError, match="absent"):
-        ReplayPlanner(RulePlanner(), str(tmp_path / "absent"))
-
-
-def test_what_stands_in_for_a_plan_is_not_cached(tmp_path: Path) -> None:
-    chat = ScriptedChat(["no", "no", GOOD])
-    cached = CachedPlanner(LanguageModelPlanner(chat), str(tmp_path / "plans.sqlite"))
-    assert cached.plan(PROMPT).writer == ONE_REGION
-    assert cached.plan(PROMPT).writer == "scripted:chat"
+    assert (len(chat.requests), planner.ledger["turns"], planner.ledger["hits"]) == (2, 2, 2)
+    replay = ReplayChat(ScriptedChat([ChatError("timeout", "never asked")]), file)
+    assert LanguageModelPlanner(replay).plan(PROMPT) == first
+    with pytest.raises(ValueError, match="none of scripted:chat"):
+        LanguageModelPlanner(replay).plan(PROMPT, [SUN])
+    with pytest.raises(ValueError, match="none of scripted:chat"):
+        LanguageModelPlanner(replay, PlannerConfig(plan_prompt="plan_terse.v1")).plan(PROMPT)
 
 
 def test_a_server_that_misbehaves_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     kinds = ["error", "half_body", "wrong_schema", "injection", "empty", "no_form", "refused", "rate_limit", "huge"]
     with FaultServer(kinds) as server:
-        planner = OpenAICompatiblePlanner("m", server.url, first_wait_s=0.01, max_retries=1, timeout_s=5.0)
+        planner = LanguageModelPlanner(OpenAIChat("m", server.url, first_wait_s=0.01, max_retries=1, timeout_s=5.0))
         ends = [planner.plan(f"a barn and {number} tents") for number in range(12)]
     told = [planned.instead_of for planned in ends if planned.writer == ONE_REGION]
     assert {planned.writer for planned in ends} == {ONE_REGION, "openai:m"}
@@ -162,7 +150,8 @@ def test_a_server_that_misbehaves_breaks_nothing(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_local_model_that_talks_nonsense_gives_one_region(tmp_path: Path) -> None:
-    planner = LocalPlanner(str(build_toy_chat(tmp_path / "chat")), PlannerConfig(max_tokens=8), device="cpu")
+    chat = LocalChat(str(build_toy_chat(tmp_path / "chat")), device="cpu")
+    planner = LanguageModelPlanner(chat, PlannerConfig(max_tokens=8))
     planned = planner.plan(PROMPT)
     assert planned.writer == ONE_REGION
     assert planned.instead_of.startswith("local:")

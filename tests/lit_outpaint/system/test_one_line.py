@@ -10,7 +10,7 @@ from lit_outpaint.system.one_line import one_line
     [
         (
             ["--captioner", "lit_outpaint.captions.from_file.FileCaptioner", "--captioner.path", "absent.txt"],
-            "the captions file must be a readable UTF-8 text, got absent.txt: No such file or directory",
+            "the captions file must be a readable text file, got absent.txt: No such file or directory",
         ),
         (
             ["--captioner", "decimal.Decimal"],
