@@ -12,6 +12,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_s
 
 from data_prep.coco.config import CocoConfig
 from data_prep.config import CallConfig, CaptionConfig, EncodeConfig, MachineConfig, ScapesConfig
+from data_prep.dense_prompts import DensePromptsConfig, write_dense_prompts
 from data_prep.scapes.compbench.command import CompbenchConfig, write_compbench
 from data_prep.scapes.rectangles import CAPTIONS_NAME, RectanglesConfig, write_rectangles
 from lit_outpaint.data.prompts import known_pictures_dir, true_pictures_dir
@@ -187,6 +188,15 @@ def _compbench(options: Namespace) -> int:
     return 0
 
 
+def _dense_prompts(options: Namespace) -> int:
+    config, call = _take(DensePromptsConfig, options), _take(CallConfig, options)
+    count, ledger = write_dense_prompts(config, call)
+    if cost := ledger.text(call, "dense prompts"):
+        print(cost)
+    print(f"{count} dense prompts: {config.out}")
+    return 0
+
+
 def _rectangles(options: Namespace) -> int:
     config = _take(RectanglesConfig, options)
     print(f"{write_rectangles(config)} first windows: {config.out}; their captions: {config.out / CAPTIONS_NAME}")
@@ -209,6 +219,7 @@ _PARSERS: Final[dict[str, tuple[tuple[type, ...], bool, str]]] = {
     "verify": ((), False, "Read every byte of a shard set and recompute its card."),
     "texts": ((), False, "Print the captions of a shard set, one a line."),
     "compbench": ((CompbenchConfig,), False, "Write prompts with ground truth, and true pictures of them."),
+    "dense_prompts": ((DensePromptsConfig, CallConfig), False, "Write long prompts of short captions."),
     "rectangles": ((RectanglesConfig,), False, "Write first windows and captions of canvases to be laid out."),
 }
 
@@ -222,6 +233,7 @@ _COMMANDS: Final[dict[str, Callable[[Namespace], int]]] = {
     "verify": _verify,
     "texts": _texts,
     "compbench": _compbench,
+    "dense_prompts": _dense_prompts,
     "rectangles": _rectangles,
 }
 

@@ -5,7 +5,6 @@ An answer that cannot be used, or that is too short or too long, is sent back on
 Source: Liu, Ma et al. 2024, arXiv:2407.00737; their prompt is not published, and this one is our own.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -15,6 +14,7 @@ from lit_outpaint.captions.answers import CaptionAnswer
 from lit_outpaint.captions.prompts import load_prompt
 from lit_outpaint.captions.reading import AnswerFault, read_texts
 from lit_outpaint.chat.conversation import Conversation
+from lit_outpaint.chat.ledger import Ledger
 from lit_outpaint.chat.requests import ChatModel
 from lit_outpaint.protocols import CaptionError
 
@@ -46,13 +46,19 @@ class DensePromptConfig:
         load_prompt(self.prompt)
 
 
-def dense_prompt(chat: ChatModel, caption: str, config: DensePromptConfig = DensePromptConfig()) -> str:
+def dense_prompt(
+    chat: ChatModel,
+    caption: str,
+    config: DensePromptConfig = DensePromptConfig(),
+    ledger: Ledger | None = None,
+) -> str:
     """Have a caption described at length.
 
     Args:
         chat: is asked; inside a `CachedChat` each question is asked once.
         caption: what the picture shows.
         config: how long.
+        ledger: counts turns, tokens, repairs and replies from a cache.
 
     Raises:
         CaptionError: the model gives no usable answer, asked twice.
@@ -64,25 +70,21 @@ def dense_prompt(chat: ChatModel, caption: str, config: DensePromptConfig = Dens
         load_prompt(config.prompt).fill(**question),
         schema=ParagraphAnswer.model_json_schema(),
         max_tokens=config.max_tokens,
+        ledger=ledger,
     )
     fault = ""
-    for _ in range(2):
+    for attempt in range(2):
+        if attempt:
+            conversation.ledger.add(repairs=1)
+            conversation.say(REPAIR.format(fault=fault))
         try:
             return _of_length(read_texts(conversation.ask(), ParagraphAnswer)[0], config)
         except AnswerFault as error:
             fault = str(error)
-        conversation.say(REPAIR.format(fault=fault))
     raise CaptionError(
         f"{chat.name} was asked twice for a dense prompt, and its answer cannot be used: {fault}",
         conversation.cause("schema"),
     )
-
-
-def dense_prompts(
-    chat: ChatModel, captions: Sequence[str], config: DensePromptConfig = DensePromptConfig()
-) -> list[str]:
-    """Dense prompts of several captions, in order; see `dense_prompt`."""
-    return [dense_prompt(chat, caption, config) for caption in captions]
 
 
 def _of_length(text: str, config: DensePromptConfig) -> str:

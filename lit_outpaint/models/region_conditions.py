@@ -57,13 +57,13 @@ class RegionFeatures(NamedTuple):
         rows, bias = context.hidden_states, context.key_bias
         # One bias for all regions, or one for each where padded rows are hidden.
         biases: list[Tensor | None] = [None] * len(rows) if bias is None else list(bias.expand(len(rows), -1))
-        each = iter(zip(rows, biases, strict=True))
-        return gather_regions(
-            [
-                [RegionRows(region.box, own, region.base_ratio, bias) for region in window for own, bias in [next(each)]]
-                for window in self.windows
-            ]
-        )
+        own = iter(zip(rows, biases, strict=True))
+
+        def encoded(region: RegionPrompt) -> RegionRows:
+            hidden_states, key_bias = next(own)
+            return RegionRows(region.box, hidden_states, region.base_ratio, key_bias)
+
+        return gather_regions([[encoded(region) for region in window] for window in self.windows])
 
 
 class GuidedRegions(NamedTuple):

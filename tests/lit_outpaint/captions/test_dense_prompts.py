@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from lit_outpaint.captions.dense_prompts import DensePromptConfig, dense_prompt, dense_prompts
+from lit_outpaint.captions.dense_prompts import DensePromptConfig, dense_prompt
+from lit_outpaint.chat.ledger import Ledger
 from lit_outpaint.protocols import CaptionError
 from lit_outpaint.testing.models import ScriptedChat
 
@@ -15,7 +16,9 @@ def _answer(text: str) -> str:
 
 def test_a_description_of_the_right_length_is_taken() -> None:
     chat = ScriptedChat([_answer(LONG)])
-    assert dense_prompts(chat, ["a red barn"] * 2) == [LONG, LONG]
+    ledger = Ledger()
+    assert dense_prompt(chat, "a red barn", ledger=ledger) == LONG
+    assert (ledger["turns"], ledger["completion_tokens"], ledger["repairs"]) == (1, 5, 0)
     asked = chat.requests[0].messages[-1].text
     assert '"a red barn"' in asked
     assert "40 to 140 words" in asked
@@ -24,7 +27,9 @@ def test_a_description_of_the_right_length_is_taken() -> None:
 @pytest.mark.parametrize("bad", [_answer("too short"), _answer(f"{LONG} " * 4), "no JSON at all"])
 def test_a_bad_answer_is_sent_back_once_with_its_fault(bad: str) -> None:
     chat = ScriptedChat([bad, _answer(LONG)])
-    assert dense_prompt(chat, "a red barn") == LONG
+    ledger = Ledger()
+    assert dense_prompt(chat, "a red barn", ledger=ledger) == LONG
+    assert (ledger["turns"], ledger["repairs"]) == (2, 1)
     assert "cannot be used" in chat.requests[1].messages[-1].text
     with pytest.raises(CaptionError, match="asked twice"):
         dense_prompt(ScriptedChat([bad]), "a red barn")
