@@ -73,7 +73,7 @@ def unknown_flags(command: str) -> list[str]:
 
 def is_setting(flag: str, words: Sequence[str]) -> bool:
     """Whether ``--part.setting`` is a setting of the class that ``--part CLASS`` names; help lists classes alone."""
-    part, _, setting = flag.partition(".")
+    part, _, setting = flag.rpartition(".")
     if part not in words or not setting:
         return False
     module, _, name = words[words.index(part) + 1].rpartition(".")

@@ -215,11 +215,12 @@ def _start(
         record = same_run(directory, record, vars(parser.get_defaults()))
         if (record.finished and not again) or _nothing_left(directory, record, settings):
             return False
+    computing = _computing(settings)
     outpainter = parts().outpainter(settings, directory, caption)
     graph = lay_out_run(outpainter, record, box_of(image))
     if not there:
         prepare(directory, record, image, graph, outpainter, formats)
-    with only_user_of(directory), _computing(settings):
+    with only_user_of(directory), computing:
         _grow(record, Canvas.open(directory), graph, outpainter, caption, formats)
     return True
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, is_dataclass
 from importlib import import_module
 from typing import Any
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 
 def described(part: Any) -> dict[str, Any] | None:
@@ -45,6 +45,8 @@ def build(description: dict[str, Any], kind: Any) -> Any:
     Raises:
         ValueError: there is no such class, it is not of ``kind``, or the arguments do not fit it.
     """
+    if is_dataclass(kind):  # jsonargparse takes a dataclass for itself alone, unless it is told
+        set_parsing_settings(subclasses_enabled=[kind])
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--part", type=kind)
     try:

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -226,7 +227,7 @@ def test_damaged_pictures_are_named(
     data = shutil.copytree(evalset, tmp_path / "data")
     (data / "evalset" / "p1.png").write_bytes(b"no picture")
     assert main(_run(family, data, tmp_path / "out")) == 2
-    assert "p1.png must be a readable picture" in capsys.readouterr().err
+    assert re.fullmatch(r"error: the image must be a picture, but \S*p1\.png .*\n", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("argv", [[], ["nonsense"], ["run"]])
