@@ -22,8 +22,11 @@ HEAVY = ("torch", "diffusers", "transformers", "lightning", "torchmetrics", "ope
 
 VERBS = {
     "lit_outpaint": ("outpaint", "generate", "plan", "export", "consolidate"),
-    "eval": ("run", "family", "score", "compbench", "compare", "report", "study", "study-report"),
-    "data_prep": ("all", "scapes", "coco", "caption", "encode", "pack", "verify", "texts", "compbench"),
+    "eval": ("run", "family", "score", "compbench", "layouts", "compare", "report", "study", "study-report"),
+    "data_prep": (
+        *("all", "scapes", "coco", "caption", "encode", "pack", "verify", "texts"),
+        *("compbench", "rectangles", "dense_prompts"),
+    ),
     "slurm": ("submit", "sweep", "status", "collect", "dashboard", "cell"),
 }
 TRAINING = ("fit", "validate", "test", "predict")

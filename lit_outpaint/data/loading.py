@@ -102,7 +102,7 @@ class EpochSampler(DistributedSampler[SampleRef]):
 
 
 class Batches:
-    """The batches of a loader as a plain iterable: to predict, Lightning would build a loader again, with its sampler."""
+    """The batches of a loader as a plain iterable: to predict, Lightning would build the loader itself again."""
 
     def __init__(self, loader: DataLoader[Any]) -> None:
         self.loader = loader

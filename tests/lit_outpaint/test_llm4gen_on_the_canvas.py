@@ -11,7 +11,7 @@ from PIL import Image
 from lit_outpaint.__main__ import main
 from lit_outpaint.testing.models import TOY_WINDOW_PX
 
-LONG = "a meadow with a blue car and a red barn, " * 4
+LONG = "a meadow with a blue car and a red barn, " * 9
 """More than the 77 tokens that the toy text encoder reads."""
 CAPTION = "a meadow with a red barn, a lake with a boat and a desert with a green cactus"
 
@@ -29,7 +29,7 @@ model:
   language_online: true
   language:
     class_path: lit_outpaint.models.language.CausalLanguage
-    init_args: {{path: models/scapes/lm, length: 96}}
+    init_args: {{path: models/scapes/lm, length: 160}}
   context:
     class_path: lit_outpaint.models.language_context.LanguageContextConfig
     init_args: {{init: plain, heads: 4, canvas: {{visual_init: plain}}}}

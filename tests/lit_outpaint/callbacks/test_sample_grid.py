@@ -40,6 +40,6 @@ def test_prompts_add_rows_of_the_same_windows_under_other_words(toy_family: Path
     assert torch.equal(masked[2:4], masked[:2])
     torch.testing.assert_close(target[4], target[0], msg="decoded beside others", atol=1e-5, rtol=0)
     assert not torch.equal(drawn[2], drawn[0])
-    torch.testing.assert_close(drawn[4], drawn[2], msg="the same window, noise and words", atol=1e-5, rtol=0)
+    torch.testing.assert_close(drawn[4], drawn[2], msg="the same window, noise and words", atol=1e-4, rtol=0)
     batch = under_prompts(module, toy_batch(size=2), ["a lake", "a barn"])
     torch.testing.assert_close(batch.features.text_global, module.encoders.encode_text(["a lake", "a barn"]))
