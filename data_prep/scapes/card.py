@@ -19,6 +19,8 @@ PARTS = {
     "base": "text-to-image U-Net, stock UNet2DConditionModel",
     "lm": "ScapesLM, chat model in the stock Llama layout, trained on captions alone (docs/scapes_lm.md)",
     "outpaint": "9-channel U-Net and context encoder, fine-tuned from the base",
+    "language": "language encoder, stock T5EncoderModel, trained on captions alone (docs/llm4gen.md)",
+    "llm4gen": "cross-adapter module and what it changes of the base's attention layers (docs/llm4gen.md)",
 }
 """What each part is, in the order of training."""
 
@@ -38,7 +40,10 @@ python -m lit_outpaint fit -c experiments/scapes.yaml
 python -m data_prep.scapes.ship_outpaint   --run runs/scapes --out models/scapes
 python -m eval family --models models/scapes --data runs/data --out runs/family_scores
 python -m eval run --checkpoint models/scapes/outpaint --data runs/data --out runs/scores
-python -m data_prep.scapes.lm_eval         --models models/scapes --out runs/lm_scores"""
+python -m data_prep.scapes.lm_eval         --models models/scapes --out runs/lm_scores
+python -m data_prep.scapes.train_language_encoder --work runs/family --out models/scapes
+python -m lit_outpaint fit -c experiments/llm4gen_scapes.yaml  # its shards: first lines of that file
+python -m lit_outpaint export runs/llm4gen_scapes/last.ckpt --out models/scapes/llm4gen --half"""
 
 
 def training_table(notes: dict[str, dict[str, object]]) -> str:

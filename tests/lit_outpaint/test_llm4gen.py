@@ -108,8 +108,9 @@ def test_an_export_holds_what_changed_and_draws_like_the_system(runs: Path, over
     assert all(
         torch.equal(weight, pipeline.unet.state_dict()[name]) for name, weight in module.unet.state_dict().items()
     )
-    assert module.language is not None
-    features = Features(text_local=module.encoders.encode_text(PROMPTS), language_local=module.language.encode(PROMPTS))
+    language = module.frozen.language(module.device)
+    assert language is not None
+    features = Features(text_local=module.encoders.encode_text(PROMPTS), language_local=language.encode(PROMPTS))
     expected = module.context(features).hidden_states
     found = pipeline.condition(pipeline.encode(2, PROMPTS, PROMPTS, None), Sampling(guidance_scale=1.0)).hidden_states
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
@@ -142,6 +143,19 @@ def test_generate_draws_a_picture_of_a_long_prompt(overlay: Path, tmp_path: Path
     flags = ["--model", str(overlay), "--method", "llm4gen", "--num_inference_steps", "2", "--device", "cpu"]
     assert main(["generate", "--prompt", PROMPTS[1], "--out", str(tmp_path / "a"), *flags]) == 0
     assert len(list((tmp_path / "a").glob("**/*.png"))) == 1
+
+
+def test_the_shipped_checkpoint_reads_what_clip_cannot(tmp_path: Path) -> None:
+    start = "a wide view of a meadow by day under a clear sky with mountains behind, " * 6
+    drawn: dict[str, list[bytes]] = {"base": [], "llm4gen": []}
+    for method, pictures in drawn.items():
+        for end in ("a red barn on the left", "a blue tent on the right"):
+            out = tmp_path / f"{method} {end}"
+            given = ["--prompt", start + end, "--method", method, "--out", str(out)]
+            assert main(["generate", *given, "--num_inference_steps", "2", "--device", "cpu"]) == 0
+            pictures.append(Image.open(out / "0000.png").tobytes())
+    assert drawn["base"][0] == drawn["base"][1], "the same noise, and the same 77 tokens"
+    assert drawn["llm4gen"][0] != drawn["llm4gen"][1]
 
 
 def test_the_bench_scores_a_checkpoint_and_collect_reads_its_figures(runs: Path, overlay: Path, tmp_path: Path) -> None:

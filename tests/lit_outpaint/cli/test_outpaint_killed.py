@@ -38,7 +38,7 @@ def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(
     dice = random.Random(seed)
 
     def one_more_step_and_a_moment() -> None:
-        lines, patience = _num_lines(run), time.monotonic() + 60
+        lines, patience = _num_lines(run), time.monotonic() + 300
         while _num_lines(run) == lines and time.monotonic() < patience:
             time.sleep(0.002)
         time.sleep(dice.random() * 0.3)
