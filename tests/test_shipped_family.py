@@ -15,7 +15,7 @@ from lit_outpaint.models.probe import ScapesProbe
 from lit_outpaint.pipeline import load_pipeline
 
 FAMILY = Path(__file__).parents[1] / "models" / "scapes"
-LIMIT_MIB = 34
+LIMIT_MIB = 46
 
 
 def test_stock_diffusers_draws_from_a_prompt() -> None:

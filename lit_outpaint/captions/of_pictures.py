@@ -26,6 +26,8 @@ def read_picture_captions(path: Path) -> dict[str, str]:
     """
     captions: dict[str, str] = {}
     for where, name, caption in _pairs(path):
+        if not Path(name).name:
+            raise ValueError(f"{where}: a picture must have a name, got {name!r}")
         if Path(name).name in captions:
             raise ValueError(f"{where}: {name} has a caption already; keep one")
         try:
