@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
@@ -122,7 +123,6 @@ def test_an_attention_backend_is_used(pipeline: OutpaintPipeline, monkeypatch: p
 
 
 def test_lora_weights_load_fuse_and_leave_again(pipeline: OutpaintPipeline, model: Path, tmp_path: Path) -> None:
-    peft = pytest.importorskip("peft")
     plain = call(pipeline)
     trained = load_pipeline(model).unet
     trained.add_adapter(

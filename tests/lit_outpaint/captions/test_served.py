@@ -1,17 +1,11 @@
 """The captions layer against the real ``transformers serve``."""
 
 import os
-import socket
-import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import pytest
 
@@ -24,52 +18,20 @@ from lit_outpaint.chat.openai_chat import OpenAIChat
 from lit_outpaint.chat.requests import ChatRequest
 from lit_outpaint.protocols import Written
 from lit_outpaint.testing.chat import build_toy_chat
+from lit_outpaint.testing.external_server import running
 
 pytestmark = pytest.mark.slow
-START_S = 240
 SCAPES_LM = Path(__file__).parents[3] / "models" / "scapes" / "lm"
-
-
-@contextmanager
-def served(log: Path) -> Iterator[str]:
-    """Start ``transformers serve`` on a free port and give its ``base_url``; models are named by their directories."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [Path(sys.executable).with_name("transformers"), "serve", "--host", "127.0.0.1", "--port", str(port)]
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    with log.open("wb") as output:
-        process = subprocess.Popen([*command, "--device", "cpu"], stdout=output, stderr=output, env=environment)
-        try:
-            _await_health(f"http://127.0.0.1:{port}/health", process, log)
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _await_health(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + START_S
-    while time.monotonic() < end:
-        assert process.poll() is None, log.read_text()[-2000:]
-        try:
-            with urlopen(url, timeout=5) as answer:
-                assert answer.status == 200
-                return
-        except (URLError, ConnectionError, TimeoutError):
-            time.sleep(0.2)
-    raise AssertionError(f"no health within {START_S} s: {log.read_text()[-2000:]}")
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NO_PROXY", "127.0.0.1")
-        with served(tmp_path_factory.mktemp("serve") / "log") as url:
+        command = [Path(sys.executable).with_name("transformers"), "serve", "--device", "cpu"]
+        environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+        # Models are named by their directories.
+        with running(command, tmp_path_factory.mktemp("serve") / "log", environment) as url:
             yield url
 
 
