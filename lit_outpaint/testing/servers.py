@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -253,14 +254,26 @@ class LatencyStub:
 
     ``GET /stats`` gives ``requests`` answered, ``busy_s`` summed over them, and the most that were ``in_flight``.
 
+    With ``gather`` it counts instead of looking at a clock: the oldest request is answered only once ``gather`` of them
+    are open, or all that are still to come. A client that does not keep its bound full waits for an answer in vain;
+    after `STALLED_S` it gets one, and ``stalled`` counts it.
+
     Args:
         latency_s: time from the last byte of a request to the first of its answer.
+        gather: requests that must be open before one is answered; 0 answers each after ``latency_s``.
+        expected: requests to come in all; only ``gather`` reads it.
     """
 
-    def __init__(self, latency_s: float) -> None:
+    STALLED_S = 20.0
+
+    def __init__(self, latency_s: float, gather: int = 0, expected: int = 0) -> None:
         self.latency_s = latency_s
-        self.stats = {"requests": 0, "busy_s": 0.0, "in_flight": 0}
+        self.gather = gather
+        self.expected = expected
+        self.stats = {"requests": 0, "busy_s": 0.0, "in_flight": 0, "stalled": 0}
         self._open = 0
+        self._held: deque[asyncio.Event] = deque()
+        self._released = 0
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until the client ends it."""
@@ -283,17 +296,34 @@ class LatencyStub:
         self._open += 1
         self.stats["in_flight"] = max(self.stats["in_flight"], self._open)
         request = json.loads(body)
-        await asyncio.sleep(self.latency_s)
+        await (self._gathered() if self.gather else asyncio.sleep(self.latency_s))
         self._open -= 1
         self.stats["requests"] += 1
         self.stats["busy_s"] += time.perf_counter() - start
         return chat_body(good_text(request))
 
+    async def _gathered(self) -> None:
+        mine = asyncio.Event()
+        self._held.append(mine)
+        self._release()
+        try:
+            await asyncio.wait_for(mine.wait(), self.STALLED_S)
+        except TimeoutError:
+            self.stats["stalled"] += 1
+            self._held.remove(mine)
+            self._released += 1
+
+    def _release(self) -> None:
+        """Answer the oldest; the last of all follow it, because nobody joins them any more."""
+        while self._held and len(self._held) >= min(self.gather, self.expected - self._released):
+            self._held.popleft().set()
+            self._released += 1
+
 
 @contextmanager
-def latency_stub(latency_s: float = 0.05) -> Iterator[str]:
+def latency_stub(latency_s: float = 0.05, gather: int = 0, expected: int = 0) -> Iterator[str]:
     """A `LatencyStub` in its own process; gives the ``base_url`` for clients."""
-    command = [sys.executable, "-m", "lit_outpaint.testing.servers", str(latency_s)]
+    command = [sys.executable, "-m", "lit_outpaint.testing.servers", str(latency_s), str(gather), str(expected)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -308,12 +338,12 @@ def stub_stats(url: str) -> dict[str, Any]:
         return json.load(answer)
 
 
-async def _serve(latency_s: float) -> None:
-    server = await asyncio.start_server(LatencyStub(latency_s).connection, "127.0.0.1", 0)
+async def _serve(stub: LatencyStub) -> None:
+    server = await asyncio.start_server(stub.connection, "127.0.0.1", 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(float(sys.argv[1])))
+    asyncio.run(_serve(LatencyStub(float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))
