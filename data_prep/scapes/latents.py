@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.scapes.corpus import pixel_values
+from data_prep.scapes.training import autocast
 
 CHUNK = 64
 
@@ -58,6 +59,6 @@ class WindowLatents:
 
     @torch.inference_mode()
     def _encode(self, indices: NDArray[np.int64]) -> NDArray[np.float16]:
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with autocast(self.device):
             latents = self.vae.encode(pixel_values(self.windows[indices]).to(self.device)).latent_dist.mode()
         return (latents.float() * self.vae.config.scaling_factor).half().cpu().numpy()

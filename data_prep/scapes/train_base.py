@@ -16,7 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from data_prep.scapes.command import arguments, forget_origin, record
 from data_prep.scapes.corpus import Corpus
 from data_prep.scapes.latents import WindowLatents
-from data_prep.scapes.training import Budget, train
+from data_prep.scapes.training import Budget, autocast, train
 from lit_outpaint.diffusion.targets import add_noise, velocity
 from lit_outpaint.models.attention import FullAttention
 
@@ -108,7 +108,7 @@ def main() -> None:
         noise = torch.randn(clean.shape, generator=generator).to(device)
         timesteps = torch.randint(0, len(alphas_cumprod), (len(clean),), generator=generator).to(device)
         noisy_latents = add_noise(clean, noise, timesteps, alphas_cumprod)
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             with torch.no_grad():
                 encoder_hidden_states = text_encoder(tokens).last_hidden_state
             model_pred = unet(noisy_latents, timesteps, encoder_hidden_states).sample

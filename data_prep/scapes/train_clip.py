@@ -15,7 +15,7 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenize
 from data_prep.scapes.command import arguments, record
 from data_prep.scapes.corpus import Corpus
 from data_prep.scapes.tokenizer import TEXT_LENGTH, build_tokenizer
-from data_prep.scapes.training import Budget, train
+from data_prep.scapes.training import Budget, autocast, train
 
 BATCH, WIDTH, IMAGE_PX, PATCH_PX = 128, 128, 112, 16
 
@@ -57,7 +57,7 @@ def main() -> None:
         indices = rng.choice(len(corpus), BATCH, replace=False)
         # The text encoder is causal: what follows the end mark cannot change the feature, so padding is kept short.
         tokens = tokenizer(corpus.random_captions(indices, rng), padding=True, truncation=True, return_tensors="pt")
-        with torch.autocast(args.device.type, torch.bfloat16):
+        with autocast(args.device):
             pictures = shrink(corpus.pixel_values(indices)).to(args.device)
             output = clip(input_ids=tokens.input_ids.to(args.device), pixel_values=pictures)
         scale = clip.logit_scale.exp()

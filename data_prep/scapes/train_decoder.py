@@ -16,7 +16,7 @@ from torch.nn.functional import avg_pool2d, conv2d, mse_loss
 
 from data_prep.scapes.command import arguments, forget_origin, record
 from data_prep.scapes.corpus import pixel_values
-from data_prep.scapes.training import Budget, train
+from data_prep.scapes.training import Budget, autocast, train
 from data_prep.scapes.windows import rendered_windows
 from lit_outpaint.models.probe import ScapesProbe
 
@@ -89,7 +89,7 @@ def main() -> None:
         rng = np.random.default_rng((args.seed, 6, step))
         indices = np.sort(rng.choice(len(windows), args.batch_size, replace=False))
         truth = pixel_values(windows[indices] if table is None else table[torch.from_numpy(indices).to(device)])
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             with torch.no_grad():
                 latents = vae.encode(truth).latent_dist.mode()
             reconstruction = vae.decode(latents).sample

@@ -7,7 +7,6 @@ import json
 
 import numpy as np
 import open_clip
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -15,7 +14,7 @@ from data_prep.scapes.command import arguments, record
 from data_prep.scapes.corpus import Corpus
 from data_prep.scapes.tokenizer import TEXT_LENGTH, build_tokenizer
 from data_prep.scapes.train_clip import contrastive_loss, shrink
-from data_prep.scapes.training import Budget, train
+from data_prep.scapes.training import Budget, autocast, train
 
 BATCH, IMAGE_PX, PATCH_PX, WIDTH, EMBED_DIM = 128, 128, 16, 112, 96
 
@@ -44,7 +43,7 @@ def main() -> None:
         tokens = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids.to(
             args.device
         )
-        with torch.autocast(args.device.type, torch.bfloat16):
+        with autocast(args.device):
             pixel_values = shrink(corpus.pixel_values(indices), IMAGE_PX).to(args.device)
             features = clip.encode_image(pixel_values, normalize=True), clip.encode_text(tokens, normalize=True)
         return contrastive_loss(features[0].float(), features[1].float(), clip.logit_scale.exp())

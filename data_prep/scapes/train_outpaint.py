@@ -18,11 +18,13 @@ from lightning.fabric.utilities import move_data_to_device
 from data_prep.__main__ import main as prepare
 from data_prep.scapes.command import arguments
 from data_prep.scapes.ship_outpaint import ship
+from data_prep.scapes.training import autocast
 from lit_outpaint.__main__ import main as lit_outpaint
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.models.unet import ModelConfig
 from lit_outpaint.module import OutpaintModule
+from lit_outpaint.system.bfloat16 import computes_bfloat16
 from lit_outpaint.system.files import written_whole
 from lit_outpaint.training.draws import SampleDraws
 
@@ -61,6 +63,7 @@ def main() -> None:
         "data.batch_size": args.batch_size,
         "data.num_workers": 8 if device == "cuda" else 0,
         "checkpoint.every_n_train_steps": max(1, min(25, steps // 4)),
+        "trainer.precision": "bf16-mixed" if computes_bfloat16(device) else "32-true",
     }
     recipes = [word for recipe in RECIPES for word in ("-c", recipe)]
     checked(lit_outpaint(["fit", *recipes, *(f"--{name}={value}" for name, value in settings.items())]))
@@ -78,7 +81,7 @@ def shard_options(args: argparse.Namespace) -> list[str]:
         "directions": "[right]",
         "masked_latents": "false",
         "models": str(args.out),
-        "bf16": "true",
+        "bf16": str(computes_bfloat16(args.device.type)).lower(),
         "seed": args.seed,
         "device": args.device.type,
     }
@@ -118,7 +121,7 @@ def step_seconds(base: ModelConfig, shards: Path, batch_size: int, device: torch
     times = []
     for _ in range(1 + TIMED_STEPS):
         started = time.perf_counter()
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             loss = module.drawn_losses(module.complete(batch), SampleDraws(batch.keys, device)).mean()
         loss.backward()
         loss.item()  # Waits for a GPU.

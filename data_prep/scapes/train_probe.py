@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy, interpolate
 from data_prep.scapes.command import arguments, record
 from data_prep.scapes.corpus import Corpus
 from data_prep.scapes.palette import BIOMES, LABEL_BIOMES, LABEL_COLOURS, LABEL_KINDS, LABEL_SKIES, TIMES
-from data_prep.scapes.training import Budget, train
+from data_prep.scapes.training import Budget, autocast, train
 from data_prep.scapes.windows import Place
 from data_prep.scapes.world import Facts, World
 from lit_outpaint.models.probe import ScapesProbe
@@ -71,7 +71,7 @@ def main() -> None:
         maps = label_maps([corpus.places[i] for i in indices])
         truth = {name: labels.to(args.device) for name, labels in maps.items()}
         scene = torch.tensor([scene_class(corpus.facts(i)) for i in indices], device=args.device)
-        with torch.autocast(args.device.type, torch.bfloat16):
+        with autocast(args.device):
             output = probe(degrade(corpus.pixel_values(indices), rng).to(args.device))
         losses = {name: cross_entropy(getattr(output, name).float(), truth[name]) for name in MAPS}
         losses["scene"] = cross_entropy(output.scene.float(), scene, ignore_index=UNKNOWN)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from data_prep.scapes.command import arguments, record
 from data_prep.scapes.corpus import pixel_values
-from data_prep.scapes.training import Budget, train
+from data_prep.scapes.training import Budget, autocast, train
 from data_prep.scapes.windows import rendered_windows
 
 CROP_PX, CROPS = 64, 16
@@ -47,7 +47,7 @@ def crops(windows: np.ndarray, rng: np.random.Generator, full: bool) -> np.ndarr
 
 def autoencoder_loss(vae: AutoencoderKL, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
     """Reconstruction (L1 for edges, squared error for the PSNR that is reported) plus a small KL term."""
-    with torch.autocast(x.device.type, torch.bfloat16):
+    with autocast(x.device):
         posterior = vae.encode(x).latent_dist
         reconstruction = vae.decode(posterior.sample(generator)).sample
     difference = reconstruction.float() - x

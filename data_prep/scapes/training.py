@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from lit_outpaint.system.bfloat16 import computes_bfloat16
 from lit_outpaint.training.muon import MuonAdamW, hidden_and_other
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,11 @@ class Budget:
         if self.schedule == "cosine":
             return self.lr * warm * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share)))
         return self.lr * warm * min(1.0, max(0.0, (1.0 - share) / self.decay_share))
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """Mixed bfloat16 where the device has units for it, else plain float32, which is faster there."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=computes_bfloat16(device.type))
 
 
 def keep_freed_memory() -> None:

@@ -21,6 +21,7 @@ from lit_outpaint.chat.openai_wire import without_system
 from lit_outpaint.chat.pictures import shown
 from lit_outpaint.chat.requests import ChatError, ChatReply, ChatRequest, Message, picture_turn
 from lit_outpaint.chat.thoughts import holds_thoughts
+from lit_outpaint.system.bfloat16 import computes_bfloat16
 from lit_outpaint.system.files import file_sha256
 
 if TYPE_CHECKING:
@@ -340,14 +341,7 @@ class _RowGumbel:
 def _cpu_dtype(folder: Path) -> str:
     """The number format that answers soonest on this CPU."""
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return "bfloat16" if size >= _MIN_BFLOAT16_BYTES and _computes_bfloat16() else "float32"
-
-
-def _computes_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in its own units; where it does not, torch imitates it, 4 times slower."""
-    import torch
-
-    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+    return "bfloat16" if size >= _MIN_BFLOAT16_BYTES and computes_bfloat16() else "float32"
 
 
 def _config(path: str, revision: str | None) -> dict[str, Any]:

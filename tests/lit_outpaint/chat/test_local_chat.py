@@ -92,7 +92,7 @@ def test_half_precision_is_for_large_models_on_a_cpu_that_computes_in_it(
 ) -> None:
     def dtype(least_bytes: int, computes: bool) -> torch.dtype:
         monkeypatch.setattr(local_chat, "_MIN_BFLOAT16_BYTES", least_bytes)
-        monkeypatch.setattr(local_chat, "_computes_bfloat16", lambda: computes)
+        monkeypatch.setattr(local_chat, "computes_bfloat16", lambda: computes)
         return LocalChat(str(toy_chat), device="cpu")._loaded().model.dtype
 
     assert dtype(1, True) == torch.bfloat16

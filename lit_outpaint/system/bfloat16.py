@@ -1,0 +1,14 @@
+"""Whether this machine computes in bfloat16, or only imitates it."""
+
+
+def computes_bfloat16(device_type: str = "cpu") -> bool:
+    """Whether matrices are multiplied by units made for bfloat16.
+
+    A CPU without AMX or AVX512-BF16 lets torch imitate them: the same numbers, in two to four times as long as float32.
+
+    Args:
+        device_type: ``torch.device.type``; accelerators are taken to have such units.
+    """
+    import torch
+
+    return device_type != "cpu" or bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
