@@ -1,22 +1,24 @@
 """How a language model answers the captioner's questions: valid at once, when asked again, or written by rules.
 
-    python -m benchmarks.language_models --model smollm2 --base_url http://127.0.0.1:8080/v1 --schema_mode none
+    python -m benchmarks.language_models --model smollm2 --base_url http://127.0.0.1:8080/v1
 
-40 ordinary captions (``ordinary_captions.txt``), one question of each kind for each, and walks of 20 steps. An echo is
-a first answer that repeats what it was told (more than 0.6 of the content words in common): the caption of imagine,
-one caption of summarise, an earlier caption or the scene of next_local. ``llama_server.sh`` installs two small models;
-``--path DIR`` asks a transformers model in this process instead.
+40 ordinary captions (``ordinary_captions.txt``), one question of each kind for each, and walks of 20 steps, held to a
+schema and then by words alone. An echo is a first answer that repeats what it was told (more than 0.6 of the content
+words in common): the caption of imagine, one caption of summarise, an earlier caption or the scene of next_local.
+``llama_server.sh`` installs two small models; ``--path DIR`` asks a transformers model in this process instead.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.timing import write_report
 from lit_outpaint.captions.answers import CaptionAnswer, CaptionsAnswer
 from lit_outpaint.captions.checks import unlike
 from lit_outpaint.captions.fallback import WithFallback
@@ -61,6 +63,23 @@ class Row:
     rules: int = 0
     echoes: int = 0
     texts: list[str] = field(default_factory=list)
+    together: int = 0
+    """How many of the texts belong together, as those of a walk do; 0 for all."""
+
+    def figures(self) -> dict[str, str | int]:
+        """What the table and the report say; ``different`` is a mean where several texts belong together."""
+        total = self.at_once + self.repaired + self.rules
+        together = self.together or len(self.texts)
+        groups = [self.texts[start : start + together] for start in range(0, len(self.texts), max(together, 1))]
+        different = statistics.fmean(len({text.lower() for text in group}) for group in groups) if groups else 0
+        return {
+            "at_once": self.at_once,
+            "asked_again": self.repaired,
+            "rules": self.rules,
+            "valid_at_first_try": f"{self.at_once / total:.1%}",
+            "echoes": f"{self.echoes / total:.1%}",
+            "different": f"{different:g} of {together}",
+        }
 
     def count(self, chat: Listening, ask: Callable[[], Sequence[Written]], told: Sequence[str]) -> list[str]:
         """Ask, and note how the answer came about."""
@@ -82,7 +101,9 @@ def measure(captioner: LanguageModelCaptioner, cases: int, walks: int) -> dict[s
     chat = Listening(captioner.chat)
     captioner.chat = chat
     writer = WithFallback(captioner)
-    rows = {name: Row() for name in ("imagine", "summarise", "next_local", *(["walk"] if walks else []))}
+    rows = {name: Row() for name in ("imagine", "summarise", "next_local")}
+    if walks:
+        rows["walk"] = Row(together=STEPS)
     for number in range(cases):
         caption, *others = (CAPTIONS[(number + place) % len(CAPTIONS)] for place in range(3))
         rows["imagine"].count(chat, partial(writer.imagine, caption, IMAGINED), [caption])
@@ -103,41 +124,52 @@ def table(rows: dict[str, Row]) -> str:
         "| question | at once | asked again | rules | valid at first try | echoes | different captions |",
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
-    for name, row in rows.items():
-        total = row.at_once + row.repaired + row.rules
-        different = f"{len({text.lower() for text in row.texts})} of {len(row.texts)}"
-        shares = f"{row.at_once / total:.1%} | {row.echoes / total:.1%}"
-        lines.append(f"| {name} | {row.at_once} | {row.repaired} | {row.rules} | {shares} | {different} |")
+    lines += [f"| {name} | {' | '.join(map(str, row.figures().values()))} |" for name, row in rows.items()]
     return "\n".join(lines)
 
 
 def main() -> None:
-    """Ask, and print the table."""
+    """Ask, print the tables and write the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--model", default="smollm2", help="name of the model, as the server knows it")
     parser.add_argument("--path", default="", help="directory of a model that runs in this process, without a server")
     parser.add_argument("--base_url", default="http://127.0.0.1:8080/v1", help="address of the server")
-    parser.add_argument("--schema_mode", choices=("auto", "json_schema", "json_object", "none"), default="auto")
+    parser.add_argument(
+        "--schema_mode",
+        nargs="+",
+        choices=("auto", "json_schema", "json_object", "none"),
+        default=["auto", "none"],
+        help="how the server is told the form of the answers, one table for each",
+    )
     parser.add_argument("--temperature", type=float, default=0.7)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--prompts", default="", help="version of the prompts, such as v1; the default ones when absent"
     )
+    parser.add_argument("--spare", type=int, default=0, help="captions more than needed that imagine asks for")
     parser.add_argument("--cases", type=int, default=len(CAPTIONS), help="captions")
     parser.add_argument("--walks", type=int, default=2, help=f"walks of {STEPS} steps")
     args = parser.parse_args()
     named: dict[str, Any] = {
         f"{call}_prompt": f"{call}.{args.prompts}" for call in ("imagine", "summarise", "next_local")
     }
-    config = LanguageModelConfig(**named) if args.prompts else LanguageModelConfig()
+    config = LanguageModelConfig(spare=args.spare, **(named if args.prompts else {}))
     sampling: dict[str, Any] = {"temperature": args.temperature, "seed": args.seed}
-    if args.path:
-        captioner = LanguageModelCaptioner(LocalChat(args.path, batch_size=1, max_wait_ms=0, **sampling), config)
-    else:
-        server: dict[str, Any] = {"schema_mode": args.schema_mode, "concurrency": 1, "timeout_s": 600.0}
-        captioner = LanguageModelCaptioner(OpenAIChat(args.model, args.base_url, **server, **sampling), config)
-    print(table(measure(captioner, args.cases, args.walks)))
-    print(captioner.ledger.text(), captioner.ledger.shares(), sep="\n")
+    report: dict[str, dict[str, Any]] = {}
+    for mode in ["none"] if args.path else args.schema_mode:
+        chat: ChatModel
+        if args.path:
+            chat = LocalChat(args.path, batch_size=1, max_wait_ms=0, **sampling)
+        else:
+            server: dict[str, Any] = {"schema_mode": mode, "concurrency": 1, "timeout_s": 600.0}
+            chat = OpenAIChat(args.model, args.base_url, **server, **sampling)
+        captioner = LanguageModelCaptioner(chat, config)
+        rows = measure(captioner, args.cases, args.walks)
+        print(f"schema_mode {mode}", table(rows), captioner.ledger.text(), captioner.ledger.shares(), sep="\n")
+        report |= {f"{name}, {mode}": row.figures() for name, row in rows.items()}
+    left_out = ("base_url", "path", "schema_mode")
+    settings = {name: value for name, value in vars(args).items() if name not in left_out}
+    write_report(f"language_models_{args.model}", settings, report)
 
 
 def _summary(writer: WithFallback, captions: Sequence[str]) -> list[Written]:

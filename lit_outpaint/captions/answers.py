@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MAX_CHARS = 600
 """Longer than any caption of 77 tokens; a longer text is no caption."""
+MAX_CAPTIONS = 64
+"""Captions that one answer may hold."""
 
 Sentence = Annotated[str, Field(min_length=1, max_length=MAX_CHARS)]
 
@@ -25,4 +27,4 @@ class CaptionsAnswer(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True, str_strip_whitespace=True)
 
-    captions: list[Sentence] = Field(min_length=1, max_length=64)
+    captions: list[Sentence] = Field(min_length=1, max_length=MAX_CAPTIONS)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+from lit_outpaint.captions.answers import MAX_CAPTIONS
 from lit_outpaint.captions.checks import Check, about, unlike
 from lit_outpaint.captions.length import CaptionLimit
 from lit_outpaint.captions.prompts import Prompt, load_prompt
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from lit_outpaint.canvas.geometry import Direction
-
-MAX_IMAGINED: Final = 64
-"""Captions that one answer may hold."""
 
 MODEL_SETTINGS_NAME: Final = "captioner.json"
 """A model that learnt to be asked in one way says so in this file beside its weights: settings of
@@ -52,6 +50,9 @@ class LanguageModelConfig:
     """How many of the latest captions next_local is told."""
     max_seen: int = 16
     """How many of the latest things next_local is told."""
+    spare: int = 0
+    """How many captions more than needed imagine asks for, so that those that do not pass need not be asked for again;
+    2 helps small models, and every model pays for it in tokens."""
     imagine_prompt: str | None = None
     """Prompt of imagine: one of lit_outpaint/captions/prompts, or the path of a .txt file of your own; imagine.v2 when
     absent, unless the model's directory says otherwise (captioner.json)."""
@@ -68,7 +69,7 @@ class LanguageModelConfig:
     """Whether each step has a seed of its own, so that the same question has another answer later; true when absent."""
 
     def __post_init__(self) -> None:
-        for name, least in (("max_tokens", 1), ("max_previous", 0), ("max_seen", 0)):
+        for name, least in (("max_tokens", 1), ("max_previous", 0), ("max_seen", 0), ("spare", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.max_similarity is not None and not 0 <= self.max_similarity <= 1:
@@ -137,6 +138,8 @@ class LanguageModelCaptioner:
         }
         if call in ("imagine", "next_local"):
             identity["max_similarity"] = self.config.max_similarity
+        if call == "imagine" and self.config.spare:
+            identity["spare"] = self.config.spare
         if call == "next_local":
             identity |= {name: getattr(self.config, name) for name in ("max_previous", "max_seen", "seed_per_step")}
         return identity
@@ -148,8 +151,8 @@ class LanguageModelCaptioner:
             CaptionError: the model does not give as many, asked twice; ``kept`` are those that it gives.
             ValueError: ``n`` is out of range.
         """
-        if not 0 <= n <= MAX_IMAGINED:
-            raise ValueError(f"the number of imaginary captions must lie in [0, {MAX_IMAGINED}], got {n}")
+        if not 0 <= n <= MAX_CAPTIONS:
+            raise ValueError(f"the number of imaginary captions must lie in [0, {MAX_CAPTIONS}], got {n}")
         if n == 0:
             return []
         most = self._max_similarity
@@ -208,6 +211,7 @@ class LanguageModelCaptioner:
             checks=checks,
             max_similarity=self._max_similarity,
             count=count,
+            spare=self.config.spare,
             image=image,
             draw=draw,
         )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lit_outpaint.captions.answers import CaptionAnswer, CaptionsAnswer
+from lit_outpaint.captions.answers import MAX_CAPTIONS, CaptionAnswer, CaptionsAnswer
 from lit_outpaint.captions.checks import Check, no_copy, unlike
 from lit_outpaint.captions.prompts import Prompt
 from lit_outpaint.captions.reading import AnswerFault, read_texts
@@ -38,6 +38,8 @@ class Question:
     """Of two captions of a list, see ``unlike``."""
     count: int | None = None
     """How many captions are wanted, as a list; None wants a single one."""
+    spare: int = 0
+    """How many more than are wanted are asked for, of a list; the first that pass are taken."""
     image: Image | None = None
     draw: int = 0
     """Seed of the first try, added to that of the model; the second has the next."""
@@ -99,15 +101,16 @@ class Talk:
 
     def _asked(self) -> Conversation:
         """A conversation that asks for what is missing."""
-        arguments, schema = self.question.arguments, self._answer.model_json_schema()
+        arguments, schema, number = self.question.arguments, self._answer.model_json_schema(), 1
         if self.question.count is not None:
-            arguments = arguments | {"n": self.missing}
-            schema["properties"]["captions"] |= {"minItems": self.missing, "maxItems": self.missing}
+            number = min(self.missing + self.question.spare, MAX_CAPTIONS)
+            arguments = arguments | {"n": number}
+            schema["properties"]["captions"] |= {"minItems": number, "maxItems": number}
         return Conversation(
             self.chat,
             self.question.prompt.fill(**arguments),
             schema=schema,
-            max_tokens=self.max_tokens * self.missing,
+            max_tokens=self.max_tokens * number,
             image=self.question.image,
             num_examples=len(self.question.prompt.examples),
             ledger=self.ledger,

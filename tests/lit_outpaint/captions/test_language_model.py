@@ -126,6 +126,21 @@ def test_as_many_distinct_captions_come_as_were_asked_for(
     assert (listed["minItems"], listed["maxItems"]) == (3, 3)
 
 
+def test_spare_captions_stand_in_for_those_that_do_not_pass(config: LanguageModelConfig) -> None:
+    answer = _captions("a red boat", "a grey tower", "the grey tower", "a green hill", "two black dogs")
+    captioner = _captioner(replace(config, spare=2), answer)
+    texts = [written.text for written in captioner.imagine("the red boat", 3)]
+    (request,) = captioner.chat.requests
+    listed = request.schema["properties"]["captions"]
+    assert texts == ["a grey tower", "a green hill", "two black dogs"]
+    assert (listed["minItems"], listed["maxItems"], request.max_tokens) == (5, 5, 5 * config.max_tokens)
+    assert "5" in request.messages[-1].text
+    assert captioner.identity("imagine") != _captioner(config).identity("imagine")
+    assert captioner.identity("summarise") == _captioner(config).identity("summarise")
+    with pytest.raises(ValueError, match="spare must be at least 0, got -1"):
+        replace(config, spare=-1)
+
+
 def test_too_few_captions_are_no_answer(config: LanguageModelConfig) -> None:
     with pytest.raises(CaptionError, match="3 different new captions are needed, 1 came"):
         _captioner(config, _captions("a hill", "a lake")).imagine("a lake", 3)

@@ -1,0 +1,28 @@
+"""What the benchmark of language models counts, with a model whose answers are known."""
+
+import json
+from pathlib import Path
+
+from benchmarks.language_models import STEPS, Row, measure, table
+from lit_outpaint.captions.language_model import LanguageModelCaptioner, LanguageModelConfig
+from lit_outpaint.testing.models import ScriptedChat
+
+
+def test_answers_are_counted_by_how_they_came_about(toy_family: Path) -> None:
+    surroundings = [json.dumps({"captions": ["a gate in a wall", "a barking dog", "two green hills"]})]
+    echo, bakery = '{"caption": "a man in a blue shirt rides a bicycle past a bakery"}', '{"caption": "a bakery"}'
+    things = ["boat", "castle", "cow", "bench", "fountain", "garden", "orchard", "pond", "statue", "tent"]
+    walked = [json.dumps({"caption": f"a {things[step % len(things)]}"}) for step in range(2 * STEPS)]
+    replies = [*surroundings, "no idea", bakery, echo, bakery, *walked]
+    config = LanguageModelConfig(tokenizer=str(toy_family / "tokenizer"))
+    rows = measure(LanguageModelCaptioner(ScriptedChat(replies), config), cases=1, walks=2)
+    told = {name: (row.at_once, row.repaired, row.rules, row.echoes) for name, row in rows.items()}
+    assert told == {
+        "imagine": (1, 0, 0, 0),
+        "summarise": (0, 1, 0, 0),
+        "next_local": (0, 1, 0, 1),
+        "walk": (2 * STEPS, 0, 0, 2 * (STEPS - len(things))),
+    }
+    assert rows["walk"].figures()["different"] == f"{len(things)} of {STEPS}"
+    *_, last = table({"none": Row(at_once=3, repaired=1)}).splitlines()
+    assert last == "| none | 3 | 1 | 0 | 75.0% | 0.0% | 0 of 0 |"
