@@ -25,6 +25,7 @@ help:  ## Show this list.
 
 setup: $(STAMP)  ## Make or update .venv from requirements.lock; at once when it is up to date.
 
+# Bytecode is made here once, as pip does; else each start pays for it where PYTHONDONTWRITEBYTECODE is set.
 # uv from PATH, else a private copy: in its own environment, or in a plain folder where Python comes without venv.
 $(STAMP): requirements.lock pyproject.toml
 	@uv=uv; \
@@ -40,7 +41,7 @@ $(STAMP): requirements.lock pyproject.toml
 	export UV_PROJECT_ENVIRONMENT= VIRTUAL_ENV=; \
 	if [ ! -x $(PY) ]; then $$uv venv --quiet --allow-existing --python '$(PYTHON_FOR_VENV)' $(VENV); fi; \
 	echo "Installing requirements.lock into $(VENV)"; \
-	$$uv pip sync --quiet --python $(PY) --require-hashes requirements.lock; \
+	$$uv pip sync --quiet --compile-bytecode --python $(PY) --require-hashes requirements.lock; \
 	$$uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -56,8 +57,9 @@ quickstart: setup  ## Write shards, fine-tune, outpaint held-out panoramas, prin
 	  --panoramas $(QUICKSTART_PANORAMAS) --steps 8 --figures few --loss_csv $(QUICKSTART)/metrics.csv
 	@echo "The panoramas, with captions and the loss curve: $(QUICKSTART)/report.html"
 
+# Tests start some hundred Pythons: where bytecode may not be kept, each would compile this code again.
 test: setup  ## Run the fast test suite.
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(TEST_JOBS) --dist loadfile
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(TEST_JOBS) --dist loadfile
 
 test-slow: setup  ## Run the slow tests alone.
 	$(PY) -m pytest -q -m slow
