@@ -16,7 +16,7 @@ QUICKSTART := runs/quickstart
 QUICKSTART_WINDOWS ?= 1200
 QUICKSTART_PANORAMAS ?= 8
 # A CPU without bfloat16 units imitates them, at nearly twice the time of float32.
-QUICKSTART_PRECISION ?= $(shell grep -qsE 'amx_bf16|avx512_bf16' /proc/cpuinfo && echo bf16-mixed || echo 32-true)
+QUICKSTART_BF16 ?= $(shell grep -qsE 'amx_bf16|avx512_bf16' /proc/cpuinfo && echo true || echo false)
 
 .PHONY: help setup quickstart test test-slow test-slurm check format lock bench family-gpu cards clean
 
@@ -48,11 +48,11 @@ $(STAMP): requirements.lock pyproject.toml
 quickstart: setup  ## Write shards, fine-tune, outpaint held-out panoramas, print the scores (about five minutes).
 	rm -rf $(QUICKSTART)
 	$(PY) -m data_prep all --source scapes --out $(QUICKSTART)/data --windows $(QUICKSTART_WINDOWS) \
-	  --val-windows 32 --eval-windows 0 --bf16 true --panoramas $(QUICKSTART_PANORAMAS) \
+	  --val-windows 32 --eval-windows 0 --bf16 $(QUICKSTART_BF16) --panoramas $(QUICKSTART_PANORAMAS) \
 	  --captioner lit_outpaint.captions.language_model.LanguageModelCaptioner \
 	  --captioner.chat lit_outpaint.chat.local_chat.LocalChat --captioner.chat.path models/scapes/lm \
 	  --captioner.chat.batch_size 128
-	$(PY) -m lit_outpaint fit -c experiments/quickstart.yaml --trainer.precision $(QUICKSTART_PRECISION)
+	$(PY) -m lit_outpaint fit -c experiments/quickstart.yaml --trainer.precision $(if $(filter true,$(QUICKSTART_BF16)),bf16-mixed,32-true)
 	$(PY) -m eval run --checkpoint $(QUICKSTART)/last.ckpt --data $(QUICKSTART)/data --out $(QUICKSTART) \
 	  --panoramas $(QUICKSTART_PANORAMAS) --steps 8 --figures few --loss_csv $(QUICKSTART)/metrics.csv
 	@echo "The panoramas, with captions and the loss curve: $(QUICKSTART)/report.html"
