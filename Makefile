@@ -16,7 +16,7 @@ QUICKSTART := runs/quickstart
 QUICKSTART_WINDOWS ?= 1200
 QUICKSTART_PANORAMAS ?= 8
 # A CPU without bfloat16 units imitates them, at nearly twice the time of float32.
-QUICKSTART_PRECISION ?= $(shell grep -qsE 'amx_bf16|avx512_bf16' /proc/cpuinfo && echo bf16-mixed || echo 32-true)
+QUICKSTART_BF16 ?= $(shell grep -qsE 'amx_bf16|avx512_bf16' /proc/cpuinfo && echo true || echo false)
 
 .PHONY: help setup quickstart test test-slow test-slurm check format lock bench family-gpu cards clean
 
@@ -25,6 +25,7 @@ help:  ## Show this list.
 
 setup: $(STAMP)  ## Make or update .venv from requirements.lock; at once when it is up to date.
 
+# Bytecode is made here once, as pip does; else each start pays for it where PYTHONDONTWRITEBYTECODE is set.
 # uv from PATH, else a private copy: in its own environment, or in a plain folder where Python comes without venv.
 $(STAMP): requirements.lock pyproject.toml
 	@uv=uv; \
@@ -40,24 +41,25 @@ $(STAMP): requirements.lock pyproject.toml
 	export UV_PROJECT_ENVIRONMENT= VIRTUAL_ENV=; \
 	if [ ! -x $(PY) ]; then $$uv venv --quiet --allow-existing --python '$(PYTHON_FOR_VENV)' $(VENV); fi; \
 	echo "Installing requirements.lock into $(VENV)"; \
-	$$uv pip sync --quiet --python $(PY) --require-hashes requirements.lock; \
+	$$uv pip sync --quiet --compile-bytecode --python $(PY) --require-hashes requirements.lock; \
 	$$uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 quickstart: setup  ## Write shards, fine-tune, outpaint held-out panoramas, print the scores (about five minutes).
 	rm -rf $(QUICKSTART)
 	$(PY) -m data_prep all --source scapes --out $(QUICKSTART)/data --windows $(QUICKSTART_WINDOWS) \
-	  --val-windows 32 --eval-windows 0 --bf16 true --panoramas $(QUICKSTART_PANORAMAS) \
+	  --val-windows 32 --eval-windows 0 --bf16 $(QUICKSTART_BF16) --panoramas $(QUICKSTART_PANORAMAS) \
 	  --captioner lit_outpaint.captions.language_model.LanguageModelCaptioner \
 	  --captioner.chat lit_outpaint.chat.local_chat.LocalChat --captioner.chat.path models/scapes/lm \
 	  --captioner.chat.batch_size 128
-	$(PY) -m lit_outpaint fit -c experiments/quickstart.yaml --trainer.precision $(QUICKSTART_PRECISION)
+	$(PY) -m lit_outpaint fit -c experiments/quickstart.yaml --trainer.precision $(if $(filter true,$(QUICKSTART_BF16)),bf16-mixed,32-true)
 	$(PY) -m eval run --checkpoint $(QUICKSTART)/last.ckpt --data $(QUICKSTART)/data --out $(QUICKSTART) \
 	  --panoramas $(QUICKSTART_PANORAMAS) --steps 8 --figures few --loss_csv $(QUICKSTART)/metrics.csv
 	@echo "The panoramas, with captions and the loss curve: $(QUICKSTART)/report.html"
 
+# Tests start some hundred Pythons: where bytecode may not be kept, each would compile this code again.
 test: setup  ## Run the fast test suite.
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(TEST_JOBS) --dist loadfile
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(TEST_JOBS) --dist loadfile
 
 test-slow: setup  ## Run the slow tests alone.
 	$(PY) -m pytest -q -m slow

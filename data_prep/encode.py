@@ -55,6 +55,7 @@ from lit_outpaint.data.views import blank_masked, visible_crop
 from lit_outpaint.models.encoders import FrozenEncoders
 from lit_outpaint.models.language import LanguageConfig
 from lit_outpaint.models.language_encoders import LanguageEncoder
+from lit_outpaint.system.bfloat16 import warn_where_imitated
 from lit_outpaint.system.ranks import ALONE, Share, local_rank
 
 
@@ -91,6 +92,8 @@ def write_features(
 def encode_shard(directory: Path, work: Work, config: EncodeConfig, machine: MachineConfig, stem: str) -> None:
     """Write the features of one shard."""
     encoders = load_encoders(config.models, config.vision, machine.device)
+    if config.bf16:
+        warn_where_imitated(encoders.device.type, "--bf16 false")
     captions = read_captions(work.stage("captions") / f"{stem}.jsonl")
     counts = text_card(encoders.tokenizer, list(captions.values()))
     # The counts go first: the tar is what says that a shard is done.

@@ -30,6 +30,7 @@ from lit_outpaint.cli.print_memory import memory_of_run
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.module import OutpaintModule
+from lit_outpaint.system.bfloat16 import warn_where_imitated
 from lit_outpaint.system.files import written_whole
 from lit_outpaint.system.ranks import end_children, is_rank_of_srun
 from lit_outpaint.system.threads import THREADS, threads_of_each
@@ -214,6 +215,9 @@ class OutpaintCLI(LightningCLI):
         """Refuse shards that do not fit, before anything is written; then make the logs fit what comes."""
         self.trainer.strategy.checkpoint_io = AnyCheckpointIO()
         _share_cores(self.trainer)
+        if str(self.trainer.precision).startswith("bf16"):
+            device = self.trainer.strategy.root_device.type
+            rank_zero_only(warn_where_imitated)(device, "--trainer.precision 32-true")
         self.datamodule.setup(self.verb)
         if self.datamodule.card is not None:
             self.model.check_features(self.datamodule.card)
