@@ -52,7 +52,7 @@ class LanguageModelConfig:
     """How many of the latest things next_local is told."""
     spare: int = 0
     """How many captions more than needed imagine asks for, so that those that do not pass need not be asked for again;
-    2 helps small models, and every model pays for it in tokens."""
+    for models that repeat themselves within a list. Every answer is that much longer."""
     imagine_prompt: str | None = None
     """Prompt of imagine: one of lit_outpaint/captions/prompts, or the path of a .txt file of your own; imagine.v2 when
     absent, unless the model's directory says otherwise (captioner.json)."""
