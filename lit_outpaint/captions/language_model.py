@@ -136,7 +136,7 @@ class LanguageModelCaptioner:
             "tokenizer_sha256": self.limit.sha256,
             "sees": self.chat.sees and call in ("next_local", "describe"),
         }
-        if call in ("imagine", "next_local"):
+        if call in ("imagine", "next_local") or (call == "summarise" and self._max_similarity < 1):
             identity["max_similarity"] = self.config.max_similarity
         if call == "imagine" and self.config.spare:
             identity["spare"] = self.config.spare
@@ -159,8 +159,11 @@ class LanguageModelCaptioner:
         return self._ask("imagine", {"caption": caption}, [unlike([caption], most)], count=n)
 
     def summarise(self, captions: Sequence[str]) -> Written:
-        """Return one caption of the whole scene, with a content word of the captions."""
-        return self._ask("summarise", {"captions": list(captions)}, [about(captions)])[0]
+        """Return one caption of the whole scene, with a content word of the captions; of several, no copy of one."""
+        checks = [about(captions)]
+        if self._max_similarity < 1 and len(captions) > 1:
+            checks.append(unlike(captions, 1.0))
+        return self._ask("summarise", {"captions": list(captions)}, checks)[0]
 
     def next_local(
         self,

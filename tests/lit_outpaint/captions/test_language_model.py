@@ -186,3 +186,13 @@ def test_the_identity_changes_with_everything_that_the_answer_depends_on(config:
 def test_bad_settings_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LanguageModelConfig(**change)
+
+
+def test_a_summary_of_several_captions_is_no_copy_of_one(config: LanguageModelConfig) -> None:
+    lake, boat, both = "a lake at dusk", "a red boat", "a red boat on a lake at dusk"
+    replies = [json.dumps({"caption": text}) for text in ("A red boat.", both)]
+    assert _captioner(config, *replies).summarise([lake, boat]).text == both
+    assert _captioner(config, replies[0]).summarise([boat]).text == "A red boat"
+    lax = replace(config, max_similarity=1.0)
+    assert _captioner(lax, *replies).summarise([lake, boat]).text == "A red boat"
+    assert _captioner(lax).identity("summarise") != _captioner(config).identity("summarise")
