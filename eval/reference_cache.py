@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from eval.metrics.base import TwoSetMetric
 from lit_outpaint.data.shard_cache import cache_home
+from lit_outpaint.system.files import let_others_read
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class ReferenceCache:
             self._directory.mkdir(parents=True, exist_ok=True)
             partial = path.with_name(f".{path.name}.{os.getpid()}")
             save_file({name: value.contiguous().cpu() for name, value in metric.reference_state().items()}, partial)
+            let_others_read(partial)
             partial.replace(path)
         except OSError as error:
             log.warning("the reference statistics are not kept: %s", error)

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from diffusers import ModelMixin
 
+from lit_outpaint.system.files import let_others_read
+
 RECORD = "training.json"
 """What each part's training took; the model card is made of it."""
 
@@ -54,6 +56,7 @@ def record(args: argparse.Namespace, part: str, spent: dict[str, float], paramet
     machine = torch.cuda.get_device_name(args.device) if args.device.type == "cuda" else on_cpu
     settings = {"seed": args.seed, "lr": args.lr, "windows": args.windows}
     measured = {"steps": int(spent["steps"]), "minutes": round(spent["minutes"], 1), "parameters": parameters}
+    let_others_read(args.out)
     note(args.out, part, {**settings, **measured, "machine": machine, "torch": torch.__version__})
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.models.overlay import UNET_CHANGES, home_from, write_overlay
+from lit_outpaint.system.files import let_others_read
 from lit_outpaint.system.named import class_path, described
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _made_whole(out: Path) -> Iterator[Path]:
     draft = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
     try:
         yield draft
-        draft.chmod(0o755)
+        let_others_read(draft)
         if place.exists():
             place.rmdir()
         draft.rename(place)

@@ -14,6 +14,7 @@ from typing import Final
 from safetensors import SafetensorError, safe_open
 
 from lit_outpaint.data.shard_cache import cache_home
+from lit_outpaint.system.files import let_others_read
 from lit_outpaint.system.one_line import refused_in_one_line
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def _unpack(path: Path, configuration: str | None, place: Path) -> None:
             StableDiffusionPipeline.from_single_file(
                 str(path), config=home, local_files_only=Path(home).is_dir(), safety_checker=None
             ).save_pretrained(draft)
-        draft.chmod(0o755)
+        let_others_read(draft)
         draft.rename(place)
     except OSError:
         # Another process was faster, unless there is nothing still.

@@ -28,6 +28,18 @@ def shown(path: Path) -> str:
     return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
 
 
+def let_others_read(path: Path) -> None:
+    """Give a file, or a directory with all in it, the permissions that new files have here.
+
+    ``tempfile`` and safetensors keep what they write to its owner, so that colleagues could not load an export.
+    """
+    mask = os.umask(0o077)  # To be read, it has to be set.
+    os.umask(mask)
+    for each in (path, *path.rglob("*")):
+        if not each.is_symlink():
+            each.chmod((0o777 if each.is_dir() else 0o666) & ~mask)
+
+
 @contextmanager
 def written_whole(path: Path, *, shared: bool = False) -> Iterator[Path]:
     """Give a draft to write, which takes the name of a file when the block ends and its bytes are on the disk.

@@ -33,6 +33,8 @@ def checkpoint(toy_family: Path, toy_shards: Path, eyes: Path, tmp_path_factory:
 def test_stock_diffusers_loads_and_predicts_alike(checkpoint: Path, tmp_path: Path) -> None:
     assert main(["export", str(checkpoint), "--out", str(tmp_path / "stock"), "--stock"]) == 0
     stock = StableDiffusionInpaintPipeline.from_pretrained(tmp_path / "stock", safety_checker=None)
+    (new := tmp_path / "new").touch()
+    assert {path.stat().st_mode for path in (tmp_path / "stock").rglob("*.*")} == {new.stat().st_mode}
     module, batch = load_module(checkpoint), toy_batch(size=2)
     noise, timesteps = torch.randn(2, 4, 8, 8), torch.tensor([3, 700])
     mask = torch.nn.functional.interpolate(batch.mask, size=(8, 8))

@@ -1,8 +1,10 @@
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from lit_outpaint.system.files import written_whole
+from lit_outpaint.system.files import let_others_read, written_whole
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -44,3 +46,20 @@ def test_drafts_of_several_writers_do_not_meet(tmp_path: Path) -> None:
         one.write_text("one")
         other.write_text("other")
     assert path.read_text() == "one"
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_others_may_read_what_new_files_let_them_read(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        new, kept = tmp_path / "new", Path(tempfile.mkdtemp(dir=tmp_path))
+        new.mkdir()
+        for folder in (new, kept):
+            (folder / "weights").touch()
+        (kept / "weights").chmod(0o600)
+        let_others_read(kept)
+        assert os.umask(mask) == mask
+    finally:
+        os.umask(before)
+    for one, other in ((new, kept), (new / "weights", kept / "weights")):
+        assert one.stat().st_mode == other.stat().st_mode
