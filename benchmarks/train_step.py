@@ -124,7 +124,7 @@ def plain_loop(
     pretrained: str, batches: list[OutpaintBatch], device: torch.device, *, autocast: bool, compiled: bool
 ) -> Callable[[], object]:
     """The body of diffusers' training loop as a function of no arguments, one step a call."""
-    unet = UNet2DConditionModel.from_pretrained(pretrained, subfolder="unet", torch_dtype=torch.float32)
+    unet = UNet2DConditionModel.from_pretrained(pretrained, subfolder="unet", dtype=torch.float32)
     unet = extend_conv_in(unet).to(device).train()
     if compiled:
         unet.compile()

@@ -204,7 +204,7 @@ def load_text_to_image(directory: str | Path, dtype: torch.dtype | None = torch.
             assert isinstance(whole, TextToImagePipeline)
             return with_dtype(whole, dtype)
         absent = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-        stock = StableDiffusionPipeline.from_pretrained(directory, torch_dtype=dtype, **OPTIONS, **absent)
+        stock = StableDiffusionPipeline.from_pretrained(directory, dtype=dtype, **OPTIONS, **absent)
         text = stock.text_encoder.config
         pipeline = TextToImagePipeline(
             vae=stock.vae,

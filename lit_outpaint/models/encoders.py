@@ -73,7 +73,7 @@ class FrozenEncoders(nn.Module):
         with refused_in_one_line(f"an encoder of {pretrained}{_besides(vision)}", MEND):
             return cls(
                 vae=AutoencoderKL.from_pretrained(
-                    pretrained, subfolder="vae", torch_dtype=dtype, **weights_of(Path(pretrained) / "vae")
+                    pretrained, subfolder="vae", dtype=dtype, **weights_of(Path(pretrained) / "vae")
                 ),
                 tokenizer=CLIPTokenizer.from_pretrained(pretrained, subfolder="tokenizer"),
                 text_encoder=CLIPTextModel.from_pretrained(

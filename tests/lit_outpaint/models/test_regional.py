@@ -274,7 +274,7 @@ def test_gradients_reach_the_rows_of_every_region(unet: UNet2DConditionModel) ->
 
 @pytest.mark.parametrize("merge", MERGES)
 def test_the_identities_hold_for_the_shipped_model(merge: str) -> None:
-    unet = UNet2DConditionModel.from_pretrained(MODELS, subfolder="unet", torch_dtype=torch.float32).eval()
+    unet = UNet2DConditionModel.from_pretrained(MODELS, subfolder="unet", dtype=torch.float32).eval()
     size, dim = (16, 24), int(unet.config.cross_attention_dim)
     latents, rows = inputs(size, dim=dim)
     draw = torch.Generator().manual_seed(3)
