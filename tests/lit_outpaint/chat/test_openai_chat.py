@@ -384,5 +384,4 @@ def test_the_bound_is_kept_full_to_the_last_request() -> None:
 def test_memory_stays_flat_over_many_requests() -> None:
     with latency_stub(0.005) as url:
         figures = measure(url, num_requests=400, concurrency=8, latency_s=0.005)
-    assert figures["most_in_flight"] == 8
     assert figures["rss_growth_mib"] < 4
