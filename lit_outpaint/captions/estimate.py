@@ -43,7 +43,8 @@ class CountingChat:
         if captions is None:
             text = json.dumps({"caption": _filler(request.draw, _word_of(request.messages[-1].text))})
         else:
-            text = json.dumps({"captions": [_filler(number, "") for number in range(captions["minItems"])]})
+            # From 1 on: a summary of them has number 0 and must be none of them.
+            text = json.dumps({"captions": [_filler(number, "") for number in range(1, captions["minItems"] + 1)]})
         return ChatReply(text=text, prompt_tokens=self._asked(request), completion_tokens=_tokens(len(text)))
 
     def _asked(self, request: ChatRequest) -> int:
