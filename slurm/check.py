@@ -43,14 +43,17 @@ def parse_fit(words: Sequence[str], name: str) -> dict[str, Any]:
 
 
 def check_shards(record: Record) -> None:
-    """Refuse to queue cells whose data nobody has prepared.
+    """Refuse to queue cells whose data nobody has prepared; one cell of each combination is asked, as above.
 
     Raises:
         ValueError: the shard set of a cell is missing.
     """
+    asked: set[tuple[str, ...]] = set()
     for cell in record.cells:
-        if cell.fit is None:
+        labels = tuple(cell.labels.values())
+        if cell.fit is None or labels in asked:
             continue
+        asked.add(labels)
         shards = str(parse_fit(cell.fit, cell.name)["data"]["shards"])
         if "://" not in shards and not Path(shards).is_dir():
             raise ValueError(

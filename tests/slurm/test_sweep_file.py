@@ -1,12 +1,14 @@
 """What a sweep file may say, and that those of the repository would run."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from slurm.check import check_cells
-from slurm.record import make_record
+from slurm.record import Cell, make_record
 from slurm.sweep_file import Sweep, flow, load_sweep
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,13 +31,24 @@ def refusal(tmp_path: Path, text: str) -> str:
     return str(caught.value)
 
 
+def with_every_label(cells: Sequence[Cell]) -> list[Cell]:
+    """Cells among which each value of each axis is found: the product of two axes takes minutes to parse."""
+    found, kept = set[tuple[str, str]](), []
+    for cell in cells:
+        if not found.issuperset(cell.labels.items()):
+            found |= set(cell.labels.items())
+            kept.append(cell)
+    return kept
+
+
 @pytest.mark.parametrize(("path", "world"), SHIPPED, ids=lambda value: getattr(value, "stem", value))
-def test_every_cell_of_a_shipped_sweep_parses_on_the_real_command_lines(
+def test_every_setting_of_a_shipped_sweep_parses_on_the_real_command_lines(
     path: Path, world: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(ROOT)
     sweep = load_sweep(path.relative_to(ROOT), world)
-    check_cells(make_record(sweep, path, tmp_path, sweep.seeds))
+    record = make_record(sweep, path, tmp_path, sweep.seeds)
+    check_cells(replace(record, cells=with_every_label(record.cells)))
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
