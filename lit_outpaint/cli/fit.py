@@ -26,6 +26,7 @@ from lit_outpaint.callbacks.prediction_writer import PredictionWriter
 from lit_outpaint.callbacks.preemption import Preempted
 from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
 from lit_outpaint.callbacks.throughput import Throughput
+from lit_outpaint.cli.fit_arguments import CHECKPOINT_DEFAULTS, OWN
 from lit_outpaint.cli.print_memory import memory_of_run
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.diffusion.settings import Sampling
@@ -112,33 +113,14 @@ class OutpaintCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add where a run goes, and its checkpoints."""
-        parser.add_argument("--name", type=str, default="run", help="Name of the run.")
-        parser.add_argument("--runs_dir", type=str, default="runs", help="Directory of all runs.")
-        parser.add_argument(
-            "--overwrite", type=bool, default=False, help="Replace a run of the same name instead of refusing to start."
-        )
-        parser.add_argument(
-            "--print_memory", type=bool, default=False, help="Estimate the memory of a device, and train nothing."
-        )
-        parser.add_argument(
-            "--tf32",
-            type=bool,
-            default=False,
-            help="Round the factors of float32 products to TF32, on GPUs that can: faster, about three digits.",
-        )
+        for setting in OWN:
+            kind = bool if setting.type == "bool" else str
+            default = False if kind is bool else setting.default
+            parser.add_argument(f"--{setting.name}", type=kind, default=default, help=setting.help)
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         parser.add_lightning_class_args(Throughput, "throughput")
         parser.add_class_arguments(WandbConfig, "wandb")
-        parser.set_defaults(
-            {
-                # One file, last.ckpt, as new as the last step; checkpoint.save_top_k keeps more.
-                "checkpoint.save_last": True,
-                "checkpoint.save_top_k": 0,
-                "checkpoint.save_on_train_epoch_end": True,
-                "checkpoint.enable_version_counter": False,
-                "checkpoint.filename": "{step:07d}",
-            }
-        )
+        parser.set_defaults({f"checkpoint.{name}": value for name, value in CHECKPOINT_DEFAULTS.items()})
         parser.link_arguments(("runs_dir", "name"), "checkpoint.dirpath", compute_fn=_run_dir)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
