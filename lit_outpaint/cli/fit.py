@@ -34,7 +34,7 @@ from lit_outpaint.module import OutpaintModule
 from lit_outpaint.system.bfloat16 import warn_where_imitated
 from lit_outpaint.system.files import written_whole
 from lit_outpaint.system.ranks import end_children, is_rank_of_srun
-from lit_outpaint.system.threads import THREADS, threads_of_each
+from lit_outpaint.system.threads import THREADS, threads_beside, threads_of_each
 from lit_outpaint.training.checkpoint import (
     LAST,
     PREVIOUS,
@@ -196,7 +196,7 @@ class OutpaintCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         """Refuse shards that do not fit, before anything is written; then make the logs fit what comes."""
         self.trainer.strategy.checkpoint_io = AnyCheckpointIO()
-        _share_cores(self.trainer)
+        _share_cores(self.trainer, self.datamodule.num_workers)
         if str(self.trainer.precision).startswith("bf16"):
             device = self.trainer.strategy.root_device.type
             rank_zero_only(warn_where_imitated)(device, "--trainer.precision 32-true")
@@ -266,15 +266,19 @@ def _run(argv: Sequence[str]) -> None:
     )
 
 
-def _share_cores(trainer: Trainer) -> None:
-    """Give each rank that Lightning is about to start here its share of the cores, this process included."""
+def _share_cores(trainer: Trainer, workers: int | None) -> None:
+    """Give each rank that runs here its share of the cores, less one for each of its loader workers.
+
+    Ranks that Lightning is about to start find their number of threads in the environment.
+    """
     cluster = getattr(trainer.strategy, "cluster_environment", None)
-    if cluster is None or cluster.creates_processes_externally or trainer.num_devices < 2:
-        return
-    own = threads_of_each(trainer.num_devices)
+    starts = cluster is not None and not cluster.creates_processes_externally and trainer.num_devices > 1
+    own = threads_of_each(trainer.num_devices if starts else 1)
     if own:
-        os.environ |= own
-        torch.set_num_threads(int(own[THREADS]))
+        threads = threads_beside(int(own[THREADS]), workers, on_cpu=trainer.strategy.root_device.type == "cpu")
+        if starts or THREADS in os.environ:
+            os.environ[THREADS] = str(threads)
+        torch.set_num_threads(threads)
 
 
 def _run_dir(runs_dir: str, name: str) -> str:
