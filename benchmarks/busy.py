@@ -2,11 +2,13 @@
 
     python -m benchmarks.busy
 
-Each command runs with nothing beside it, and again with as many processes beside it as there are cores, each of which
-counts without end. It is compared with itself, round by round: CPU time beside others over CPU time alone (promise: at
-most 3), and alone with threads that sleep over alone with threads that spin (target: at most 1.03). Last comes what
-spinning costs beside others: the reason for all of it. Other work on the machine makes the figures alone too large, and
-what is said of it smaller; the load that was found is in the report.
+Each command draws one window of the shipped family in few denoising steps, so that a round of both ends within about
+three minutes on two cores; most of its time it loads what it needs, as short runs do (``--steps`` draws for longer). It
+runs with nothing beside it, and again with as many processes beside it as there are cores, each of which counts without
+end. It is compared with itself, round by round: CPU time beside others over CPU time alone (promise: at most 3), and
+alone with threads that sleep over alone with threads that spin (target: at most 1.03). Last comes what spinning costs
+beside others: the reason for all of it. Other work on the machine makes the figures alone too large, and what is said
+of it smaller; the load that was found is in the report.
 """
 
 import argparse
@@ -26,9 +28,11 @@ from lit_outpaint.system.threads import THREADS, usable_cores
 REPORT = Path(__file__).parent / "reports" / "busy.json"
 MODEL, PICTURE = "models/scapes/outpaint", "picture.png"
 COMMANDS = {
-    "outpaint": f"lit_outpaint outpaint --model {MODEL} --image {PICTURE} --caption coast --steps right:2 --out OUT",
-    "generate": "lit_outpaint generate --model models/scapes --prompt coast --num_images 2 --out OUT",
+    "outpaint": f"lit_outpaint outpaint --model {MODEL} --image {PICTURE} --caption coast --steps right:1 --out OUT",
+    "generate": "lit_outpaint generate --model models/scapes --prompt coast --num_images 1 --out OUT",
 }
+STEPS = 8
+"""Denoising steps of each."""
 DEFAULT = {"GOMP_SPINCOUNT": "300000"}
 """What GNU's OpenMP does by itself while threads are not more than cores: it spins for about a millisecond."""
 
@@ -36,19 +40,22 @@ DEFAULT = {"GOMP_SPINCOUNT": "300000"}
 def main() -> None:
     """Measure every command, print a line each, and write the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=3, help="times that each command runs in each way")
+    parser.add_argument("--rounds", type=int, default=1, help="times that each command runs in each way")
     parser.add_argument("--commands", nargs="+", choices=list(COMMANDS), default=list(COMMANDS))
     parser.add_argument("--threads", type=int, default=usable_cores(), help="threads of a command")
+    parser.add_argument("--steps", type=int, default=STEPS, help="denoising steps")
     options = parser.parse_args()
-    rows = {name: measured(COMMANDS[name], options.rounds, options.threads) for name in options.commands}
-    for name, row in rows.items():
+    settings = {"threads": options.threads, "rounds": options.rounds, "steps": options.steps, "load": os.getloadavg()}
+    rows = {}
+    for name in options.commands:
+        rows[name] = row = measured(COMMANDS[name], options.rounds, options.threads, options.steps)
         print(f"{name}: {', '.join(f'{key} {value:.3g}' for key, value in row.items())}", flush=True)
-    settings = {"threads": options.threads, "rounds": options.rounds, "load": os.getloadavg()}
     REPORT.write_text(json.dumps({"settings": settings, "commands": rows}, indent=2) + "\n")
 
 
-def measured(command: str, rounds: int, threads: int, defaults: bool = True) -> dict[str, float]:
+def measured(command: str, rounds: int, threads: int, steps: int = STEPS, defaults: bool = True) -> dict[str, float]:
     """Seconds of CPU time of a command alone and beside others, and the medians of the ratios of each round."""
+    command += f" --num_inference_steps {steps}"
     alone, busy, spins_alone, spins_busy = [], [], [], []
     own = {THREADS: str(threads)}
     for _ in range(rounds):

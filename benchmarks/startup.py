@@ -18,10 +18,13 @@ from pathlib import Path
 
 REPORT = Path(__file__).parent / "reports" / "startup.json"
 HEAVY = ("torch", "diffusers", "transformers", "lightning", "torchmetrics", "open_clip", "scipy", "skimage", "zarr")
-"""What no command may import for these answers, but for the help of the training verbs."""
+"""What no command may import for these answers."""
 
 VERBS = {
-    "lit_outpaint": ("outpaint", "generate", "plan", "export", "consolidate"),
+    "lit_outpaint": (
+        *("fit", "validate", "test", "predict"),
+        *("outpaint", "generate", "plan", "export", "consolidate"),
+    ),
     "eval": ("run", "family", "score", "compbench", "layouts", "compare", "report", "study", "study-report"),
     "data_prep": (
         *("all", "scapes", "coco", "caption", "encode", "pack", "verify", "texts"),
@@ -29,15 +32,12 @@ VERBS = {
     ),
     "slurm": ("submit", "sweep", "status", "collect", "dashboard", "cell"),
 }
-TRAINING = ("fit", "validate", "test", "predict")
-"""Verbs whose help is made of the classes that they fill, which import everything."""
 
 HELPS = [[package, verb, "--help"] for package, verbs in VERBS.items() for verb in verbs]
 UNKNOWN_FLAGS = [[package, verb, "--nonsense", "1"] for package, verbs in VERBS.items() for verb in verbs]
 REFUSALS = [
     line.split()
     for line in """
-lit_outpaint fit --nonsense 1
 lit_outpaint fit --trainer.max_stepz 1
 lit_outpaint fit --config absent.yaml
 lit_outpaint fit --data.shards absent
@@ -77,8 +77,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="processes for each answer, of which the fastest counts")
     parser.add_argument("--only", default="", help="only commands that contain this text")
     options = parser.parse_args()
-    training = [["lit_outpaint", verb, "--help"] for verb in TRAINING]
-    commands = [["-m", *words] for words in (*HELPS, *training, *UNKNOWN_FLAGS, *REFUSALS)]
+    commands = [["-m", *words] for words in (*HELPS, *UNKNOWN_FLAGS, *REFUSALS)]
     commands = [words for words in commands if options.only in " ".join(words)] + [["-c", "import torch"]]
     rows = {}
     for words in commands:

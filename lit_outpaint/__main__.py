@@ -82,6 +82,11 @@ def _program(verb: str) -> Callable[[Sequence[str]], int]:
 def _train(arguments: Sequence[str]) -> int:
     from lit_outpaint.cli.fit_arguments import check_arguments
 
+    if {"-h", "--help"} & set(arguments):
+        from lit_outpaint.cli.fit_help import help_of
+
+        print(help_of(arguments[0]))
+        return 0
     check_arguments(arguments[0], arguments[1:])
     from lit_outpaint.cli.fit import main as train
 

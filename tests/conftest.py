@@ -1,5 +1,6 @@
 """What tests of several packages share."""
 
+import multiprocessing
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,24 @@ import pytest
 # A script starts what it leaves in the background with Ctrl-C ignored, and children would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Imports take ten times as long as a toy run. Processes of the context "forkserver" are forked from one server, which
+# has done them: so a kill hits the work. The first test to start one starts the server, hence one list for all.
+multiprocessing.set_forkserver_preload(
+    [
+        "data_prep.coco.source",
+        "data_prep.dry_run",
+        "data_prep.encode",
+        "data_prep.pack",
+        "data_prep.scapes.shards",
+        "data_prep.verify",
+        "lit_outpaint.cli.outpaint",
+        "lit_outpaint.outpainter",
+        "lit_outpaint.testing.models",
+        "lit_outpaint.testing.runs",
+        "zarr",
+    ]
+)
 
 
 @pytest.fixture(scope="session")

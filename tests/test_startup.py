@@ -54,7 +54,10 @@ def test_every_verb_is_asked() -> None:
     import lit_outpaint.__main__
     import slurm.cli
 
-    assert set(VERBS["lit_outpaint"]) == set(lit_outpaint.__main__.OWN_VERBS)
+    assert set(VERBS["lit_outpaint"]) == {
+        *lit_outpaint.__main__.TRAINING_VERBS,
+        *lit_outpaint.__main__.OWN_VERBS,
+    }
     assert set(VERBS["eval"]) == set(eval.cli._VERBS)
     assert set(VERBS["data_prep"]) == set(data_prep.__main__._COMMANDS)
     assert set(VERBS["slurm"]) == set(slurm.cli._VERBS)

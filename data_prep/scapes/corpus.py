@@ -10,6 +10,7 @@ from torch import Tensor
 from data_prep.scapes.captions import annotate, global_caption
 from data_prep.scapes.windows import Place, rendered_windows
 from data_prep.scapes.world import Facts
+from lit_outpaint.system.threads import usable_processors
 
 
 def pixel_values(windows: np.ndarray | Tensor) -> Tensor:
@@ -57,7 +58,7 @@ class Corpus:
 
     def look_at_all(self) -> None:
         """Work out what is true of all windows beforehand, on all cores."""
-        with ProcessPoolExecutor() as pool:
+        with ProcessPoolExecutor(usable_processors()) as pool:
             self._facts = dict(enumerate(pool.map(Place.facts, self.places, chunksize=256)))
 
     def random_captions(self, indices: np.ndarray, rng: np.random.Generator) -> list[str]:

@@ -6,6 +6,11 @@ A marked table begins behind ``<!-- scores NAME of weights HASH -->`` and ends b
 folder of ``--scores`` with the ``metrics.md`` that ``eval`` left; a row keeps its place and takes its values from the
 row of the same figure there. HASH is that of the weights that were scored, so that a test can tell a table that speaks
 of other weights than those that ship.
+
+A table of several runs is put together by hand: ``<!-- copied NAME of weights HASH -->`` to ``<!-- /copied -->`` holds
+it to its weights in the same way, and it is left as it is. Whoever copies new figures gets the hash of NAME from
+
+    python -m data_prep.scapes.score_tables --models models/scapes --hash NAME
 """
 
 import argparse
@@ -19,11 +24,13 @@ JUDGES = ("probe", "eval_clip")
 SCORED: dict[str, tuple[str, ...]] = {
     "family": ("vae", "text_encoder", "unet", *JUDGES),
     "outpaint": ("vae", "text_encoder", "image_encoder", "outpaint", *JUDGES),
+    "baselines": ("vae", "text_encoder", "image_encoder", "unet", "outpaint", *JUDGES),
+    "decoder": ("vae", *JUDGES),
     "card": ("vae", "text_encoder", "image_encoder", "unet", "outpaint", "lm", *JUDGES),
 }
 """Parts of the family whose weights decide the scores of each name."""
 
-_BLOCK = re.compile(r"<!-- scores (\S+) of weights ([0-9a-f]+) -->\n(.*?)<!-- /scores -->", re.DOTALL)
+_BLOCK = re.compile(r"<!-- (scores|copied) (\S+) of weights ([0-9a-f]+) -->\n(.*?)<!-- /\1 -->", re.DOTALL)
 
 
 def weights_hash(models: Path, name: str) -> str:
@@ -42,7 +49,7 @@ def marked(name: str, weights: str, text: str) -> str:
 
 def blocks(text: str) -> list[tuple[str, str]]:
     """Name and hash of every marked table of a document."""
-    return [(match[1], match[2]) for match in _BLOCK.finditer(text)]
+    return [(match[2], match[3]) for match in _BLOCK.finditer(text)]
 
 
 def rewritten(text: str, scores: Path, models: Path) -> str:
@@ -59,13 +66,16 @@ def rewritten(text: str, scores: Path, models: Path) -> str:
     """
 
     def rewritten(match: re.Match[str]) -> str:
-        rows = figure_rows((scores / match[1] / "metrics.md").read_text())
-        lines = match[3].strip().splitlines()
+        kind, name, _, table = match.groups()
+        if kind == "copied":
+            return match[0]
+        rows = figure_rows((scores / name / "metrics.md").read_text())
+        lines = table.strip().splitlines()
         missing = [_figure(line) for line in lines[2:] if _figure(line) not in rows]
         if missing:
-            raise ValueError(f"{scores / match[1] / 'metrics.md'} must have all figures of its table, lacks {missing}")
-        table = [*lines[:2], *(rows[_figure(line)] for line in lines[2:])]
-        return marked(match[1], weights_hash(models, match[1]), "\n".join(table))
+            raise ValueError(f"{scores / name / 'metrics.md'} must have all figures of its table, lacks {missing}")
+        made = [*lines[:2], *(rows[_figure(line)] for line in lines[2:])]
+        return marked(name, weights_hash(models, name), "\n".join(made))
 
     return _BLOCK.sub(rewritten, text)
 
@@ -84,9 +94,15 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, required=True, help="family that was scored")
-    parser.add_argument("--scores", type=Path, required=True, help="folder with a folder of scores for every name")
-    parser.add_argument("documents", type=Path, nargs="+", help="Markdown files to rewrite")
+    parser.add_argument("--scores", type=Path, help="folder with a folder of scores for every name")
+    parser.add_argument("--hash", choices=list(SCORED), help="print the hash of the weights behind a name, and no more")
+    parser.add_argument("documents", type=Path, nargs="*", help="Markdown files to rewrite")
     args = parser.parse_args()
+    if args.hash:
+        print(weights_hash(args.models, args.hash))
+        return
+    if args.scores is None or not args.documents:
+        parser.error("--scores and the documents are needed, or --hash")
     # All are made before the first is written.
     made = {path: rewritten(path.read_text(), args.scores, args.models) for path in args.documents}
     for path, text in made.items():

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 
 from data_prep.scapes.world import WINDOW, Facts, World
+from lit_outpaint.system.threads import usable_processors
 
 SURFACE_SHARE = 0.7
 """Share of windows that sit exactly on the surface band, unless told; the rest lie somewhere above or below it."""
@@ -88,5 +89,5 @@ def rendered_windows(
 
 
 def _render_all(places: list[Place], workers: int | None) -> Iterator[np.ndarray]:
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers or usable_processors()) as pool:
         yield from pool.map(Place.render, places, chunksize=64)

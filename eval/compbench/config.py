@@ -48,7 +48,8 @@ class CompbenchConfig:
     out: Path
     """Directory for metrics.json, metrics.md, report.html and answers.jsonl; with --model also pictures/."""
     images: Path | None = None
-    """Pictures of any system, ID.png each, of steps the whole window after it; or give --model."""
+    """Pictures of any system, ID.png each, or ID-0.png, ID-1.png, ... of other seeds; of steps the whole window after
+    it; or give --model."""
     model: Path | None = None
     """Text-to-image model, or a training checkpoint (.ckpt), that draws the pictures first, as `lit_outpaint generate`
     does; what is there stays. For prompts of `data_prep compbench --per_step true` an outpainting model, which draws

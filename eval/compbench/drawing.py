@@ -3,7 +3,8 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Final
 
@@ -82,23 +83,42 @@ def num_cut(model: Path, texts: Sequence[str]) -> int:
     return sum(bool(cut_off(tokenizer, text)) for text in texts)
 
 
-def load_pictures(directory: Path, keys: Sequence[str], flag: str) -> Pixels:
-    """Pictures ``(n, H, W, 3)`` by key.
+def pictures_of_prompt(directory: Path, key: str) -> list[Path]:
+    """Pictures of a prompt: ``KEY.png``, or ``KEY-0.png``, ``KEY-1.png``, ... as ``generate --num_images`` has them."""
+    one = directory / f"{key}.png"
+    numbered = (directory / f"{key}-{number}.png" for number in count())
+    return [one] if one.is_file() else list(takewhile(Path.is_file, numbered))
+
+
+def find_pictures(directory: Path, keys: Sequence[str], flag: str) -> list[list[Path]]:
+    """Pictures of every prompt, as many of each, see `pictures_of_prompt`.
 
     Raises:
-        ValueError: one is missing or cannot be read, or they differ in size.
+        ValueError: one is missing, or prompts differ in how many they have.
     """
-    missing = [key for key in keys if not (directory / f"{key}.png").is_file()]
+    paths = [pictures_of_prompt(directory, key) for key in keys]
+    missing = [key for key, mine in zip(keys, paths, strict=True) if not mine]
     if missing:
         raise ValueError(
-            f"{flag} must hold a picture ID.png for every prompt, but {len(missing)} of {len(keys)} are missing in "
-            f"{directory}, such as {missing[0]}.png"
+            f"{flag} must hold a picture ID.png, or ID-0.png and further ones, for every prompt, but {len(missing)} of "
+            f"{len(keys)} are missing in {directory}, such as {missing[0]}.png"
         )
-    pictures = [np.array(read_picture(directory / f"{key}.png")) for key in keys]
-    sizes = {picture.shape[1::-1] for picture in pictures}
+    if len(counts := {len(mine) for mine in paths}) > 1:
+        raise ValueError(f"{flag} must hold as many pictures of each prompt, got {sorted(counts)} in {directory}")
+    return paths
+
+
+def load_pictures(paths: Iterable[Path], flag: str) -> Pixels:
+    """Pictures ``(n, H, W, 3)``.
+
+    Raises:
+        ValueError: one cannot be read, or they differ in size.
+    """
+    pictures = {path: np.array(read_picture(path)) for path in paths}
+    sizes = {picture.shape[1::-1] for picture in pictures.values()}
     if len(sizes) > 1:
-        raise ValueError(f"{flag} must hold pictures of one size, got {sorted(sizes)} in {directory}")
-    return np.stack(pictures)
+        raise ValueError(f"{flag} must hold pictures of one size, got {sorted(sizes)}, such as {next(iter(pictures))}")
+    return np.stack(list(pictures.values()))
 
 
 def weights_checksum(model: Path) -> str:

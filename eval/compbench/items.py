@@ -34,10 +34,10 @@ class Item:
 
 
 class Scored(NamedTuple):
-    """What a judge says about the picture of a prompt."""
+    """What a judge says about the pictures of a prompt."""
 
     item: Item
-    scores: tuple[float, ...]
-    """How far each statement holds, in [0, 1]; of several pictures the mean."""
+    scores: tuple[tuple[float, ...], ...]
+    """How far each statement holds, in [0, 1]: a row for each picture; none where no statement is judged."""
     clip_sim: float | None = None
-    """Cosine of picture and prompt by the evaluation CLIP."""
+    """Cosine of picture and prompt by the evaluation CLIP, the mean over pictures."""

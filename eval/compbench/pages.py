@@ -1,10 +1,11 @@
-"""What the report of a bench shows: pictures of some prompts, with what fails in each."""
+"""What the report of a bench shows: the first picture of some prompts, with what fails in it."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from eval.compbench.drawing import pictures_of_prompt
 from eval.compbench.items import Scored
 from eval.files import read_picture
 from eval.sources import picks
@@ -25,10 +26,10 @@ def shown_pictures(rows: Sequence[Scored], images: Path, true_dir: Path | None, 
 
 def _shown(row: Scored, images: Path, true_dir: Path | None) -> tuple[str, Pixels]:
     directories = [images] if true_dir is None else [true_dir, images]
-    pictures = [np.array(read_picture(directory / f"{row.item.key}.png")) for directory in directories]
+    pictures = [np.array(read_picture(pictures_of_prompt(directory, row.item.key)[0])) for directory in directories]
     if len({picture.shape for picture in pictures}) > 1:
         pictures = pictures[-1:]
-    wrong = [skill for skill, score in zip(row.item.skills, row.scores, strict=True) if not score]
+    wrong = [skill for skill, score in zip(row.item.skills, row.scores[0], strict=True) if not score]
     what = "all holds" if not wrong else f"not seen: {', '.join(wrong)}"
     beside = "true | scored: " if len(pictures) > 1 else ""
     return f"{beside}{row.item.text} ({what})", np.concatenate(pictures, axis=1)

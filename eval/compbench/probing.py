@@ -8,7 +8,7 @@ from typing import Final
 from eval.clip import find_clip
 from eval.compbench.atoms import answers
 from eval.compbench.config import CompbenchConfig
-from eval.compbench.drawing import load_pictures
+from eval.compbench.drawing import find_pictures, load_pictures
 from eval.compbench.items import Item, Scored
 from eval.functional.clip_sim import clip_sim
 from eval.judge import load_judge, strip_of
@@ -41,27 +41,36 @@ def probe_scores(config: CompbenchConfig, prompts: Sequence[Prompt], pictures: P
     Args:
         config: judge, rules and evaluation CLIP, which reads whole pictures.
         prompts: what is asked for.
-        pictures: directory of ``ID.png``.
+        pictures: directory of ``ID.png``, or of several of each prompt.
         flag: names it in messages.
 
     Raises:
-        ValueError: a picture is missing, they differ in size, or one is smaller than the strip of its step.
+        ValueError: a picture is missing, they differ in size or number, or one is smaller than the strip of its step.
         FileNotFoundError: there is no probe.
     """
     judge = load_judge(config.models, config.judge)
     clip = None if config.clip is None else find_clip(config.clip)
     rows: list[Scored] = []
-    for start in range(0, len(prompts), _CHUNK):
-        part = prompts[start : start + _CHUNK]
-        pixels = load_pictures(pictures, [prompt.id for prompt in part], flag)
-        cosines: list[float | None] = [None] * len(pixels)
+    paths = find_pictures(pictures, [prompt.id for prompt in prompts], flag)
+    num = len(paths[0])
+    chunk = max(1, _CHUNK // num)
+    for start in range(0, len(prompts), chunk):
+        part = prompts[start : start + chunk]
+        # Pictures of one prompt follow each other.
+        pixels = load_pictures((path for mine in paths[start : start + chunk] for path in mine), flag)
+        asked = [prompt for prompt in part for _ in range(num)]
+        cosines: list[float | None] = [None] * len(part)
         if clip is not None:
-            texts = clip.encode_texts([prompt.prompt for prompt in part])
-            cosines = list(clip_sim(clip.encode_images(pixels), texts).tolist())
-        readings = judge.read(_asked_of(part, judge.look(pixels).maps, pixels, flag))
+            texts = clip.encode_texts([prompt.prompt for prompt in asked])
+            cosines = list(clip_sim(clip.encode_images(pixels), texts).reshape(-1, num).mean(dim=1).tolist())
+        readings = judge.read(_asked_of(asked, judge.look(pixels).maps, pixels, flag))
+        said = [
+            tuple(map(float, answers(prompt.atoms, reading, config.rules)))
+            for prompt, reading in zip(asked, readings, strict=True)
+        ]
         rows += [
-            Scored(prompt_item(prompt), tuple(map(float, answers(prompt.atoms, reading, config.rules))), cosine)
-            for prompt, reading, cosine in zip(part, readings, cosines, strict=True)
+            Scored(prompt_item(prompt), tuple(said[num * i : num * (i + 1)]), cosine)
+            for i, (prompt, cosine) in enumerate(zip(part, cosines, strict=True))
         ]
     return rows
 

@@ -1,4 +1,4 @@
-"""Scores of other benches' prompts: CLIP-SIM and the answers of a VQA-type judge, the mean over a prompt's pictures."""
+"""Scores of other benches' prompts: CLIP-SIM and the answers of a VQA-type judge to each picture of a prompt."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
 
-from eval.compbench.items import Scored
+from eval.compbench.items import Item, Scored
 from eval.figures import Figure, Target
 from eval.functional.atoms import arithmetic_mean, geometric_mean
 from eval.functional.bootstrap import Estimate, ratio_estimate
@@ -38,17 +40,22 @@ class _Row(NamedTuple):
 
 
 def ratios(rows: Sequence[Scored]) -> list[dict[str, Ratio]]:
-    """What each prompt adds to every figure, by the key of the figure; that of a pair stands at its first prompt."""
+    """What each prompt adds to every figure, by the key of the figure; that of a pair stands at its first prompt.
+
+    Of several pictures of a prompt a figure takes the mean, so that every prompt weighs the same: pictures of one
+    prompt are no independent samples of prompts. A pair's pictures are taken together in their order.
+    """
     firsts: dict[str, int] = {}
     kept: list[dict[str, Ratio]] = []
     for index, row in enumerate(rows):
         mine: dict[str, Ratio] = {}
         if row.scores:
-            mine |= _of_prompt(row, np.array(row.scores))
+            mine |= _of_prompt(row.item, np.array(row.scores))
             if row.item.pair in firsts:
                 first = firsts[row.item.pair]
-                both = geometric_mean(np.array([*rows[first].scores, *row.scores]))
-                kept[first][f"{row.item.category}.pairs"] = (both, 1.0)
+                together = zip(rows[first].scores, row.scores, strict=True)
+                both = np.mean([geometric_mean(np.array([*one, *other])) for one, other in together])
+                kept[first][f"{row.item.category}.pairs"] = (float(both), 1.0)
             elif row.item.pair is not None:
                 firsts[row.item.pair] = index
         if row.clip_sim is not None:
@@ -57,18 +64,18 @@ def ratios(rows: Sequence[Scored]) -> list[dict[str, Ratio]]:
     return kept
 
 
-def _of_prompt(row: Scored, scores: np.ndarray) -> dict[str, Ratio]:
-    total, count = float(scores.sum()), float(len(scores))
+def _of_prompt(item: Item, scores: Float[NDArray[np.float64], "pictures statements"]) -> dict[str, Ratio]:
+    hold = scores.mean(axis=0)
     mine: dict[str, Ratio] = {}
-    for group in (row.item.category, _ALL):
-        mine[f"{group}.atoms"] = (total, count)
-        mine[f"{group}.am"] = (arithmetic_mean(scores), 1.0)
-        mine[f"{group}.gm"] = (geometric_mean(scores), 1.0)
-        if row.item.questions:
-            mine[f"{group}.product"] = (float(np.prod(scores)), 1.0)
-    for skill in dict.fromkeys(row.item.skills):
-        own = scores[[each == skill for each in row.item.skills]]
-        for group in (row.item.category, _ALL):
+    for group in (item.category, _ALL):
+        mine[f"{group}.atoms"] = (float(hold.sum()), float(len(hold)))
+        mine[f"{group}.am"] = (arithmetic_mean(hold), 1.0)
+        mine[f"{group}.gm"] = (float(np.mean([geometric_mean(picture) for picture in scores])), 1.0)
+        if item.questions:
+            mine[f"{group}.product"] = (float(scores.prod(axis=1).mean()), 1.0)
+    for skill in dict.fromkeys(item.skills):
+        own = hold[[each == skill for each in item.skills]]
+        for group in (item.category, _ALL):
             mine[f"{group}.{skill}"] = (float(own.sum()), float(len(own)))
     return mine
 

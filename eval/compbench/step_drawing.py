@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eval.compbench.config import DrawingConfig
-from eval.compbench.drawing import load_pictures, weights_checksum
+from eval.compbench.drawing import find_pictures, load_pictures, weights_checksum
 from eval.files import PICTURES_NAME
 from lit_outpaint.canvas.geometry import Direction
 from lit_outpaint.captions.length import cut_off
@@ -88,7 +88,8 @@ def draw_steps(
 def _known_windows(known: Path, prompts: Sequence[Prompt], window_px: int) -> Pixels:
     if not known.is_dir():
         raise ValueError(f"--known must be a directory of the windows before the steps, found no {known}")
-    windows = load_pictures(known, [prompt.id for prompt in prompts], "--known")
+    paths = find_pictures(known, [prompt.id for prompt in prompts], "--known")
+    windows = load_pictures((path for path, *_ in paths), "--known")
     if windows.shape[1:3] != (window_px, window_px):
         raise ValueError(
             f"--known must hold windows of {window_px} x {window_px} px, as the model draws them, got "

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Final, Protocol, runtime_checkable
 
-import numpy as np
 from PIL.Image import Image
 
 from eval.compbench.items import Question
@@ -24,25 +23,27 @@ class VqaJudge(Protocol):
         ...
 
 
-def vqa_scores(judge: VqaJudge, pictures: Sequence[Image], questions: Sequence[Question]) -> tuple[float, ...]:
-    """The score of each question, the mean over the pictures of one prompt.
+def vqa_scores(
+    judge: VqaJudge, pictures: Sequence[Image], questions: Sequence[Question]
+) -> tuple[tuple[float, ...], ...]:
+    """The score of each question, a row for each picture of one prompt.
 
     A question whose parents are not answered scores 0 (DPG-Bench, Hu et al. 2024, arXiv:2403.05135).
 
     Raises:
         ValueError: the judge returns something else than one probability for each question.
     """
-    return tuple(np.mean([_one(judge, picture, questions) for picture in pictures], axis=0).tolist())
+    return tuple(_one(judge, picture, questions) for picture in pictures)
 
 
-def _one(judge: VqaJudge, picture: Image, questions: Sequence[Question]) -> list[float]:
+def _one(judge: VqaJudge, picture: Image, questions: Sequence[Question]) -> tuple[float, ...]:
     said = [float(value) for value in judge.probabilities(picture, questions)]
     if len(said) != len(questions) or not all(0 <= value <= 1 for value in said):
         raise ValueError(
             f"the judge {judge.name} must return one probability in [0, 1] for each of {len(questions)} questions, got "
             f"{said[:8]}"
         )
-    return [
+    return tuple(
         0.0 if any(said[parent] < YES for parent in question.parents) else value
         for value, question in zip(said, questions, strict=True)
-    ]
+    )

@@ -1,6 +1,7 @@
 """Dense prompts: a language model makes 40 to 140 words of a short caption, as in LLM4GEN's DensePrompts.
 
-An answer that cannot be used, or that is too short or too long, is sent back once with its fault.
+An answer that cannot be used, that is too short or too long, or that says one clause again and again, is sent back once
+with its fault.
 
 Source: Liu, Ma et al. 2024, arXiv:2407.00737; their prompt is not published, and this one is our own.
 """
@@ -11,6 +12,7 @@ from typing import Annotated
 from pydantic import Field
 
 from lit_outpaint.captions.answers import CaptionAnswer
+from lit_outpaint.captions.checks import repeated_clause
 from lit_outpaint.captions.prompts import load_prompt
 from lit_outpaint.captions.reading import AnswerFault, read_texts
 from lit_outpaint.chat.conversation import Conversation
@@ -19,6 +21,8 @@ from lit_outpaint.chat.requests import ChatModel
 from lit_outpaint.protocols import CaptionError
 
 REPAIR = "That answer cannot be used: {fault}. Answer again with JSON only, in the form that was asked for."
+_MANY = 3
+"""A long text may say "in the background" twice."""
 
 
 class ParagraphAnswer(CaptionAnswer):
@@ -78,7 +82,7 @@ def dense_prompt(
             conversation.ledger.add(repairs=1)
             conversation.say(REPAIR.format(fault=fault))
         try:
-            return _of_length(read_texts(conversation.ask(), ParagraphAnswer)[0], config)
+            return _checked(read_texts(conversation.ask(), ParagraphAnswer)[0], config)
         except AnswerFault as error:
             fault = str(error)
     raise CaptionError(
@@ -87,8 +91,10 @@ def dense_prompt(
     )
 
 
-def _of_length(text: str, config: DensePromptConfig) -> str:
+def _checked(text: str, config: DensePromptConfig) -> str:
     words = len(text.split())
     if not config.least_words <= words <= config.most_words:
         raise AnswerFault(f"it has {words} words, not {config.least_words} to {config.most_words}")
+    if fault := repeated_clause(text, _MANY):
+        raise AnswerFault(fault)
     return text

@@ -67,6 +67,15 @@ def noun_phrases(caption: str) -> list[str]:
     return [" ".join(_lower(phrase).split()[:_MAX_WORDS]) for phrase in phrases if _things(phrase)]
 
 
+def named_things(caption: str) -> list[tuple[frozenset[str], str]]:
+    """What the noun phrases of a caption are about, equal up to article, count and plural, with each phrase.
+
+    Raises:
+        ValueError: the caption holds no word.
+    """
+    return [(_things(phrase), phrase) for phrase in noun_phrases(caption)]
+
+
 def things_seen(captions: Sequence[str], limit: int = MAX_SEEN) -> list[str]:
     """Distinct noun phrases of the captions, the latest mention last; equal up to article, count and plural.
 
@@ -79,10 +88,9 @@ def things_seen(captions: Sequence[str], limit: int = MAX_SEEN) -> list[str]:
     """
     latest: dict[frozenset[str], str] = {}
     for caption in captions:
-        for phrase in noun_phrases(caption):
-            key = _things(phrase)
-            latest.pop(key, None)
-            latest[key] = phrase
+        for thing, phrase in named_things(caption):
+            latest.pop(thing, None)
+            latest[thing] = phrase
     return list(latest.values())[-limit:]
 
 

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lit_outpaint.captions.objects import noun_phrases
 from lit_outpaint.captions.scene import Scene, content_words, elements, read_scene
 from lit_outpaint.protocols import CaptionError, Written
 from lit_outpaint.system.text import clean
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 MAX_SUMMARY_WORDS = 50
 """A global caption stays below the 77 tokens of a text encoder (about 1.3 tokens a word)."""
 _TRIES_PER_CAPTION = 40
+_FEW_PLACES = 3
+"""A walk through fewer places than these names the things in them, too."""
 
 _GENERIC_PLACES = (
     "an open field",
@@ -125,7 +128,8 @@ class RuleCaptioner:
         """Walk through the places that the global caption lists; never empty, the last one again only if it is alone.
 
         Going right walks forward, going left backward; up and down take what belongs to the sky or under the ground.
-        Of the places ahead the first with something that is not ``seen`` yet is taken, else the first that the latest
+        Where fewer than three places are listed, the things that they name are further choices, one by one. Of the
+        places ahead the first with something that is not ``seen`` yet is taken, else the first that the latest
         captions leave out.
 
         Raises:
@@ -139,7 +143,9 @@ class RuleCaptioner:
             offset = step + 1 if direction == "right" else -(step + 1)
         towards = -1 if direction == "left" else 1
         ahead = [places[(offset + towards * i) % len(places)] for i in range(len(places))]
-        latest = {clean(caption) for caption in previous[1 - len(places) :]} if len(places) > 1 else ()
+        if direction in ("left", "right") and len(places) < _FEW_PLACES:
+            ahead += _things_in(places)
+        latest = {clean(caption) for caption in previous[1 - len(ahead) :]} if len(ahead) > 1 else ()
         there = frozenset[str]().union(*map(content_words, seen))
         fresh = [place for place in ahead if place not in latest]
         new = [place for place in fresh if not content_words(place) <= there]
@@ -156,8 +162,8 @@ class RuleCaptioner:
 
 @cache
 def _rules_sha256() -> str:
-    """Checksum of the source that decides what is written: this module and its lexicon."""
-    sources = (Path(__file__).with_name(name) for name in ("rules.py", "scene.py"))
+    """Checksum of the source that decides what is written: this module and its lexicons."""
+    sources = (Path(__file__).with_name(name) for name in ("rules.py", "scene.py", "objects.py"))
     return hashlib.sha256(b"\n".join(path.read_bytes() for path in sources)).hexdigest()
 
 
@@ -184,6 +190,12 @@ def _generic_places(rng: random.Random, scene: Scene, n: int) -> list[str]:
     places = [place for place in _GENERIC_PLACES if not read_scene(place).same_place(scene)]
     rng.shuffle(places)
     return [places[i] if i < len(places) else f"{places[i % len(places)]}, further on ({i})" for i in range(n)]
+
+
+def _things_in(places: Sequence[str]) -> list[str]:
+    """What places name beside themselves; the last first, since that is where a caption says what lies around."""
+    things = [thing for place in places for thing in reversed(noun_phrases(place))]
+    return [thing for thing in dict.fromkeys(things) if thing not in places]
 
 
 def _vertical_places(direction: Direction, global_caption: str) -> list[str]:

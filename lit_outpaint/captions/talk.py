@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lit_outpaint.captions.answers import MAX_CAPTIONS, CaptionAnswer, CaptionsAnswer
-from lit_outpaint.captions.checks import Check, no_copy, unlike
+from lit_outpaint.captions.checks import Check, no_copy, no_repetition, unlike
 from lit_outpaint.captions.prompts import Prompt
 from lit_outpaint.captions.reading import AnswerFault, read_texts
 from lit_outpaint.chat.conversation import Conversation
@@ -33,7 +33,7 @@ class Question:
     arguments: dict[str, Any]
     """Of the prompt; of a list, ``n`` is how many are wanted."""
     checks: Sequence[Check] = ()
-    """Beside these no caption may copy an example of the prompt, nor be like another of the list."""
+    """Beside these no caption may copy an example of the prompt, repeat itself, nor be like another of the list."""
     max_similarity: float = 1.0
     """Of two captions of a list, see ``unlike``."""
     count: int | None = None
@@ -65,6 +65,7 @@ class Talk:
         self._checks = (
             *question.checks,
             no_copy(question.prompt.examples),
+            no_repetition,
             unlike(self.found, question.max_similarity),
         )
         self._answer: type[CaptionAnswer | CaptionsAnswer] = CaptionAnswer if question.count is None else CaptionsAnswer

@@ -26,6 +26,7 @@ from lit_outpaint.callbacks.prediction_writer import PredictionWriter
 from lit_outpaint.callbacks.preemption import Preempted
 from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
 from lit_outpaint.callbacks.throughput import Throughput
+from lit_outpaint.cli.fit_arguments import CHECKPOINT_DEFAULTS, OWN
 from lit_outpaint.cli.print_memory import memory_of_run
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.diffusion.settings import Sampling
@@ -33,7 +34,7 @@ from lit_outpaint.module import OutpaintModule
 from lit_outpaint.system.bfloat16 import warn_where_imitated
 from lit_outpaint.system.files import written_whole
 from lit_outpaint.system.ranks import end_children, is_rank_of_srun
-from lit_outpaint.system.threads import THREADS, threads_of_each
+from lit_outpaint.system.threads import THREADS, threads_beside, threads_of_each
 from lit_outpaint.training.checkpoint import (
     LAST,
     PREVIOUS,
@@ -112,33 +113,14 @@ class OutpaintCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add where a run goes, and its checkpoints."""
-        parser.add_argument("--name", type=str, default="run", help="Name of the run.")
-        parser.add_argument("--runs_dir", type=str, default="runs", help="Directory of all runs.")
-        parser.add_argument(
-            "--overwrite", type=bool, default=False, help="Replace a run of the same name instead of refusing to start."
-        )
-        parser.add_argument(
-            "--print_memory", type=bool, default=False, help="Estimate the memory of a device, and train nothing."
-        )
-        parser.add_argument(
-            "--tf32",
-            type=bool,
-            default=False,
-            help="Round the factors of float32 products to TF32, on GPUs that can: faster, about three digits.",
-        )
+        for setting in OWN:
+            kind = bool if setting.type == "bool" else str
+            default = False if kind is bool else setting.default
+            parser.add_argument(f"--{setting.name}", type=kind, default=default, help=setting.help)
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         parser.add_lightning_class_args(Throughput, "throughput")
         parser.add_class_arguments(WandbConfig, "wandb")
-        parser.set_defaults(
-            {
-                # One file, last.ckpt, as new as the last step; checkpoint.save_top_k keeps more.
-                "checkpoint.save_last": True,
-                "checkpoint.save_top_k": 0,
-                "checkpoint.save_on_train_epoch_end": True,
-                "checkpoint.enable_version_counter": False,
-                "checkpoint.filename": "{step:07d}",
-            }
-        )
+        parser.set_defaults({f"checkpoint.{name}": value for name, value in CHECKPOINT_DEFAULTS.items()})
         parser.link_arguments(("runs_dir", "name"), "checkpoint.dirpath", compute_fn=_run_dir)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -214,7 +196,7 @@ class OutpaintCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         """Refuse shards that do not fit, before anything is written; then make the logs fit what comes."""
         self.trainer.strategy.checkpoint_io = AnyCheckpointIO()
-        _share_cores(self.trainer)
+        _share_cores(self.trainer, self.datamodule.num_workers)
         if str(self.trainer.precision).startswith("bf16"):
             device = self.trainer.strategy.root_device.type
             rank_zero_only(warn_where_imitated)(device, "--trainer.precision 32-true")
@@ -284,15 +266,19 @@ def _run(argv: Sequence[str]) -> None:
     )
 
 
-def _share_cores(trainer: Trainer) -> None:
-    """Give each rank that Lightning is about to start here its share of the cores, this process included."""
+def _share_cores(trainer: Trainer, workers: int | None) -> None:
+    """Give each rank that runs here its share of the cores, less one for each of its loader workers.
+
+    Ranks that Lightning is about to start find their number of threads in the environment.
+    """
     cluster = getattr(trainer.strategy, "cluster_environment", None)
-    if cluster is None or cluster.creates_processes_externally or trainer.num_devices < 2:
-        return
-    own = threads_of_each(trainer.num_devices)
+    starts = cluster is not None and not cluster.creates_processes_externally and trainer.num_devices > 1
+    own = threads_of_each(trainer.num_devices if starts else 1)
     if own:
-        os.environ |= own
-        torch.set_num_threads(int(own[THREADS]))
+        threads = threads_beside(int(own[THREADS]), workers, on_cpu=trainer.strategy.root_device.type == "cpu")
+        if starts or THREADS in os.environ:
+            os.environ[THREADS] = str(threads)
+        torch.set_num_threads(threads)
 
 
 def _run_dir(runs_dir: str, name: str) -> str:

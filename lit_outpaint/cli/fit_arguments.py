@@ -1,58 +1,83 @@
 """What a training command is refused for at once: files that are missing, and settings that nothing has.
 
-The parser of the training verbs is made of the classes that it fills, and these import torch, Lightning and diffusers.
-What is asked here is answered from the text of those classes; everything else is left to the parser.
+The parser of the training verbs is made of the classes that it fills, and these import torch, Lightning and diffusers:
+16 seconds of CPU time. What is asked here is answered from the text of those classes (`class_text`); everything else is
+left to the parser.
 """
 
 from __future__ import annotations
 
-import ast
 import difflib
-import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
+from lit_outpaint.cli.class_text import Setting, settings_of
 from lit_outpaint.data.remote import is_url
 
-OWN: Final = ("name", "runs_dir", "overwrite", "print_memory", "tf32", "seed_everything", "ckpt_path", "weights_only")
-"""Settings of every training verb that stand by themselves."""
-OF_VERBS: Final[Mapping[str, tuple[str, ...]]] = {
-    "fit": (),
-    "validate": ("verbose",),
-    "test": ("verbose",),
-    "predict": ("return_predictions",),
+TRAINER: Final = ("lightning.pytorch.trainer.trainer", "Trainer")
+GROUPS: Final[Mapping[str, tuple[str, str]]] = {
+    "trainer": TRAINER,
+    "model": ("lit_outpaint.module", "OutpaintModule"),
+    "data": ("lit_outpaint.data.datamodule", "OutpaintDataModule"),
+    "checkpoint": ("lit_outpaint.callbacks.run_checkpoint", "RunCheckpoint"),
+    "throughput": ("lit_outpaint.callbacks.throughput", "Throughput"),
+    "wandb": ("lit_outpaint.training.logger", "WandbConfig"),
 }
-"""Further ones of single verbs, as the trainer's methods have them."""
-GROUPS: Final = ("trainer", "model", "data", "checkpoint", "throughput", "wandb")
-"""Settings that hold others."""
+"""Settings that hold others: module and class of each group."""
+OWN: Final = (
+    Setting(name="name", type="str", default="run", help="Name of the run."),
+    Setting(name="runs_dir", type="str", default="runs", help="Directory of all runs."),
+    Setting(
+        name="overwrite",
+        type="bool",
+        default="false",
+        help="Replace a run of the same name instead of refusing to start.",
+    ),
+    Setting(
+        name="print_memory", type="bool", default="false", help="Estimate the memory of a device, and train nothing."
+    ),
+    Setting(
+        name="tf32",
+        type="bool",
+        default="false",
+        help="Round the factors of float32 products to TF32, on GPUs that can: faster, about three digits.",
+    ),
+)
+"""Settings that the training verbs add to Lightning's."""
+SEED: Final = Setting(name="seed_everything", type="bool | int", default="0", help="Seed of it all; true takes any.")
+CHECKPOINT_DEFAULTS: Final[Mapping[str, Any]] = {
+    # One file, last.ckpt, as new as the last step; checkpoint.save_top_k keeps more.
+    "save_last": True,
+    "save_top_k": 0,
+    "save_on_train_epoch_end": True,
+    "enable_version_counter": False,
+    "filename": "{step:07d}",
+}
 OF_PARSER: Final = ("config", "print_config", "help")
+
+_NOT_SET: Final = ("self", "model", "train_dataloaders", "val_dataloaders", "dataloaders", "datamodule")
+"""What the trainer's methods are called with and no setting names."""
 
 CHECKPOINTS: Final = ("last", "best", "hpc", "registry")
 """What ``ckpt_path`` may be beside a path."""
 
-_CLASSES: Final = {
-    "trainer": ("lightning", "pytorch/trainer/trainer.py", "Trainer"),
-    "model": ("lit_outpaint", "module.py", "OutpaintModule"),
-    "data": ("lit_outpaint", "data/datamodule.py", "OutpaintDataModule"),
-}
-"""Package, file and class that hold the settings of a group."""
-
 
 def check_arguments(verb: str, arguments: Sequence[str]) -> None:
-    """Refuse what can be refused without the classes; ask for help, and nothing is refused.
+    """Refuse what can be refused without the classes; ask for the help of a class, and nothing is refused.
 
     Args:
-        verb: one of `OF_VERBS`.
+        verb: a training verb.
         arguments: what follows it on the command line.
 
     Raises:
         FileNotFoundError: a configuration, the shards or a checkpoint are not there.
         ValueError: a setting is none of the verb's.
     """
-    if any(word in ("-h", "--help") or word.endswith(".help") for word in arguments):
+    if any(word.partition("=")[0].endswith(".help") for word in arguments):
         return
     given: dict[str, Any] = {}
     for name, value in _settings(arguments):
@@ -74,18 +99,15 @@ def check_arguments(verb: str, arguments: Sequence[str]) -> None:
         raise FileNotFoundError(f"ckpt_path must be a checkpoint or {', '.join(CHECKPOINTS)}, found no {checkpoint}")
 
 
-def names_of(group: str) -> frozenset[str] | None:
-    """The settings of a group, read from the text of its class; None for a group that is not read."""
-    if group not in _CLASSES:
-        return None
-    package, file, name = _CLASSES[group]
-    spec = importlib.util.find_spec(package)
-    assert spec is not None, "both are installed"
-    assert spec.submodule_search_locations is not None, "both are packages"
-    tree = ast.parse((Path(spec.submodule_search_locations[0]) / file).read_text(encoding="utf-8"))
-    found = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
-    init = next(node for node in found.body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
-    return frozenset(argument.arg for argument in [*init.args.args, *init.args.kwonlyargs]) - {"self"}
+@cache
+def settings_of_verb(verb: str) -> tuple[Setting, ...]:
+    """Every setting of ``fit``, ``validate``, ``test`` or ``predict``; groups hold theirs."""
+    own = [setting for setting in settings_of(*TRAINER, verb) if setting.name not in _NOT_SET]
+    groups = [
+        Setting(name=group, type=name, default="", inner=settings_of(module, name))
+        for group, (module, name) in GROUPS.items()
+    ]
+    return (SEED, *OWN, *own, *groups)
 
 
 def _settings(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
@@ -117,16 +139,19 @@ def _of_file(path: str | None) -> Iterator[tuple[str, Any]]:
 
 
 def _check_name(verb: str, name: str, shown: str) -> None:
-    group, _, rest = str(name).removesuffix("+").partition(".")
-    known: Sequence[str] = (*OWN, *OF_VERBS[verb], *GROUPS, *OF_PARSER)
-    if group not in known:
-        raise ValueError(f"{shown} is no setting of {verb}{_close(group, known)}")
-    inner = rest.partition(".")[0].removesuffix("+")
-    names = names_of(group) if inner else None
-    if names is not None and inner not in names:
-        raise ValueError(f"{shown} is no setting of {verb}{_close(inner, sorted(names), f'{group}.')}")
+    """Refuse a dotted name that leads nowhere; what lies inside of an object is left to the parser."""
+    known, before = settings_of_verb(verb), ""
+    for word in str(name).split("."):
+        names = [setting.name for setting in known] + [*OF_PARSER] * (not before)
+        word = word.removesuffix("+")
+        if word not in names:
+            raise ValueError(f"{shown} is no setting of {verb}{_close(word, sorted(names), before)}")
+        known = next((setting.inner for setting in known if setting.name == word), ())
+        if not known:
+            return
+        before += f"{word}."
 
 
-def _close(name: str, known: Sequence[str], before: str = "") -> str:
+def _close(name: str, known: Sequence[str], before: str) -> str:
     found = difflib.get_close_matches(name, known, 1)
     return f"; {before}{found[0]} is" if found else ""

@@ -33,6 +33,7 @@ from lit_outpaint.data.shard_cache import ShardCache, cache_home
 from lit_outpaint.data.shard_set import LocalSet, RemoteSet
 from lit_outpaint.data.shared_memory import workers_that_fit
 from lit_outpaint.data.tensors import unpack_tensors
+from lit_outpaint.system.threads import loader_workers, ranks_sharing, threads_told, usable_cores
 
 MOST_AHEAD: Final = 8
 """Shards that are fetched before they are needed, at most."""
@@ -48,7 +49,7 @@ class OutpaintDataModule(LightningDataModule):
         directions: Sequence[MaskKind] = DIRECTIONS,
         mask_ratio: float | tuple[float, float] = 0.5,
         views: Literal["precomputed", "online"] = "precomputed",
-        num_workers: int = 2,
+        num_workers: int | None = None,
         seed: int = 0,
         shuffle_buffer: int | None = None,
         cache_dir: str | None = None,
@@ -72,7 +73,8 @@ class OutpaintDataModule(LightningDataModule):
             mask_ratio: share of the window that is generated; a pair is a range that is sampled per window. With
                 precomputed views the stored ratios that fall into the range are used.
             views: where masked latents and visual features come from: the shards, or encoded in every step.
-            num_workers: loader processes; 0 loads in the main process.
+            num_workers: loader processes of each rank, with one thread each; 0 loads in the main process. By default as
+                many as there are cores for beside the threads of the ranks (`loader_workers`): on CPUs at most two.
             seed: of sample order and views.
             shuffle_buffer: samples that training mixes at a time, reading the shards, in random order, from front to
                 back; a null mixes all samples of the set, which reads everywhere at once.
@@ -95,7 +97,7 @@ class OutpaintDataModule(LightningDataModule):
             ValueError: a value is out of range.
         """
         super().__init__()
-        if batch_size < 1 or num_workers < 0:
+        if batch_size < 1 or (num_workers is not None and num_workers < 0):
             raise ValueError(
                 f"batch_size must be at least 1 and num_workers at least 0, got {batch_size} and {num_workers}"
             )
@@ -305,7 +307,7 @@ class OutpaintDataModule(LightningDataModule):
             rank=trainer.global_rank if trainer is not None else 0,
             world_size=trainer.world_size if trainer is not None else 1,
         )
-        workers = workers_that_fit(self.num_workers, self._pixel_bytes(dataset))
+        workers = workers_that_fit(self._workers(), self._pixel_bytes(dataset))
         return ShardLoader(
             dataset,
             sampler,
@@ -315,6 +317,15 @@ class OutpaintDataModule(LightningDataModule):
             **(self._remote if split == "train" else {}),
             persistent_workers=workers > 0,
         )
+
+    def _workers(self) -> int:
+        """Loader processes as they were asked for, or as many as there are cores for."""
+        if self.num_workers is not None:
+            return self.num_workers
+        trainer = self.trainer
+        on_cpu = trainer is None or trainer.strategy.root_device.type == "cpu"
+        cores = max(1, usable_cores() // ranks_sharing(1 if trainer is None else trainer.num_devices))
+        return loader_workers(cores, threads_told(), on_cpu=on_cpu)
 
     def _pixel_bytes(self, dataset: ShardDataset | PlainDataset) -> int:
         """Bytes of the windows that workers hand over with a batch; 0 where everything about them is stored."""

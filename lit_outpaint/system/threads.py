@@ -20,6 +20,9 @@ WAIT: Final = "OMP_WAIT_POLICY"
 SPINS: Final = "GOMP_SPINCOUNT"
 """How threads wait at a barrier, and how long GNU's OpenMP spins before it lets them sleep."""
 
+MOST_WORKERS: Final = 8
+"""Loader workers that feed a GPU, where there are cores for as many."""
+
 CGROUPS: Final = Path("/sys/fs/cgroup")
 OF_PROCESS: Final = Path("/proc/self/cgroup")
 
@@ -62,6 +65,42 @@ def sharing_cores(processes: int) -> Iterator[None]:
             os.environ.pop(THREADS, None)
         else:
             os.environ[THREADS] = before
+
+
+def loader_workers(cores: int, threads: int, *, on_cpu: bool) -> int:
+    """How many loader workers a rank has where nobody says, so that these and its threads have a core each.
+
+    Arithmetic on the CPU needs the cores more than loading does: at most two workers, and a quarter of the cores.
+
+    Args:
+        cores: of the rank.
+        threads: that it computes with.
+        on_cpu: whether it trains there.
+    """
+    most = min(2, cores // 4) if on_cpu else MOST_WORKERS
+    return max(0, min(most, cores - threads))
+
+
+def threads_beside(cores: int, workers: int | None, *, on_cpu: bool) -> int:
+    """How many threads are left to a rank beside its loader workers, at least one.
+
+    Args:
+        cores: of the rank.
+        workers: as many as a user wants; None leaves it to `loader_workers`.
+        on_cpu: whether it trains there.
+    """
+    return max(1, cores - (loader_workers(cores, 1, on_cpu=on_cpu) if workers is None else workers))
+
+
+def threads_told(environment: MutableMapping[str, str] = os.environ) -> int:
+    """The number of threads that the environment names; 1 where it names none."""
+    return _count(environment.get(THREADS, "").partition(",")[0])
+
+
+def ranks_sharing(devices: int, environment: MutableMapping[str, str] = os.environ) -> int:
+    """Ranks that share the cores of this process: what launchers say, else one for each of the trainer's devices."""
+    told = {"LOCAL_WORLD_SIZE", "SLURM_STEP_TASKS_PER_NODE"} & environment.keys()
+    return ranks_here(environment) if told else max(1, devices)
 
 
 def usable_cores(cgroups: Path = CGROUPS, of_process: Path = OF_PROCESS) -> int:

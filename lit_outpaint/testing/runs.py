@@ -169,7 +169,6 @@ def fit_on_ranks(world_size: int, strategy: Any, family: Path, shards: Path, out
         port = probe.getsockname()[1]
     out.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lit_outpaint.testing.runs"])
     given = (world_size, port, strategy, family, shards, out, options)
     ranks = [context.Process(target=rank_fit, args=(rank, *given)) for rank in range(world_size)]
     for process in ranks:

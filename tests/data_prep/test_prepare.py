@@ -2,6 +2,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+import torch
 import webdataset
 
 from data_prep import caption, encode
@@ -12,6 +13,7 @@ from lit_outpaint.captions.scene import read_scene
 from lit_outpaint.data.integrity import check_shard_set
 from lit_outpaint.data.schema import SampleRecord
 from lit_outpaint.data.shard_files import ShardFiles
+from lit_outpaint.system.bfloat16 import warn_where_imitated
 
 SMALL = {"windows": 7, "val_windows": 0, "panoramas": 1, "eval_windows": 1, "samples_per_shard": 3}
 
@@ -76,12 +78,19 @@ def test_a_killed_preparation_goes_on_and_ends_with_the_same_bytes(
     assert content(build_toy_shards(tmp_path / "set", models, **SMALL)) == undisturbed
 
 
-def test_changed_settings_start_the_stages_they_concern_anew(models: Path, tmp_path: Path) -> None:
+def test_changed_settings_start_the_stages_they_concern_anew(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for unit in ("amx_tile", "avx512_bf16"):
+        monkeypatch.setattr(torch.cpu, f"_is_{unit}_supported", lambda: False)
+    warn_where_imitated.cache_clear()
     out = str(tmp_path / "set")
     sizes = ["--windows=4", "--val-windows=0", "--panoramas=0", "--eval-windows=0"]
     assert main(["scapes", "--out", out, "--workers=1", *sizes]) == 0
     assert main(["caption", "--out", out, "--imaginary", "2"]) == 0
-    assert main(["encode", "--out", out, "--models", str(models), "--ratios", "0.25", "--directions", "up,left"]) == 0
+    encoding = ["encode", "--out", out, "--models", str(models), "--ratios", "0.25", "--directions", "up,left"]
+    assert main([*encoding, "--bf16", "true"]) == 0
+    assert caplog.text.count("--bf16 false is faster") == 1, "this CPU has no units for bfloat16"
     assert main(["caption", "--out", out, "--imaginary", "1"]) == 0
     assert main(["encode", "--out", out, "--models", str(models), "--ratios", "0.25,0.5", "--directions", "up"]) == 0
     assert main(["pack", "--out", out]) == 0

@@ -42,15 +42,6 @@ class Preparation:
         self.words = ["all", f"--source={source}", *flags, f"--models={models}", "--device=cpu", "--workers=1"]
         # Children start from a server that has the libraries loaded, so that a kill hits the work, not the imports.
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(
-            [
-                "data_prep.__main__",
-                "data_prep.encode",
-                "data_prep.pack",
-                "data_prep.coco.source",
-                "data_prep.scapes.shards",
-            ]
-        )
 
     def run(self, out: Path, kill_after_s: float | None = None) -> float:
         """Run until the end, or until killed with SIGKILL; return the seconds it took."""

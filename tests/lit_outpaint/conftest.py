@@ -40,10 +40,8 @@ def eyes(toy_family: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def processes() -> Any:
-    """Real processes that start fast: one server has the imports of ``outpaint`` done and forks them."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lit_outpaint.cli.outpaint"])
-    return context
+    """Real processes that start fast: one server has the imports done and forks them."""
+    return multiprocessing.get_context("forkserver")
 
 
 @pytest.fixture(autouse=True)

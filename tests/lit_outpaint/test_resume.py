@@ -36,7 +36,6 @@ class Run:
     def start(self, *more: str) -> BaseProcess:
         # The server has the imports behind it, and the process is a process of its own.
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["lit_outpaint.testing.runs"])
         process = context.Process(target=interruptible_fit, args=([*self.arguments, *more], self.directory))
         process.start()
         return process

@@ -34,6 +34,12 @@ def test_rows_keep_their_places_and_take_the_new_values_and_the_rest_stays(tmp_p
     assert rewritten(new, tmp_path, tmp_path) == new
 
 
+def test_tables_made_by_hand_keep_their_figures_and_their_hash(tmp_path: Path) -> None:
+    text = f"<!-- copied baselines of weights aaaaaaaaaaaa -->\n{TABLE}\n<!-- /copied -->\n"
+    assert blocks(text) == [("baselines", "aaaaaaaaaaaa")]
+    assert rewritten(text, tmp_path, tmp_path) == text
+
+
 def test_a_figure_that_was_not_scored_is_named(tmp_path: Path) -> None:
     text = marked("outpaint", "aaaaaaaaaaaa", TABLE + "\n| lost | 1 | 2 |")
     with pytest.raises(ValueError, match=r"lacks \['lost'\]"):

@@ -100,6 +100,27 @@ def test_chosen_prompts_alone_are_scored(prompts: Path, family: Path, tmp_path: 
     assert [row["id"] for row in answers] == ["counting-0"]
 
 
+def test_several_pictures_of_a_prompt_are_scored_and_compared_as_one_prompt(
+    prompts: Path, family: Path, tmp_path: Path
+) -> None:
+    one, several = true_pictures_dir(prompts), tmp_path / "several"
+    several.mkdir()
+    for path in one.iterdir():
+        for number in range(3):
+            (several / f"{path.stem}-{number}.png").write_bytes(path.read_bytes())
+    for name, images in (("one", one), ("three", several)):
+        assert _scored(prompts, family, tmp_path / name, "--images", str(images)) == 0
+    rows = [json.loads(line) for line in (tmp_path / "three" / "answers.jsonl").read_text().splitlines()]
+    assert [len(row["scores"]) for row in rows] == [3] * 4
+    runs = [str(tmp_path / "one"), str(tmp_path / "three")]
+    assert main(["compare", *runs, "--out", str(tmp_path / "compared")]) == 0
+    told = json.loads((tmp_path / "compared" / "comparison.json").read_text())["figures"]
+    # The judge's own figure is of the whole set.
+    apart = {key: other["difference"] for key, figure in told.items() for other in figure["others"]}
+    assert apart.pop("judge.atoms") is None
+    assert set(apart.values()) == {0.0}
+
+
 def test_other_prompts_are_not_compared(
     prompts: Path, family: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

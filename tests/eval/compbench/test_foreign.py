@@ -96,9 +96,9 @@ def test_child_of_an_unanswered_question_counts_nothing(tmp_path: Path) -> None:
     barn, _ = read_foreign(_file(tmp_path, DPG), "dpg", 8)
     judge = GivenAnswers(yes=("Is the barn red?",))
     assert isinstance(judge, VqaJudge)
-    assert vqa_scores(judge, [Image.new("RGB", (4, 4))], barn.questions) == (0.0, 0.0)
+    assert vqa_scores(judge, [Image.new("RGB", (4, 4))], barn.questions) == ((0.0, 0.0),)
     both = GivenAnswers(yes=("Is the barn red?", "Is there a barn?"))
-    assert vqa_scores(both, [Image.new("RGB", (4, 4))] * 2, barn.questions) == (1.0, 1.0)
+    assert vqa_scores(both, [Image.new("RGB", (4, 4))] * 2, barn.questions) == ((1.0, 1.0),) * 2
 
 
 def test_judge_that_answers_too_little_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ def _row(
     key: str, scores: tuple[float, ...], category: str = "colour", pair: str | None = None, **more: object
 ) -> Scored:
     skills = ("present", "colour", "colour")[: len(scores)]
-    return Scored(Item(key=key, category=category, text=key, skills=skills, pair=pair), scores, **more)  # type: ignore[arg-type]
+    return Scored(Item(key=key, category=category, text=key, skills=skills, pair=pair), (scores,), **more)  # type: ignore[arg-type]
 
 
 ROWS = [
@@ -39,6 +39,18 @@ def test_pair_counts_once_and_only_when_both_hold() -> None:
     assert _values(ROWS)["colour.pairs"] == pytest.approx(1 / 2)
 
 
+def test_several_pictures_of_a_prompt_weigh_as_one() -> None:
+    first = [row._replace(scores=row.scores * 2) for row in ROWS]
+    assert _values(first) == _values(ROWS)
+    colour = Item(key="a", category="colour", text="a", skills=("present", "colour"), pair="p")
+    other = Item(key="b", category="colour", text="b", skills=("present", "colour"), pair="p")
+    values = _values([Scored(colour, ((1, 1), (1, 0))), Scored(other, ((1, 1), (0, 0)))])
+    assert values["colour.atoms"] == pytest.approx(5 / 8)
+    # Each picture holds or does not; that of the mean would be sqrt(1 / 2) for the first prompt.
+    assert values["colour.gm"] == pytest.approx((1 / 2 + 1 / 2) / 2)
+    assert values["colour.pairs"] == pytest.approx(1 / 2)
+
+
 def test_half_of_a_pair_counts_as_none() -> None:
     assert "colour.pairs" not in _values(ROWS[:1])
 
@@ -50,7 +62,7 @@ def test_one_skill_alone_is_not_told_twice() -> None:
 def test_product_is_told_of_probabilities_alone() -> None:
     questions = (Question("a?", "yes", "noun_phrase"), Question("b?", "yes", "noun_phrase"))
     item = Item(key="a", category="color", text="a and b", skills=("noun_phrase",) * 2, questions=questions)
-    values = _values([Scored(item, (0.5, 0.8))])
+    values = _values([Scored(item, ((0.5, 0.8),))])
     assert values["color.product"] == pytest.approx(0.4)
     assert values["color.gm"] == pytest.approx(0.4**0.5)
     assert "colour.product" not in _values(ROWS)

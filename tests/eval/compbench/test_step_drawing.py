@@ -93,7 +93,7 @@ def test_the_new_strip_alone_is_read(prompts: Path, family: Path, tmp_path: Path
         maps = judge.look(pixels[None]).maps[0]
         strip: LabelMaps = strip_of(maps, row.step.direction, 0.5)
         (reading,) = judge.read([strip])
-        assert scored.scores == tuple(float(kind in reading.kinds) for kind in ("barn", "cactus"))
+        assert scored.scores == (tuple(float(kind in reading.kinds) for kind in ("barn", "cactus")),)
 
 
 @pytest.mark.parametrize("broken", ["missing", "small", "mixed"])

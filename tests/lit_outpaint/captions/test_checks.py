@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lit_outpaint.captions.checks import about, unlike
+from lit_outpaint.captions.checks import about, no_repetition, unlike
 from lit_outpaint.captions.fallback import WithFallback
 from lit_outpaint.captions.language_model import LanguageModelCaptioner, LanguageModelConfig
 from lit_outpaint.captions.rules import RuleCaptioner
@@ -68,6 +68,35 @@ def test_an_answer_that_copies_an_example_is_refused(config: LanguageModelConfig
         assert captioner.ledger["repairs"] == 1
     with pytest.raises(CaptionError, match="it copies an example"):
         _next(LanguageModelCaptioner(ScriptedChat(said), config), [])
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a church, a church, a church", 'it names "a church" 3 times'),
+        ("A church. a church", 'it says "a church" 2 times'),
+        ("a red barn, tall grass, and a red barn", 'it says "a red barn" 2 times'),
+        ("two trees beside a tree behind the tree", 'it names "two trees" 3 times'),
+        ("a red church beside a white church near a church", ""),
+        ("a man, a dog, a man's hat", ""),
+        ("12, 12", ""),
+    ],
+)
+def test_a_caption_that_names_one_thing_again_and_again_is_found(text: str, fault: str) -> None:
+    assert no_repetition(text) == fault
+
+
+def test_a_caption_that_repeats_itself_is_asked_for_again(config: LanguageModelConfig) -> None:
+    repeats = '{"caption": "a church, a church, a church"}'
+    captioner = LanguageModelCaptioner(ScriptedChat([repeats, TOWER]), config)
+    assert _next(captioner, []).text == "a tower on a hill"
+    assert captioner.ledger["repairs"] == 1
+    with pytest.raises(CaptionError, match='it names "a church" 3 times'):
+        _next(LanguageModelCaptioner(ScriptedChat([repeats]), config), [])
+    listed = LanguageModelCaptioner(ScriptedChat(['{"captions": ["a pond, a pond", "a mill"]}', TOWER]), config)
+    with pytest.raises(CaptionError) as refused:
+        listed.imagine("a lake", 2)
+    assert [written.text for written in refused.value.kept] == ["a mill"]
 
 
 def test_a_summary_has_a_word_of_its_captions(config: LanguageModelConfig) -> None:

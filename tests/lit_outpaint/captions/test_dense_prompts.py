@@ -24,7 +24,9 @@ def test_a_description_of_the_right_length_is_taken() -> None:
     assert "40 to 140 words" in asked
 
 
-@pytest.mark.parametrize("bad", [_answer("too short"), _answer(f"{LONG} " * 4), "no JSON at all"])
+@pytest.mark.parametrize(
+    "bad", [_answer("too short"), _answer(f"{LONG} " * 4), "no JSON at all", _answer("a church, " * 30)]
+)
 def test_a_bad_answer_is_sent_back_once_with_its_fault(bad: str) -> None:
     chat = ScriptedChat([bad, _answer(LONG)])
     ledger = Ledger()

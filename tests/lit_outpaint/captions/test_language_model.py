@@ -12,7 +12,8 @@ from lit_outpaint.protocols import Captioner, CaptionError, Written
 from lit_outpaint.testing.models import ScriptedChat
 
 GOOD = '{"caption": "a lake with a red boat"}'
-LONG = json.dumps({"caption": "a meadow with a red barn " * 20})
+LETTERS = "bcdfghjklmnpqrstvwxyz"
+LONG = json.dumps({"caption": "a meadow " + " ".join(f"with a red barn{letter} a hill{letter}" for letter in LETTERS)})
 PICTURE = Image.new("RGB", (8, 8), "red")
 
 
@@ -152,14 +153,16 @@ def test_too_few_captions_are_no_answer(config: LanguageModelConfig) -> None:
 def test_a_caption_too_long_is_cut_at_a_clause_and_not_asked_for_again(config: LanguageModelConfig) -> None:
     captioner = _captioner(config, LONG)
     text = captioner.summarise(["a meadow"]).text
-    assert text.startswith("a meadow with a red barn a meadow")
-    assert text.endswith(" a meadow")  # Before "with", which opens the next clause.
+    assert text.startswith("a meadow with a red barnb a hillb")
+    assert text.split()[-1].startswith("hill")  # Before "with", which opens the next clause.
     assert captioner.limit.fits(text)
     assert (captioner.ledger["turns"], captioner.ledger["cut"]) == (1, 1)
 
 
 def test_no_caption_that_leaves_is_longer_than_the_text_encoder_reads(config: LanguageModelConfig) -> None:
-    long = _captions("a hill", "a red barn " * 40, "a blue tent " * 40)
+    long = _captions(
+        "a hill", *(" ".join(f"a red {thing}{letter}" for letter in 2 * LETTERS) for thing in ("barn", "tent"))
+    )
     captioner = _captioner(config, long)
     written = captioner.imagine("a lake", 3)
     assert all(captioner.limit.count(text) <= 77 for text, *_ in written)

@@ -120,6 +120,23 @@ def test_a_place_whose_things_are_there_already_is_passed_over() -> None:
     assert _next("right", GLOBAL, previous=[], seen=("a desert", "a lake", "a meadow", "a red barn")) == "a desert"
 
 
+@pytest.mark.parametrize(
+    ("caption", "distinct"),
+    [
+        ("a man riding a wave on top of a surfboard", ["a surfboard", "a wave", "a man"]),
+        ("a street with a bus and a house in a garden", ["a bus", "a street", "a garden"]),
+        ("sea", []),
+    ],
+)
+@pytest.mark.parametrize("direction", ["left", "right"])
+def test_a_walk_through_few_places_names_what_is_in_them(
+    direction: Direction, caption: str, distinct: list[str]
+) -> None:
+    walk = _walk(direction, caption, 20)
+    assert set(distinct) <= set(walk)
+    assert not distinct or all(len(set(walk[step : step + 3])) == 3 for step in range(18)), walk
+
+
 def test_rules_cannot_look() -> None:
     with pytest.raises(CaptionError, match="cannot look"):
         RuleCaptioner().describe(Image.new("RGB", (8, 8)))

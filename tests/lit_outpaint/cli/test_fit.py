@@ -16,6 +16,7 @@ from lit_outpaint.cli.export import export
 from lit_outpaint.data.shard_set import load_card
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.pipeline import load_pipeline
+from lit_outpaint.system.bfloat16 import warn_where_imitated
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -113,9 +114,19 @@ def test_a_run_goes_on_from_its_checkpoint(run_dir: Path, toy_family: Path, toy_
     assert steps == sorted(set(steps))
 
 
-def test_online_views_train_too(toy_family: Path, toy_shards: Path, tmp_path: Path) -> None:
+def test_online_views_train_too_and_imitated_bfloat16_is_said(
+    toy_family: Path,
+    toy_shards: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for unit in ("amx_tile", "avx512_bf16"):
+        monkeypatch.setattr(torch.cpu, f"_is_{unit}_supported", lambda: False)
+    warn_where_imitated.cache_clear()
     argv = arguments(toy_family, toy_shards, tmp_path, "--trainer.fast_dev_run=1", "--data.views=online")
-    assert main(["fit", *argv]) == 0
+    assert main(["fit", *argv, "--trainer.precision=bf16-mixed"]) == 0
+    assert caplog.text.count("--trainer.precision 32-true is faster") == 1
 
 
 @pytest.mark.parametrize("experiment", ["quickstart", "scapes", "scapes_t2i", "coco"])

@@ -1,20 +1,54 @@
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from lit_outpaint.__main__ import main
-from lit_outpaint.cli.fit_arguments import GROUPS, OF_VERBS, OWN, check_arguments, names_of
+from lit_outpaint.cli.class_text import Setting
+from lit_outpaint.cli.fit_arguments import CHECKPOINT_DEFAULTS, check_arguments, settings_of_verb
+from lit_outpaint.cli.fit_help import LINKED
+
+
+def _compare(settings: Sequence[Setting], given: Mapping[str, Any], place: str = "") -> None:
+    """The settings are those of a configuration, and their defaults its values, as far as these are plain."""
+    names = {setting.name for setting in settings if f"{place}{setting.name}" not in LINKED}
+    assert names == set(given), place
+    for setting in settings:
+        value = given.get(setting.name)
+        if setting.inner:
+            _compare(setting.inner, value, f"{place}{setting.name}.")
+        elif setting.default is not None and not isinstance(value, dict | list) and setting.name in names:
+            default = yaml.safe_load(setting.default)
+            if place == "checkpoint.":
+                default = CHECKPOINT_DEFAULTS.get(setting.name, default)
+            assert str(default) == str(value), f"{place}{setting.name}"
 
 
 @pytest.mark.parametrize("verb", ["fit", "predict"])
 def test_settings_are_those_of_the_parser(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([verb, "--print_config"])
-    given = yaml.safe_load(capsys.readouterr().out)
-    assert set(given) == {*OWN, *OF_VERBS[verb], *GROUPS}
-    for group in ("trainer", "model", "data"):
-        assert set(given[group]) == names_of(group)
+    _compare(settings_of_verb(verb), yaml.safe_load(capsys.readouterr().out))
+
+
+def test_help_says_type_default_and_meaning_of_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert (
+        "--model.base.lora.rank RANK Rows of A, columns of B: how much an adapter can say. (type: int, default: 16)"
+        in told
+    )
+    assert "--data.shards SHARDS directory of the shard set" in told
+    assert "(type: str, required)" in told
+    assert "--model.base.train {all,attention,lora,none}" in told
+    assert "--checkpoint.save_top_k SAVE_TOP_K" in told
+    assert "all models are saved" in told
+    assert "(type: int, default: 0)" in told
+    assert "--model.context CONTEXT the conditioning part" in told
+    assert "(type: [class] ConditioningConfig, default: ContextConfig())" in told
+    assert "--checkpoint.dirpath" not in told, "it follows from runs_dir and name"
 
 
 @pytest.mark.parametrize(
@@ -23,6 +57,7 @@ def test_settings_are_those_of_the_parser(verb: str, capsys: pytest.CaptureFixtu
         (["--nam", "x"], "--nam is no setting of fit; name is"),
         (["--data.batchsize=3"], "data.batch_size is"),
         (["--model.emma.decay", "0.9"], "model.ema is"),
+        (["--model.base.lora.rnk", "4"], "model.base.lora.rank is"),
         (["--return_predictions", "true"], "no setting of fit"),
         (["-c", "bad.yaml"], "bad.yaml: trainer.max_stepz is no setting of fit; trainer.max_steps is"),
         (["--config=broken.yaml"], "broken.yaml must be YAML"),
@@ -48,7 +83,6 @@ def test_what_is_not_there_is_named(words: list[str]) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ["--help"],
         ["--data.shards", "https://example.org/set", "--ckpt_path", "last"],
         ["--trainer.callbacks+=lit_outpaint.callbacks.preemption.Preemption", "--trainer.callbacks.signals=[USR1]"],
         ["--trainer.callbacks.help", "Preemption"],

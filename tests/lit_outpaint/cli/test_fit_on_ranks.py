@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from lit_outpaint.system.threads import THREADS, usable_cores
 from lit_outpaint.testing.wandb import read_offline_wandb
 from lit_outpaint.training.checkpoint import checkpoint_step, is_whole
 
@@ -47,8 +49,9 @@ class Fit:
             self.command += [f"--{key}", str(value)]
 
     def start(self, *more: str) -> subprocess.Popen:
+        unset = {name: value for name, value in os.environ.items() if name != THREADS}
         return subprocess.Popen(
-            [*self.command, *more], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            [*self.command, *more], cwd=ROOT, env=unset, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
 
     def end(self, process: subprocess.Popen) -> int:
@@ -70,7 +73,10 @@ class Fit:
         """Train until the first pictures are drawn, tell one rank to leave, and return the step that is saved."""
         process = self.start(*more)
         wait_for(lambda: any(self.run_dir.glob("samples/*.png")) or process.poll() is not None)
-        signal_process(process.pid if rank == 0 else children(process.pid)[rank - 1], signal.SIGTERM)
+        (other,) = children(process.pid)
+        told = dict(line.split("=", 1) for line in Path(f"/proc/{other}/environ").read_text().split("\0") if line)
+        assert int(told[THREADS]) == max(1, usable_cores() // 2 - 1), "a rank has its cores less one a loader worker"
+        signal_process(process.pid if rank == 0 else other, signal.SIGTERM)
         code = self.end(process)
         assert code == 0, self.lines[-3000:]
         return checkpoint_step(self.run_dir / "last.ckpt")

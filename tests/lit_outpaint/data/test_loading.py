@@ -1,3 +1,4 @@
+import multiprocessing
 from collections import Counter
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def refs(epoch: int, **options: object) -> list[SampleRef]:
     return taken
 
 
-def train_loader(shards: Path, workers: int = 0) -> ShardLoader:
+def train_loader(shards: Path, workers: int | None = 0) -> ShardLoader:
     module = OutpaintDataModule(str(shards), batch_size=2, num_workers=workers)
     module.setup("fit")
     return module.train_dataloader()
@@ -52,6 +53,28 @@ def test_validation_takes_every_sample_in_epoch_zero_and_keeps_ranks_in_step(wor
 def test_fewer_samples_than_a_step_takes_are_refused() -> None:
     with pytest.raises(ValueError, match="takes 32 samples"):
         EpochSampler(31, 8, shuffle=True, seed=0, world_size=4)
+
+
+def test_loader_workers_compute_with_one_thread(shards: Path) -> None:
+    before = {child.pid for child in multiprocessing.active_children()}
+    batches = iter(train_loader(shards, workers=2))
+    next(batches)
+    workers = {child.pid for child in multiprocessing.active_children()} - before
+    # One that computes, one that feeds the queue, one that waits for SIGTERM.
+    assert [len(list(Path(f"/proc/{number}/task").iterdir())) for number in workers] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("cores", "ranks", "threads", "workers"), [(2, "1", "2", 0), (8, "1", "6", 2), (8, "2", "3", 1), (8, "1", "8", 0)]
+)
+def test_by_default_there_are_as_many_workers_as_cores_beside_the_threads(
+    cores: int, ranks: str, threads: str, workers: int, shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lit_outpaint.data.datamodule.usable_cores", lambda: cores)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", ranks)
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    assert train_loader(shards, workers=None).num_workers == workers
+    assert train_loader(shards, workers=1).num_workers == 1
 
 
 @pytest.mark.parametrize("workers", [0, 2])

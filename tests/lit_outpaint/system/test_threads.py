@@ -4,7 +4,17 @@ from pathlib import Path
 import pytest
 
 from lit_outpaint.system import threads
-from lit_outpaint.system.threads import ranks_here, settle_threads, sharing_cores, threads_of_each, usable_cores
+from lit_outpaint.system.threads import (
+    loader_workers,
+    ranks_here,
+    ranks_sharing,
+    settle_threads,
+    sharing_cores,
+    threads_beside,
+    threads_of_each,
+    threads_told,
+    usable_cores,
+)
 
 
 @pytest.fixture
@@ -102,3 +112,28 @@ def test_processes_side_by_side_share_what_no_user_has_set(eight_cores: None, mo
     with sharing_cores(8):
         assert os.environ["OMP_NUM_THREADS"] == "1"
     assert os.environ["OMP_NUM_THREADS"] == "8"
+
+
+@pytest.mark.parametrize("on_cpu", [True, False])
+@pytest.mark.parametrize("cores", [1, 2, 3, 4, 8, 13, 64])
+def test_threads_and_loader_workers_of_a_rank_have_a_core_each(cores: int, on_cpu: bool) -> None:
+    threads = threads_beside(cores, None, on_cpu=on_cpu)
+    workers = loader_workers(cores, threads, on_cpu=on_cpu)
+    assert threads >= 1
+    assert threads + workers == cores or (not on_cpu and workers == 8)
+    assert workers == (min(2, cores // 4) if on_cpu else min(8, cores - 1))
+    # A user's threads leave fewer for workers, and a user's workers fewer for threads.
+    assert loader_workers(cores, cores, on_cpu=on_cpu) == 0
+    assert threads_beside(cores, 3, on_cpu=on_cpu) == max(1, cores - 3)
+
+
+def test_ranks_are_those_that_a_launcher_names_or_one_a_device() -> None:
+    assert ranks_sharing(4, {}) == 4
+    assert ranks_sharing(4, {"LOCAL_WORLD_SIZE": "2"}) == 2
+    # srun has bound each task to cores of its own.
+    assert ranks_sharing(4, {"SLURM_STEP_TASKS_PER_NODE": "4", "SLURM_CPUS_ON_NODE": "999"}) == 1
+    assert (threads_told({}), threads_told({"OMP_NUM_THREADS": "6"}), threads_told({"OMP_NUM_THREADS": "4,2"})) == (
+        1,
+        6,
+        4,
+    )
