@@ -51,8 +51,8 @@ def panorama_cards(cards: Sequence[PanoramaCard], geometry: Geometry) -> Markup:
 def _shown(card: PanoramaCard, geometry: Geometry) -> dict[str, Any]:
     """What the template shows of a card; cells and their columns stand in the order in which they lie on the canvas."""
     widths = [f"{geometry.window_px}fr", *[f"{geometry.stride_px}fr"] * (len(card.captions) - 1)]
-    notes = [None, *(card.notes or [None] * (len(card.captions) - 1))]
-    cells = list(zip(range(len(card.captions)), card.captions, notes, strict=True))
+    notes: Sequence[Note | None] = card.notes or [None] * (len(card.captions) - 1)
+    cells = list(zip(range(len(card.captions)), card.captions, [None, *notes], strict=True))
     columns = " ".join(widths if geometry.forward else widths[::-1])
     narrow = geometry.horizontal and len(card.captions) > _MAX_COLUMNS
     return {
