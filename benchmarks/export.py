@@ -4,7 +4,10 @@
 
 Each export runs in a process of its own, and the peak of its resident memory is read when it ends. ``nothing`` opens
 the canvas and imports the exporters: what is above it, the export needs. The canvas is made once, of noise, and
-is removed in the end.
+is removed in the end. Beside ours, libvips' own writers of deep zoom and TIFF, fed the same rows:
+
+    python -m benchmarks.export --sizes 20000x4096 200000x512 --formats dzi libvips-dzi tiff libvips-tiff \
+      --report benchmarks/reports/export_libvips.json
 """
 
 import argparse
@@ -23,8 +26,9 @@ from pathlib import Path
 import numpy as np
 import zarr
 
+from lit_outpaint.canvas.export.flat_files import _Feed
 from lit_outpaint.canvas.export.formats import FORMATS, write_exports
-from lit_outpaint.canvas.export.png import write_png
+from lit_outpaint.canvas.export.png import png_stream, write_png
 from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.canvas.store import ARRAY_NAME, Canvas
 
@@ -40,6 +44,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=list(SIZES), help="widths and heights in pixels")
     parser.add_argument("--formats", nargs="+", default=["png", *FORMATS], help="what to export")
     parser.add_argument("--dir", help="where to make the canvases; a temporary directory when absent")
+    parser.add_argument("--report", type=Path, default=REPORT, help="where the report goes")
     parser.add_argument("--one", nargs=2, metavar=("FORMAT", "DIR"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
@@ -52,7 +57,7 @@ def main() -> None:
             for name in ["nothing", *args.formats]:
                 row = rows[f"{size} {name}"] = measure(name, Path(place))
                 print(f"{size:>14s} {name:9s}", *(f"{key} {value}" for key, value in row.items()), flush=True)
-        write_report({"sizes": args.sizes}, rows)  # After each size: the whole takes minutes.
+        write_report({"sizes": args.sizes}, rows, args.report)  # After each size: the whole takes minutes.
 
 
 def make_canvas(directory: Path, width: int, height: int) -> None:
@@ -86,20 +91,37 @@ def export_one(name: str, directory: Path) -> None:
     out = directory / "out"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
-    start = time.perf_counter()
-    if name == "png":
+    start, cpu_start = time.perf_counter(), time.process_time()
+    if name.startswith("libvips"):
+        write_by_libvips(canvas, name, out)
+    elif name == "png":
         write_png(canvas, out / "panorama.png")
     elif name != "nothing":
         write_exports(canvas, [name], out, {})  # type: ignore[list-item]
-    seconds = time.perf_counter() - start
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
     written = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     status = Path("/proc/self/status").read_text().split()
     peak_kib = int(status[status.index("VmHWM:") + 1])  # Not ru_maxrss, which begins with the parent's.
     shutil.rmtree(out)
-    print(json.dumps({"seconds": round(seconds, 1), "peak_mib": peak_kib // 1024, "written_mib": written // _MIB}))
+    taken = {"seconds": round(seconds, 1), "cpu_seconds": round(cpu_seconds, 1)}
+    print(json.dumps({**taken, "peak_mib": peak_kib // 1024, "written_mib": written // _MIB}))
 
 
-def write_report(settings: dict[str, object], rows: dict[str, dict[str, object]]) -> None:
+def write_by_libvips(canvas: Canvas, name: str, out: Path) -> None:
+    """Deep zoom or TIFF like ours, from rows that stream through libvips as those of a JPEG do."""
+    import pyvips
+
+    source = pyvips.SourceCustom()
+    source.on_read(_Feed(png_stream(canvas, packing=0)).read)
+    image = pyvips.Image.new_from_source(source, "", access="sequential", fail_on="truncated")
+    if name == "libvips-dzi":
+        image.dzsave(str(out / "panorama"), tile_size=256, overlap=0, suffix=".jpg[Q=90]")
+    else:
+        tiles = {"tile": True, "tile_width": 256, "tile_height": 256, "pyramid": True, "bigtiff": True}
+        image.tiffsave(str(out / "panorama.tif"), compression="deflate", predictor="horizontal", level=4, **tiles)
+
+
+def write_report(settings: dict[str, object], rows: dict[str, dict[str, object]], path: Path) -> None:
     """Write the rows with the machine and versions."""
     report = {
         "benchmark": "export",
@@ -113,8 +135,8 @@ def write_report(settings: dict[str, object], rows: dict[str, dict[str, object]]
         "settings": settings,
         "rows": rows,
     }
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=2) + "\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def write_dense_prompts(config: DensePromptsConfig, call: CallConfig) -> tuple[i
         ValueError: the captions cannot be read, a cache is named where no model is asked, or the rules cannot write so
             many words.
     """
-    captions = read_prompts(config.captions)
+    captions = read_prompts(config.captions, "--captions")
     if call.cache and config.chat is None:
         raise ValueError("cache keeps what language models reply; rules ask none, leave it out or name --chat")
     chat = CachedChat(config.chat, call.cache) if call.cache and config.chat is not None else config.chat

@@ -26,7 +26,7 @@ from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.fallback import WithFallback
 from lit_outpaint.captions.length import cut_off
 from lit_outpaint.captions.rules import RuleCaptioner
-from lit_outpaint.diffusion.schedule import scheduler_class
+from lit_outpaint.diffusion.schedule import check_num_steps, scheduler_class
 from lit_outpaint.drawing.asking import Asking
 from lit_outpaint.drawing.candidates import SeamScorer, choose, record_of
 from lit_outpaint.drawing.caption_queue import CAPTIONS_NAME, CaptionQueue
@@ -88,6 +88,7 @@ class Outpainter:
             pipeline.denoiser.compiled()  # Refuses here rather than in the first window.
         if config.scheduler is not None:
             pipeline.scheduler = scheduler_class(config.scheduler).from_config(pipeline.scheduler.config)
+        check_num_steps(pipeline.scheduler, config.num_inference_steps)
         self._scene = SceneText(pipeline)
         self._steps = StepsEngine(pipeline, config, self._scene, regional.end_fraction)
 

@@ -11,6 +11,7 @@ diffusers scheduler does, it does here too; known pixels come back as the VAE se
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -261,6 +262,9 @@ def load_pipeline(directory: str | Path, dtype: torch.dtype | None = torch.float
         if (directory / OVERLAY_NAME).is_file():
             encoders, parts = load_overlay(directory, dtype)
             return OutpaintPipeline.assemble(encoders, **parts)
+        kind = json.loads((directory / "model_index.json").read_text(encoding="utf-8"))["_class_name"]
+        if kind != OutpaintPipeline.__name__:
+            raise ValueError(f"outpainting takes a model of its own, this is a {kind}; fit trains one on it")
         pipeline = OutpaintPipeline.from_pretrained(
             directory, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False
         )

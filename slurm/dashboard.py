@@ -2,32 +2,22 @@
 
 import base64
 import importlib
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from lit_outpaint.system.files import written_whole
+from lit_outpaint.system.templates import template
 from lit_outpaint.training.logger import WANDB_ID_NAME, read_wandb_id
 from slurm.collect import markdown, missing_line, table
 from slurm.plot import curves_plot, plot
-from slurm.record import Cell, Record
+from slurm.record import Record
 from slurm.results import Results, combinations, gather, read_curves
 
 PAGE_NAME: Final = "dashboard.html"
 CURVES: Final = ("train/loss", "val/loss")
 SAMPLES_KEY: Final = "val/samples"
 MAX_POINTS: Final = 200
-# Nothing but the page's own pictures may load, whatever a label or a file name holds.
-POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-STYLE: Final = """
-body { margin: 0 auto; padding: 24px; max-width: 1100px; font: 15px/1.5 system-ui, sans-serif; color: #1c2733; }
-h1 { font-size: 24px; margin: 0; } h2 { font-size: 18px; margin: 32px 0 8px; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; } .wide { overflow-x: auto; }
-th, td { text-align: left; padding: 4px 14px 4px 0; border-bottom: 1px solid #dde3e9; white-space: nowrap; }
-svg { max-width: 100%; height: auto; } .note { color: #5c6b7a; } .runs { display: flex; flex-wrap: wrap; gap: 18px; }
-figure { margin: 0; } figure img { max-width: 330px; display: block; } figcaption { font-size: 13px; color: #5c6b7a; }
-"""
 
 
 def dashboard(record: Record, *, online: bool = False) -> str:
@@ -52,30 +42,16 @@ def dashboard(record: Record, *, online: bool = False) -> str:
 
 def page(record: Record, results: Results) -> str:
     """Table, missing cells, plots, training curves and the newest samples of every run."""
-    head, *rows = table(results)
-    body = [
-        f"<h1>Sweep {escape(record.name)}</h1>",
-        f'<p class="note">{escape(record.source)}, world {escape(record.world)}, {len(record.cells)} cells; '
-        f"{escape(missing_line(results))}.</p>",
-        f'<div class="wide"><table><tr>{_cells("th", head)}</tr>',
-        *(f"<tr>{_cells('td', row)}</tr>" for row in rows),
-        "</table></div>",
-        '<p class="note">Mean over runs, with half of the 95 % Student interval of the mean; dots are runs.</p>',
-        plot(results),
-        "<h2>Training</h2>",
-        *(curves_plot(name, curves(record, name)) for name in CURVES),
-        "<h2>Newest samples</h2>",
-        '<p class="note">Masked input, prediction, target.</p><div class="runs">',
-        *(_samples(record, cell) for cell in record.cells),
-        "</div>",
-        "<h2>Figures</h2><dl>",
-        *(f"<dt>{escape(name)}</dt><dd>{escape(results.titles.get(name, name))}</dd>" for name in results.figures),
-        "</dl>",
-    ]
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Sweep {escape(record.name)}</title>'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f"<style>{STYLE}</style></head><body>\n" + "\n".join(body) + "\n</body></html>\n"
+    headers, *rows = table(results)
+    return template("slurm", "dashboard.html").render(
+        record=record,
+        missing=missing_line(results),
+        headers=headers,
+        rows=rows,
+        plot=plot(results),
+        training=[curves_plot(name, curves(record, name)) for name in CURVES],
+        samples=_samples(record),
+        figures=[(name, results.titles.get(name, name)) for name in results.figures],
     )
 
 
@@ -146,18 +122,12 @@ def _wandb_key(figure: str) -> str:
     return figure if "/" in figure else f"eval/{figure}"
 
 
-def _cells(tag: str, texts: Sequence[str]) -> str:
-    return "".join(f"<{tag}>{escape(text)}</{tag}>" for text in texts)
-
-
-def _samples(record: Record, cell: Cell) -> str:
-    pictures = sorted((record.run_dir(cell) / "samples").glob("step-*.png"))
-    if not pictures:
-        return ""
-    return (
-        f'<figure><img alt="samples of {escape(cell.name)}" src="{data_uri(pictures[-1])}">'
-        f"<figcaption>{escape(cell.name)}, {escape(pictures[-1].stem)}</figcaption></figure>"
-    )
+def _samples(record: Record) -> Iterator[tuple[str, str, str]]:
+    """Name, step and newest picture of every run that has one."""
+    for cell in record.cells:
+        pictures = sorted((record.run_dir(cell) / "samples").glob("step-*.png"))
+        if pictures:
+            yield cell.name, pictures[-1].stem, data_uri(pictures[-1])
 
 
 def data_uri(path: Path) -> str:

@@ -6,10 +6,12 @@ A row or a chart holds the numbers of one name alone; a run that has no number o
 from collections.abc import Sequence
 from typing import Final
 
+from markupsafe import Markup
+
 from eval.comparison import compared_rows, flat_settings, paired_section, settings_section, why_unpaired
 from eval.figures import Figure, missed_line, not_computed_lines
 from eval.finished import FinishedRun, ShownPanorama
-from eval.report.charts import RUN_STYLES, Line, chart, legend, line_chart
+from eval.report.charts import RUN_STYLES, Chart, Line, charts
 from eval.report.page import INTERVALS_NOTE, REAL_NOTE
 from eval.report.panoramas import PanoramaCard, panorama_cards
 from eval.report.tables import Section
@@ -122,7 +124,7 @@ def _panoramas(runs: Sequence[FinishedRun]) -> Section:
     if len(same) < len(shown):
         note += f" {len(shown) - len(same)} panoramas are left out, which not all runs drew from the same inputs."
     geometry = runs[0].record.geometry
-    drawn = panorama_cards(cards, geometry) if geometry else ""
+    drawn = panorama_cards(cards, geometry) if geometry else Markup()
     return Section("Panoramas", (note,) if shown else (), drawn=drawn)
 
 
@@ -130,22 +132,21 @@ def _curves(runs: Sequence[FinishedRun]) -> Section:
     tables = [{figure.curve_title: figure for figure in run.figures.values() if figure.curve} for run in runs]
     titles = dict.fromkeys(title for table in tables for title in table)
     lines = {title: _lines([table.get(title) for table in tables], [run.name for run in runs]) for title in titles}
-    charts, rows = [], []
+    drawn, rows = [], []
     steps = sorted({step for run in runs for step in run.record.table_steps})
     for title in titles:
         figure = next(table[title] for table in tables if title in table)
         top = 1.0 if figure.unit == "percent" else None
         target = None if figure.target is None else figure.target.value
-        charts.append(chart(title, line_chart(lines[title], "step", top=top, target=target)))
+        drawn.append(Chart(title, lines[title], "step", top, target))
         for index, line in enumerate(lines[title]):
             at = dict(zip(line.xs, line.ys, strict=True))
             told = [at.get(step) for step in steps]
             cells = ["-" if value is None else figure.format(value) for value in told]
             rows.append(("" if index else title, line.label, *cells))
-    styles = [("real", "truth"), *zip((run.name for run in runs), RUN_STYLES, strict=False), ("target", "target")]
-    drawn = f'<p class="note">{legend(styles)}</p><div class="charts">{"".join(charts)}</div>' if charts else ""
+    keys = [("real", "truth"), *zip((run.name for run in runs), RUN_STYLES, strict=False), ("target", "target")]
     headers = ("figure", "of", *(f"step {step}" for step in steps))
-    return Section("Step by step", (), headers, rows, drawn, folded=True)
+    return Section("Step by step", (), headers, rows, charts(drawn, keys), folded=True)
 
 
 def _lines(row: Sequence[Figure | None], names: Sequence[str]) -> list[Line]:

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from markupsafe import Markup
+
 from eval.figures import Figure, by_definition, definitions, markdown_rows
-from eval.report.html import definition_list, document, notes, table
+from lit_outpaint.system.templates import template
 
 
 class Section(NamedTuple):
@@ -14,7 +16,7 @@ class Section(NamedTuple):
     notes: Sequence[str] = ()
     headers: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
-    drawn: str = ""
+    drawn: Markup = Markup()
     """Charts and pictures as markup, between sentences and table; only pages have them."""
     folded: bool = False
     """Whether pages open the table on a click alone."""
@@ -24,7 +26,8 @@ class Section(NamedTuple):
 
 def tables_html(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     """The page; every text is escaped."""
-    return document(title, subtitle, [(section.title, _markup(section)) for section in sections])
+    page = template(__package__, "sections.html")
+    return page.render(title=title, subtitle=subtitle, sections=sections, by_definition=by_definition)
 
 
 def tables_markdown(title: str, subtitle: str, sections: Sequence[Section]) -> str:
@@ -36,11 +39,3 @@ def tables_markdown(title: str, subtitle: str, sections: Sequence[Section]) -> s
         if any(told):
             parts += [f"## {section.title}", *filter(None, told)]
     return "\n\n".join(parts) + "\n"
-
-
-def _markup(section: Section) -> str:
-    rows = table(section.headers, section.rows, {"MISSED": "missed"})
-    if section.folded and rows:
-        rows = f"<details><summary>in numbers</summary>{rows}</details>"
-    meanings = definition_list(by_definition(section.defined)) if section.defined else ""
-    return notes(section.notes) + section.drawn + rows + meanings

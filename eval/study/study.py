@@ -4,13 +4,15 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from markupsafe import Markup
 
 from eval.files import check_out, write_text
 from eval.study import pictures
 from eval.study.design import Pixels, Trial, broken, make_trials, plan
+from lit_outpaint.system.templates import template
 
 STUDY_VERSION = 1
 PAGE_NAME, KEY_NAME = "study.html", "key.json"
@@ -111,10 +113,8 @@ def study(config: StudyConfig, yaml: str = "") -> dict[str, Any]:
 
 def render(content: Mapping[str, Any]) -> str:
     """The page with its data, which no text in it can leave."""
-    own = resources.files("eval.study")
-    page, style, script = ((own / f"page.{ending}").read_text(encoding="utf-8") for ending in ("html", "css", "js"))
     data = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
-    return page.replace("/*CSS*/", style).replace("/*JS*/", script).replace("/*DATA*/", data)
+    return template(__package__, "page.html").render(data=Markup(data))
 
 
 def _captions(config: StudyConfig, items: Sequence[str]) -> dict[str, str]:

@@ -132,16 +132,16 @@ def _parse_part(text: str) -> Part:
     name, colon, number = text.partition(":")
     if name == "to":
         width, _, height = number.partition("x")
-        return Rectangle(*(_positive(side, "to:WIDTHxHEIGHT, as in to:2048x512", text) for side in (width, height)))
+        return Rectangle(*(_positive(side, "width and height", "to:2048x512", text) for side in (width, height)))
     if name == "loop":
-        return Ring(_positive(number, "loop:STEPS, as in loop:16", text))
+        return Ring(_positive(number, "steps", "loop:16", text))
     check_direction(name)
-    return Strips(name, _positive(number if colon else "1", "right:8", text))  # type: ignore[arg-type]
+    return Strips(name, _positive(number if colon else "1", "steps", "right:8", text))  # type: ignore[arg-type]
 
 
-def _positive(text: str, form: str, given: str) -> int:
+def _positive(text: str, what: str, form: str, given: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise ValueError(f"steps must be a positive whole number each, as in {form}, got {given!r}")
+        raise ValueError(f"{what} must be a positive whole number each, as in {form}, got {given!r}")
     return int(text)
 
 

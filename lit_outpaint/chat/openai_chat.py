@@ -1,7 +1,7 @@
 """A chat model behind an OpenAI-compatible server: vLLM, Ollama, ``transformers serve``, OpenAI itself.
 
-The ``openai`` client carries the requests; retries, their waits and the limits on what is read are ours, so that every
-fault is counted and none can fill the memory.
+The ``openai`` client carries the requests and tenacity retries them; which faults are retried, the waits and the limits
+on what is read are ours, so that every fault is counted and none can fill the memory.
 """
 
 from __future__ import annotations

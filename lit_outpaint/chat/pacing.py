@@ -15,7 +15,8 @@ MAX_BACKOFF_S: Final = 30.0
 MAX_RETRY_AFTER_S: Final = 60.0
 """Longest wait that a server can ask for; one that asks for more is asked again after this time all the same."""
 
-# Jitter must differ between processes, and must not draw from the global generator that seeds may govern.
+# Jitter must differ between processes, and must not draw from the global generator that seeds may govern: the waits of
+# tenacity, which runs the retries, draw theirs from that one.
 _jitter = random.SystemRandom()
 
 

@@ -64,9 +64,11 @@ class GenerateConfig:
     def __post_init__(self) -> None:
         if (self.prompt is None) == (self.prompts is None):
             raise ValueError("give one of --prompt and --prompts")
-        for name in ("num_images", "batch_size"):
-            if getattr(self, name) < 1:
+        for name in ("num_images", "batch_size", "height", "width"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, got {self.seed}")
 
 
 MODELS = {"base": "models/scapes", "rpg": "models/scapes", "llm4gen": "models/scapes/llm4gen"}
@@ -166,7 +168,7 @@ def _method(config: GenerateConfig, sampling: Sampling, rpg: RpgSettings) -> Any
     Raises:
         ValueError: the model or the device is not there.
     """
-    from lit_outpaint.diffusion.schedule import scheduler_class
+    from lit_outpaint.diffusion.schedule import check_num_steps, scheduler_class
     from lit_outpaint.drawing.methods import BaseMethod
     from lit_outpaint.models.devices import computing_in, device_named
     from lit_outpaint.models.loading import quiet_loading
@@ -180,6 +182,7 @@ def _method(config: GenerateConfig, sampling: Sampling, rpg: RpgSettings) -> Any
         raise ValueError(f"--method llm4gen needs a model that reads a language model, {config.model} does not")
     if sampling.scheduler is not None:
         pipeline.scheduler = scheduler_class(sampling.scheduler).from_config(pipeline.scheduler.config)
+    check_num_steps(pipeline.scheduler, sampling.num_inference_steps)
     size = (config.height or pipeline.window_px, config.width or pipeline.window_px)
     if config.method == "rpg":
         return rpg_method(pipeline, sampling, rpg, model, size, config.negative_prompt)

@@ -15,7 +15,7 @@ from lit_outpaint.planning.files import PLAN_NAME, plan_text
 from lit_outpaint.planning.options import PlanOptions, planned_from_options, with_repeated_prompts
 from lit_outpaint.planning.shown import draw_plan, plan_table
 from lit_outpaint.protocols import Planned
-from lit_outpaint.system.files import written_whole
+from lit_outpaint.system.files import make_out, written_whole
 from lit_outpaint.system.one_line import one_line
 
 PICTURE_NAME = "plan.png"
@@ -66,7 +66,7 @@ def _plan(settings: Namespace) -> int:
     options = PlanOptions(**{field.name: settings[field.name] for field in fields(PlanOptions)})
     planned = planned_from_options(settings.prompt or "", options)
     picture = draw_plan(planned.plan)
-    directory.mkdir(parents=True, exist_ok=True)
+    make_out(directory)
     with written_whole(directory / PICTURE_NAME) as draft:
         picture.save(draft, format="PNG")
     with written_whole(directory / PLAN_NAME) as draft:

@@ -38,6 +38,19 @@ def load_stored_scheduler(directory: Path) -> Any:
     return scheduler_class(name).from_pretrained(directory, subfolder="scheduler")
 
 
+def check_num_steps(scheduler: Any, num_inference_steps: int) -> None:
+    """Refuse more denoising steps than the model was trained with, before anything is written.
+
+    Raises:
+        ValueError: there are more.
+    """
+    most = int(scheduler.config.num_train_timesteps)
+    if num_inference_steps > most:
+        raise ValueError(
+            f"num_inference_steps must be at most {most}, the timesteps of training, got {num_inference_steps}"
+        )
+
+
 def scheduler_class(name: str) -> Any:
     """The diffusers scheduler of that name.
 

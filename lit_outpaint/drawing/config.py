@@ -57,6 +57,10 @@ class OutpainterConfig(Sampling):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, got {self.seed}")
+        if self.window_px is not None and self.window_px < 1:
+            raise ValueError(f"window_px must be positive, got {self.window_px}")
         if self.seam_reach_px < 0:
             raise ValueError(f"seam_reach_px must not be negative, got {self.seam_reach_px}")
         if self.seam_feather_cells < 0:

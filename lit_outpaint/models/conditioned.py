@@ -12,7 +12,7 @@ from diffusers import DiffusionPipeline, ImagePipelineOutput, UNet2DConditionMod
 from diffusers.hooks.group_offloading import _is_group_offload_enabled
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.loaders import StableDiffusionLoraLoaderMixin
-from diffusers.utils.torch_utils import randn_tensor
+from diffusers.utils.torch_utils import get_device, randn_tensor
 from jaxtyping import Float
 from torch import Tensor
 
@@ -111,6 +111,18 @@ class ConditionedPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin):
         if self._language is None and self._language_config is not None:
             self._language = self._language_config.build()
         return None if self._language is None else self._language.to(self._execution_device)
+
+    def enable_sequential_cpu_offload(
+        self, gpu_id: int | None = None, device: torch.device | str | None = None
+    ) -> None:
+        """Keep weights in main memory and bring those of one layer at a time to the accelerator; see diffusers.
+
+        Raises:
+            ValueError: there is no accelerator, or ``device`` is the CPU, where accelerate's hooks cannot work.
+        """
+        if torch.device(get_device() if device is None else device).type == "cpu":
+            raise ValueError("enable_sequential_cpu_offload needs an accelerator, got the CPU; leave it out here")
+        super().enable_sequential_cpu_offload(gpu_id, device)
 
     @property
     def interrupt(self) -> bool:

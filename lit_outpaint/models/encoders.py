@@ -91,8 +91,8 @@ class FrozenEncoders(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights lie."""
-        return self.vae.device
+        """Where the weights lie; the CPU where sequential offload keeps them, whose hooks move what layers take."""
+        return torch.device("cpu") if self.vae.device.type == "meta" else self.vae.device
 
     @property
     def dtype(self) -> torch.dtype:

@@ -31,7 +31,8 @@ def is_model(directory: str | Path) -> Path:
     """
     directory = Path(directory)
     if not directory.is_dir():
-        raise ValueError(f"the model must be a directory with a pipeline, {directory} does not exist")
+        fault = "is a file; export makes a model of a checkpoint" if directory.exists() else "does not exist"
+        raise ValueError(f"the model must be a directory with a pipeline, {directory} {fault}")
     if not any((directory / name).is_file() for name in (OVERLAY_NAME, "model_index.json")):
         raise ValueError(
             f"the model must hold {OVERLAY_NAME} or model_index.json, {directory} holds neither; export one"

@@ -78,11 +78,13 @@ def parse_plan_text(text: str, where: str = "the plan") -> RegionPlan:
         value = encoded(json.loads(text, parse_constant=_no_constant))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{where} must be JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} must be a JSON object with prompt and regions, or prompt and grid")
     try:
         entry = _PlanEntry.model_validate(value)
     except ValidationError as error:
         problem = error.errors()[0]
-        field = ".".join(map(str, problem["loc"])) or "the whole"
+        field = ".".join(map(str, problem["loc"]))
         raise ValueError(f"{where}, {field}: {problem['msg']}") from None
     try:
         return _plan(entry)
@@ -97,8 +99,8 @@ def read_plan_file(path: Path) -> RegionPlan:
         ValueError: it cannot be read, or is none.
     """
     if path.is_file() and path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"plan_file must be at most {MAX_BYTES >> 20} MiB, got {path}")
-    return parse_plan_text(read_text(path, "plan_file"), str(path))
+        raise ValueError(f"a plan file must be at most {MAX_BYTES >> 20} MiB, got {path}")
+    return parse_plan_text(read_text(path, "a plan file"), str(path))
 
 
 def _plan(entry: _PlanEntry) -> RegionPlan:

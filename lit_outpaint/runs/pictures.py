@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lit_outpaint.system.files import written_whole
+from lit_outpaint.system.files import make_out, written_whole
 from lit_outpaint.system.text import clean
 from lit_outpaint.system.text_files import read_text, text_lines
 
@@ -58,14 +58,18 @@ class PictureRecord(BaseModel):
     """What the method has to say of it, such as its plan."""
 
 
-def read_prompts(path: Path) -> list[Prompt]:
+def read_prompts(path: Path, what: str = "--prompts") -> list[Prompt]:
     """Read prompts: a line each, or JSON lines with ``id`` and ``prompt``.
+
+    Args:
+        path: of the file.
+        what: messages call it.
 
     Raises:
         ValueError: a line holds no prompt, or two share an id; the message names file and line.
     """
     prompts: dict[str, str] = {}
-    for number, line in text_lines(read_text(path, "--prompts")):
+    for number, line in text_lines(read_text(path, what)):
         where = f"{path}, line {number}"
         name, text = f"{len(prompts):04d}", line
         if path.suffix == ".jsonl":
@@ -105,23 +109,23 @@ def picture_seed(run_seed: int, name: str) -> int:
 class PictureRun:
     """The directory of a run.
 
+    Its settings are written with the first picture: what cannot be drawn with them must not bind the next command.
+
     Args:
         directory: made when it is not there.
         settings: everything that decides the pictures, as plain values; the same for every command that continues.
 
     Raises:
-        ValueError: the directory holds something else, or a run with other settings.
+        ValueError: the directory cannot be written, holds something else, or a run with other settings.
     """
 
     def __init__(self, directory: Path, settings: Mapping[str, Any]) -> None:
-        self.directory = directory
+        self.directory, self._settings = directory, dict(settings)
         path = directory / RUN_NAME
         if not path.is_file():
             if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
                 raise ValueError(f"--out must be a new directory or a run of generate, but {directory} holds other files")
-            directory.mkdir(parents=True, exist_ok=True)
-            with written_whole(path) as draft:
-                draft.write_text(yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True), encoding="utf-8")
+            make_out(directory)
             return
         before = yaml.safe_load(path.read_text(encoding="utf-8"))
         held = before if isinstance(before, dict) else {}
@@ -162,6 +166,9 @@ class PictureRun:
         """Write a picture, then its line; before them ``others``, pictures on the way to it, into a folder of theirs."""
         from PIL import Image
 
+        if not (self.directory / RUN_NAME).is_file():
+            with written_whole(self.directory / RUN_NAME) as draft:
+                draft.write_text(yaml.safe_dump(self._settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
         for name, other in others.items():
             path = self.directory / OTHERS_NAME / f"{prompt.id}-{name}.png"
             path.parent.mkdir(exist_ok=True)

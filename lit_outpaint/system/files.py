@@ -8,6 +8,20 @@ from pathlib import Path
 from uuid import uuid4
 
 
+def make_out(directory: Path) -> None:
+    """Make the directory that ``--out`` names, and those above it.
+
+    Raises:
+        ValueError: it cannot be made or written to.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--out {directory} cannot be written: {error.strerror}") from error
+    if not os.access(directory, os.W_OK):
+        raise ValueError(f"--out {directory} cannot be written: Permission denied")
+
+
 def sync(path: Path) -> None:
     """Wait until a file, or the list of names in a directory, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)

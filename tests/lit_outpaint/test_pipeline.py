@@ -238,6 +238,16 @@ def _no_context(directory: Path) -> None:
     shutil.rmtree(directory / "context")
 
 
+def _a_file(directory: Path) -> None:
+    shutil.rmtree(directory)
+    directory.write_text("")
+
+
+def _a_family(directory: Path) -> None:
+    (directory / "outpaint.json").unlink()
+    (directory / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
+
+
 def _cut_weights(directory: Path) -> None:
     path = next((directory / "unet").glob("*.safetensors"))
     path.write_bytes(path.read_bytes()[:1000])
@@ -264,6 +274,8 @@ def _other_width(directory: Path) -> None:
     ("damage", "message"),
     [
         (_absent, "does not exist"),
+        (_a_file, "is a file; export makes a model of a checkpoint"),
+        (_a_family, "takes a model of its own, this is a StableDiffusionPipeline"),
         (_no_marker, "holds neither"),
         (_no_base, "must name the model family"),
         (_base_gone, "does not exist"),

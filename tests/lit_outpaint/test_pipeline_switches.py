@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import accelerate
 import peft
 import pytest
 import torch
@@ -53,14 +54,23 @@ def test_a_call_leaves_the_unet_as_it_was_even_one_that_fails(pipeline: Outpaint
     assert state(pipeline) == before
 
 
+def offload_sequentially(pipeline: OutpaintPipeline) -> None:
+    """What diffusers does with an accelerator, whose part the CPU plays: it makes "cpu" a "cpu:0" that hooks refuse."""
+    for part in pipeline.components.values():
+        if isinstance(part, torch.nn.Module):
+            accelerate.cpu_offload(part, torch.device("cpu"), offload_buffers=len(part._parameters) > 0)
+    assert pipeline.device == torch.device("meta")
+
+
 @pytest.mark.parametrize(
     "offload",
     [
+        offload_sequentially,
         lambda pipeline: pipeline.enable_model_cpu_offload(device="cpu"),
         lambda pipeline: pipeline.enable_group_offload(torch.device("cpu"), offload_type="leaf_level"),
         lambda pipeline: pipeline.enable_group_offload(torch.device("cpu"), num_blocks_per_group=1),
     ],
-    ids=["model", "leaves", "blocks"],
+    ids=["sequential", "model", "leaves", "blocks"],
 )
 def test_offloaded_weights_are_used_within_calls_of_their_model_and_draw_the_same(
     offload: Callable[[OutpaintPipeline], None], pipeline: OutpaintPipeline
@@ -82,6 +92,16 @@ def test_offloaded_weights_are_used_within_calls_of_their_model_and_draw_the_sam
     assert torch.equal(call(pipeline), plain)
     assert called[0] > 0
     assert torch.equal(call(pipeline), plain)  # The first call left everything ready for another.
+
+
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_sequential_offload_without_an_accelerator_is_refused(
+    device: str | None, pipeline: OutpaintPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lit_outpaint.models.conditioned.get_device", lambda: "cpu")
+    with pytest.raises(ValueError, match=r"^enable_sequential_cpu_offload needs an accelerator.*CPU"):
+        pipeline.enable_sequential_cpu_offload(device=device)
+    assert pipeline.device == torch.device("cpu")
 
 
 def test_weights_may_be_stored_in_a_smaller_type_than_they_compute_in(pipeline: OutpaintPipeline) -> None:

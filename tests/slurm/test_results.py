@@ -15,7 +15,7 @@ from scipy import stats
 from slurm.collect import collect
 from slurm.dashboard import dashboard
 from slurm.intervals import student_quantile, summarise
-from slurm.plot import nice_ticks
+from slurm.plot import COLOURS, curves_plot
 from slurm.record import Cell, Record, load_record, make_record, merged, save_record
 from slurm.results import gather, read_values
 from slurm.sweep_file import load_sweep
@@ -106,7 +106,11 @@ def test_collect_writes_table_csv_markdown_and_plot(record: Record) -> None:
         "3",
     )
     assert math.isclose(float(rows[1]["high_95"]) - 2.0, stats.t.ppf(0.975, 2) / math.sqrt(3))
-    ElementTree.parse(record.directory / "results.svg")
+    drawn = ElementTree.parse(record.directory / "results.svg")
+    told = [mark.text for mark in drawn.iter("{http://www.w3.org/2000/svg}title")]
+    results = gather(record)
+    cells = [f"{row.name}: {results.cell(row, figure)}" for figure in results.figures for row in results.rows]
+    assert told == cells, "tooltips of the means"
     assert "| with | 3 |" in (record.directory / "results.md").read_text()
 
 
@@ -134,12 +138,18 @@ def test_the_page_holds_everything_and_loads_nothing(record: Record) -> None:
     assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)", page)
 
 
-def test_ticks_enclose_the_values() -> None:
-    for values in ([0.0, 1.0], [0.31, 0.36], [5.0, 5.0], [-3.0, 1e4], [0.0, 0.0]):
-        ticks = nice_ticks(values)
-        assert ticks[0] <= min(values)
-        assert max(values) <= ticks[-1]
-        assert len(ticks) <= 7
+def test_curves_have_a_colour_and_a_name_each_and_higher_values_stand_higher() -> None:
+    curves = {f"<{index}>": [(0, 0.1 * index), (10, 1.0)] for index in range(9)}
+    drawn = ElementTree.fromstring(curves_plot("a & b", curves))
+    lines = drawn.findall(".//{*}polyline")
+    assert [line.findtext("{*}title") for line in lines] == list(curves)
+    assert [line.get("stroke") for line in lines] == [*COLOURS, COLOURS[0]]
+    starts = [float(line.get("points", "").split()[0].split(",")[1]) for line in lines]
+    assert starts == sorted(starts, reverse=True)
+    texts = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts[0] == "a & b"
+    assert {"step", "0", "10", "<0>", "<7>"} <= set(texts)
+    assert "nothing to draw" in curves_plot("a", {})
 
 
 def test_a_record_is_read_as_it_was_written(record: Record) -> None:

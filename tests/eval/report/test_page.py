@@ -1,6 +1,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +9,10 @@ from PIL import Image
 
 from eval.figures import Figure, Target
 from eval.functional.bootstrap import Estimate
-from eval.report.html import data_uri
 from eval.report.loss_curve import LossCurve
 from eval.report.page import Page, render
 from eval.report.panoramas import Note, PanoramaCard
+from eval.report.pictures import data_uri
 from eval.testing import parsed_page
 from lit_outpaint.canvas.geometry import Direction
 from lit_outpaint.heldout.walks import Geometry
@@ -86,6 +87,20 @@ def test_borders_lie_where_steps_begin(direction: Direction, borders: list[str])
 def test_captions_of_a_canvas_that_grows_left_stand_from_right_to_left() -> None:
     html = render(_page("left", "first step"))
     assert html.index("second") < html.index("<b>1</b> first step") < html.index("<b>start</b>")
+
+
+def test_a_page_shows_what_there_is_alone() -> None:
+    bare = replace(_page(), cards=(), pictures=(), loss=None, figures=[])
+    assert re.findall(r"<h2>([^<]+)</h2>", render(_page())) == [
+        "Figures",
+        "Panoramas",
+        "Pictures",
+        "Step by step",
+        "Training loss",
+        "Definitions",
+        "How it was made",
+    ]
+    assert re.findall(r"<h2>([^<]+)</h2>", render(bare)) == ["Figures", "How it was made"]
 
 
 def test_pictures_come_through_unchanged() -> None:

@@ -89,7 +89,7 @@ def test_pages_hold_all_pictures_and_no_markup_of_texts(runs: list[Path], tmp_pa
 def test_lines_differ_in_more_than_colour(runs: list[Path], tmp_path: Path) -> None:
     six = [*runs, *(shutil.copytree(runs[0], tmp_path / f"copy{index}") for index in range(4))]
     html = _report(tmp_path / "out", *six)[0]
-    chart = re.findall(r'<figure class="chart">.*?</figure>', html)[0]
+    chart = re.findall(r'<figure class="chart">.*?</figure>', html, re.DOTALL)[0]
     marks = {style: re.search(rf'<(?:circle|path) class="{style}"(?: d="([^"]*)")?', chart) for style in RUN_STYLES}
     shapes = [found[1] for found in marks.values() if found]
     assert len(set(shapes)) == len(RUN_STYLES) == 6

@@ -43,6 +43,11 @@ def test_steps_that_are_no_positive_number_are_refused(text: str) -> None:
         parse_plan(text)
 
 
+def test_a_size_that_is_none_is_refused_as_a_size() -> None:
+    with pytest.raises(ValueError, match=r"^width and height must be a positive whole number each, as in to:2048x512"):
+        parse_plan("to:64")
+
+
 @pytest.mark.parametrize("text", ["", "north:3", "right:3,", "Right:2"])
 def test_an_unknown_direction_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="a direction must be one of left, right, up, down"):

@@ -77,6 +77,10 @@ def test_several_pictures_of_a_prompt_differ(argv: list[str], tmp_path: Path) ->
         (["--num_inference_steps=0"], "num_inference_steps must be at least 1"),
         (["--model=nowhere"], "nowhere does not exist"),
         (["--height=60"], "multiples of 8"),
+        (["--num_inference_steps=1001"], "num_inference_steps must be at most 1000"),
+        (["--width=0"], "width must be at least 1"),
+        (["--seed=-1"], "seed must not be negative"),
+        (["--out=/proc/nowhere"], "--out /proc/nowhere cannot be written"),
         (["--scheduler=NoSuchScheduler"], "NoSuchScheduler"),
         (["--num_images=0"], "num_images must be at least 1"),
         (["--method=magic"], "method"),
@@ -89,7 +93,8 @@ def test_bad_input_gets_one_line(
     err = capsys.readouterr().err
     assert said in err
     assert err.count("\n") == 1
-    assert not list(tmp_path.glob("out/*.png"))
+    # Settings that could not be drawn do not bind the next command.
+    assert not list(tmp_path.glob("out/*"))
 
 
 @pytest.mark.parametrize(

@@ -84,12 +84,16 @@ def test_a_language_model_plans_and_its_cost_is_told(
         (["--prompt", "a", "--planner", "lit_outpaint.captions.rules.RuleCaptioner", "--out", "{out}"], "Planner"),
         (["--prompt", "a", "--planner", RULES, "--planner.max_split", "0", "--out", "{out}"], "max_split"),
         (["--prompt", "a", "--no_such_option", "1", "--out", "{out}"], "no_such_option"),
+        (["--prompt", "a", "--plan_file", "{list}", "--out", "{out}"], "must be a JSON object with prompt and regions"),
+        (["--prompt", "a", "--out", "{list}/run"], "cannot be written"),
     ],
 )
 def test_what_is_at_fault_is_told_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], named: str
 ) -> None:
-    given = [argument.replace("{out}", str(tmp_path / "a")) for argument in arguments]
+    (tmp_path / "list.json").write_text("[1, 2]")
+    places = {"out": tmp_path / "a", "list": tmp_path / "list.json"}
+    given = [argument.format(**places) for argument in arguments]
     assert main(["plan", *given]) == 2
     error = capsys.readouterr().err
     assert named in error

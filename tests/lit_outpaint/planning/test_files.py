@@ -50,7 +50,7 @@ def test_a_grid_and_boxes_without_ids_are_plans(tmp_path: Path) -> None:
         ("", "JSON"),
         ('{"prompt": "a', "JSON"),
         ("[" * 100_000, "JSON"),
-        ("[]", "the whole"),
+        ("[]", "a JSON object"),
         ('{"regions": []}', "prompt"),
         ('{"prompt": 3}', "prompt"),
         ('{"prompt": ""}', "base_prompt"),
@@ -81,5 +81,5 @@ def test_what_is_no_plan_is_refused_in_one_line_with_file_and_field(tmp_path: Pa
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bytes").write_bytes(b"\xff")
     for name in ("absent", "bytes"):
-        with pytest.raises(ValueError, match=f"plan_file .*{name}"):
+        with pytest.raises(ValueError, match=f"a plan file .*{name}"):
             read_plan_file(tmp_path / name)

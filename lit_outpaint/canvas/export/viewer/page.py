@@ -9,17 +9,19 @@ OpenSeadragon 6.1.1 (BSD-3-Clause, its licence lies beside it) is the build that
 
 from __future__ import annotations
 
-import html
 import shutil
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from lit_outpaint.canvas.directories import replace_directory
 from lit_outpaint.canvas.export.deep_zoom import TILES_NAME, write_deep_zoom
 from lit_outpaint.canvas.export.provenance import head_of, inert_json, provenance_json, steps_of
 from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.system.templates import template
 
 _ASSETS = ("page.css", "page.js", "openseadragon.min.js", "openseadragon.LICENSE.txt")
 _MAX_TITLE = 120
@@ -47,15 +49,21 @@ def write_page(canvas: Canvas, directory: Path, facts: Mapping[str, Any]) -> Non
         (partial / name).write_bytes(assets.joinpath(name).read_bytes())
     head = head_of(canvas, facts)
     title = " ".join(str(head.get("global_caption", "")).split())[:_MAX_TITLE] or "Canvas"
-    before, after = assets.joinpath("page.html").read_text(encoding="utf-8").split("{{data}}")
-    with (partial / "index.html").open("w", encoding="utf-8") as page:
-        page.write(before.replace("{{title}}", html.escape(title)))
-        page.write(f'{{"head": {inert_json(head)}, "source": {inert_json(source)}, "steps": [')
-        for number, step in enumerate(steps_of(canvas)):
-            step["seed"] = str(step["seed"])  # A browser's numbers hold 53 bits.
-            page.write(("," if number else "") + "\n" + inert_json(step))
-        page.write("\n]}" + after)
+    page = template(__package__, "page.html").generate(
+        title=title, head=_inert(head), source=_inert(source), steps=map(_step, steps_of(canvas))
+    )
+    with (partial / "index.html").open("w", encoding="utf-8") as file:
+        file.writelines(page)
     replace_directory(partial, directory)
+
+
+def _step(step: dict[str, Any]) -> Markup:
+    step["seed"] = str(step["seed"])  # A browser's numbers hold 53 bits.
+    return _inert(step)
+
+
+def _inert(value: Any) -> Markup:
+    return Markup(inert_json(value))
 
 
 def _begin(directory: Path) -> Path:
