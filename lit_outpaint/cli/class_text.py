@@ -109,7 +109,7 @@ def _shown(home: str, default: ast.expr) -> str:
     if isinstance(default, ast.Name):
         found = _find(home, default.id)
         if found and isinstance(found[1], ast.expr):
-            return _shown(*found)
+            return _shown(found[0], found[1])
     if isinstance(default, ast.Call) and ast.unparse(default.func) == "get_args":
         _, choices = _find(home, ast.unparse(default.args[0])) or (home, default)
         default = choices.slice if isinstance(choices, ast.Subscript) else default

@@ -13,7 +13,7 @@ LINKED: Final = ("checkpoint.dirpath",)
 CLASSES: Final = (
     "A setting marked [class] takes an object: name its class with --SETTING CLASS and its own settings with"
     " --SETTING.NAME VALUE, or write class_path and init_args in a configuration. --SETTING.help CLASS prints the"
-    " settings of a class; it loads everything, which takes a while."
+    " settings of a class; it loads everything, which takes a while. --SETTING+ appends to a list."
 )
 
 

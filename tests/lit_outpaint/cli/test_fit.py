@@ -125,7 +125,7 @@ def test_online_views_train_too_and_imitated_bfloat16_is_said(
         monkeypatch.setattr(torch.cpu, f"_is_{unit}_supported", lambda: False)
     warn_where_imitated.cache_clear()
     argv = arguments(toy_family, toy_shards, tmp_path, "--trainer.fast_dev_run=1", "--data.views=online")
-    assert main(["fit", *argv, "--trainer.precision=bf16-mixed"]) == 0
+    assert main(["fit", *argv, "--data.num_workers=null", "--trainer.precision=bf16-mixed"]) == 0
     assert caplog.text.count("--trainer.precision 32-true is faster") == 1
 
 
