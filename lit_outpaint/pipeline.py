@@ -125,8 +125,9 @@ class OutpaintPipeline(ConditionedPipeline):
             ValueError: sizes, or the number of captions or generators, do not fit together.
         """
         generators = _check_inputs(image, mask, generator)
-        alone = compiled and self._execution_device.type == "cpu"
-        at_once = 1 if alone else windows_at_once(len(image), self._execution_device)
+        device = self._execution_device  # Diffusers looks through all modules for it.
+        alone = compiled and device.type == "cpu"
+        at_once = 1 if alone else windows_at_once(len(image), device)
         if len(image) > at_once:
             parts = (slice(begin, begin + at_once) for begin in range(0, len(image), at_once))
             return torch.cat(
@@ -150,8 +151,7 @@ class OutpaintPipeline(ConditionedPipeline):
                     for part in parts
                 ]
             )
-        encoders = self.encoders
-        device, dtype = self._execution_device, self.unet.dtype
+        encoders, dtype = self.encoders, self.unet.dtype
         image, mask = image.to(device), mask.to(device)
         if visual_image is None and features.visual is None and "visual" in self.context.needs:
             features = features._replace(visual=encode_visible(image, mask, encoders))

@@ -69,6 +69,7 @@ class ConditionedPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin):
             language: describes the language encoder (`lit_outpaint.models.language`), where the conditioning reads one.
             parts: by the names of the constructor's arguments.
         """
+        self._encoders: tuple[tuple[Any, ...], FrozenEncoders] | None = None
         self.set_language(None if language is None else build(language, LanguageConfig))
         self.register_modules(**parts)
         self.set_attention_rule(FullAttention() if attention is None else build(attention, AttentionRule))
@@ -87,7 +88,11 @@ class ConditionedPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin):
     def encoders(self) -> FrozenEncoders:
         """The frozen parts behind one face."""
         seeing = (getattr(self, "image_encoder", None), getattr(self, "image_processor", None))
-        return FrozenEncoders(self.vae, self.tokenizer, self.text_encoder, *seeing)
+        parts = (self.vae, self.tokenizer, self.text_encoder, *seeing)
+        # To put them together costs as much as to encode with small ones.
+        if self._encoders is None or any(kept is not part for kept, part in zip(self._encoders[0], parts, strict=True)):
+            self._encoders = parts, FrozenEncoders(*parts)
+        return self._encoders[1]
 
     @property
     def attention_rule(self) -> AttentionRule:
@@ -149,7 +154,7 @@ class ConditionedPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin):
         Raises:
             ValueError: captions are missing, or there is not one of each per window.
         """
-        encoders, made = self.encoders, {}
+        encoders, made, device = self.encoders, {}, self._execution_device
         sources = {
             "text_local": ("local_captions", local_captions),
             "text_global": ("global_captions", global_captions),
@@ -171,7 +176,7 @@ class ConditionedPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin):
                 raise ValueError(f"the conditioning reads {name}, which this pipeline has no encoder for; give it")
             if len(value) != count:
                 raise ValueError(f"there must be one caption per window ({count}) for {name}, got {len(value)}")
-            made[name] = value.to(self._execution_device)
+            made[name] = value.to(device)
         return Features(**made)
 
     def condition(

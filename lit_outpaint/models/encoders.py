@@ -92,7 +92,8 @@ class FrozenEncoders(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights lie; the CPU where sequential offload keeps them, whose hooks move what layers take."""
-        return torch.device("cpu") if self.vae.device.type == "meta" else self.vae.device
+        device = self.vae.device
+        return torch.device("cpu") if device.type == "meta" and hasattr(self.vae, "_hf_hook") else device
 
     @property
     def dtype(self) -> torch.dtype:
