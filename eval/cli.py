@@ -15,9 +15,6 @@ from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
 from lit_outpaint.system.command_line import checked_words
 
-# The docstring under each field of a configuration becomes its help.
-set_parsing_settings(docstring_parse_attribute_docstrings=True)
-
 
 class _Verb(NamedTuple):
     config: str
@@ -144,6 +141,8 @@ def _parser(verb_parsers: Mapping[str, ArgumentParser]) -> ArgumentParser:
 
 
 def _verb_parser(verb: _Verb) -> ArgumentParser:
+    # The docstring under each field of a configuration becomes its help.
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(description=f"{verb.help[0].upper()}{verb.help[1:]}.", exit_on_error=False)
     parser.add_argument("-c", "--config", action="config", help="YAML file with the options below; later flags win.")
     config_class = _named(verb.config)

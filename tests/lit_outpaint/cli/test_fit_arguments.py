@@ -51,6 +51,12 @@ def test_help_says_type_default_and_meaning_of_settings(capsys: pytest.CaptureFi
     assert "--checkpoint.dirpath" not in told, "it follows from runs_dir and name"
 
 
+def test_help_of_a_class_says_the_meaning_of_its_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["fit", "--model.context.help", "lit_outpaint.models.context.ContextConfig"])
+    assert "How two captions become one text feature" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
