@@ -58,8 +58,9 @@ quickstart: setup  ## Write shards, fine-tune, outpaint held-out panoramas, prin
 	@echo "The panoramas, with captions and the loss curve: $(QUICKSTART)/report.html"
 
 # Tests start some hundred Pythons: where bytecode may not be kept, each would compile this code again.
+# tests/conftest.py puts long files first; xdist's own order would put them last, and one process would end alone.
 test: setup  ## Run the fast test suite.
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(TEST_JOBS) --dist loadfile
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder
 
 test-slow: setup  ## Run the slow tests alone.
 	$(PY) -m pytest -q -m slow

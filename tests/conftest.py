@@ -4,6 +4,7 @@ import multiprocessing
 import shutil
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,13 @@ multiprocessing.set_forkserver_preload(
         "zarr",
     ]
 )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files of few tests: these take longest, and the last one to end is what all others wait for."""
+    tests_of = Counter(item.path for item in items)
+    items.sort(key=lambda item: tests_of[item.path])
 
 
 @pytest.fixture(scope="session")
