@@ -124,15 +124,15 @@ def summarise_figures(ask: Ask, windows: Sequence[Sequence[str]], around: Sequen
 
 
 def next_local_figures(
-    ask: Ask, windows: Sequence[Sequence[str]], cases: int, seed: int = HELD_OUT_SEED
+    ask: Ask, windows: Sequence[Sequence[str]], cases: int, seed: int = HELD_OUT_SEED, walks: int = WALKS
 ) -> list[Figure]:
     """Scores of next_local: walks beside the truth and beside rules, single steps up and down, other worlds."""
-    wholes, firsts, truths = zip(*(_panorama(number, seed) for number in range(WALKS)), strict=True)
-    walks, valid = [[first] for first in firsts], list[bool]()
+    wholes, firsts, truths = zip(*(_panorama(number, seed) for number in range(walks)), strict=True)
+    paths, valid = [[first] for first in firsts], list[bool]()
     for _ in range(STEPS):
-        answers = ask("next_local", [_step("right", g, walk) for g, walk in zip(wholes, walks, strict=True)])
+        answers = ask("next_local", [_step("right", g, walk) for g, walk in zip(wholes, paths, strict=True)])
         valid += [answer is not None for answer in answers]
-        for walk, answer in zip(walks, answers, strict=True):
+        for walk, answer in zip(paths, answers, strict=True):
             walk += answer or []
     teacher, rng = Teacher(windows), random.Random(3)
     sides = [("up", SKY), ("down", UNDERGROUND)] * (cases // 2)
@@ -150,7 +150,7 @@ def next_local_figures(
         share(f"next_local, up: nothing in the sky (teacher {BARE_SHARE[SKY]:.0%})", bare["up"]),
         share(f"next_local, down: nothing underground (teacher {BARE_SHARE[UNDERGROUND]:.0%})", bare["down"]),
         share("next_local, captions of other worlds: valid answers", [answer is not None for answer in strange], 0.99),
-        *walk_figures([walk[1:] for walk in walks], "ScapesLM"),
+        *walk_figures([walk[1:] for walk in paths], "ScapesLM"),
         *walk_figures([_rule_walk(g, first) for g, first in zip(wholes, firsts, strict=True)], "rules"),
         *walk_figures(truths, "ground truth"),
     ]

@@ -1,8 +1,13 @@
 """What tests of ``outpaint``'s command line look at: arguments, journal and bytes of a run."""
 
 import json
+import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from lit_outpaint.cli.outpaint import main
 
 FAST = ("--num_inference_steps", "2", "--device", "cpu")
 """Options of a run that shall be short."""
@@ -11,6 +16,20 @@ FAST = ("--num_inference_steps", "2", "--device", "cpu")
 def argv_of(arguments: dict[str, str]) -> list[str]:
     """The command line of options and values, of a short run."""
     return [*(part for pair in arguments.items() for part in pair), *FAST]
+
+
+def outpaint_as_rank(rank: int, world_size: int, arguments: Sequence[str], said: Path) -> None:
+    """``outpaint`` in a process of its own that its environment tells who it is, as torchrun does.
+
+    Args:
+        rank: this process.
+        world_size: how many there are.
+        arguments: of the command line.
+        said: directory that gets ``RANK.out`` and ``RANK.err``.
+    """
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(world_size), "LOCAL_RANK": str(rank)}
+    sys.stdout, sys.stderr = ((said / f"{rank}.{name}").open("w") for name in ("out", "err"))
+    sys.exit(main(arguments))
 
 
 def records_of(run: Path) -> list[dict[str, Any]]:

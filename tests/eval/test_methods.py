@@ -1,5 +1,6 @@
 """The methods of ``eval run``: same inputs, same seeds, known pixels kept."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from diffusers import StableDiffusionInpaintPipeline
 
 from eval.drawing import Drawing
 from eval.inpaint_loop import InpaintLoop, load_text_to_image
-from eval.methods import load_method
+from eval.methods import Method, load_method
 from eval.sources import load_base_pipeline
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
 from lit_outpaint.canvas.geometry import Box, Direction, new_box
@@ -53,14 +54,18 @@ def _real(walk: Walk, geometry: Geometry) -> Pixels:
     return panorama
 
 
+@cache
+def _method(name: str, overlay: Path) -> Method:
+    return load_method(name, overlay, "both")  # type: ignore[arg-type]
+
+
 def _drawn(
     overlay: Path, name: str, direction: Direction = "right", batch_size: int = 2, **sampling: object
 ) -> Rollout:
     geometry = Geometry(direction, SIDE, STRIDE)
     given = {"num_inference_steps": 2, "window_px": SIDE, "overlap_px": SIDE - STRIDE} | sampling
-    method = load_method(name, overlay, "both")  # type: ignore[arg-type]
     config = OutpainterConfig(**given)  # type: ignore[arg-type]
-    return method.draw_all(_drawing(_walks(), geometry, config, batch_size))
+    return _method(name, overlay).draw_all(_drawing(_walks(), geometry, config, batch_size))
 
 
 @pytest.mark.parametrize("direction", ["right", "up"])

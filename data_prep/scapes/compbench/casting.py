@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from functools import cache
 from typing import Final, NamedTuple
 
 from data_prep.scapes.compbench.staging import LAYER_KINDS, LOW_KINDS, VIEWS, Seen, in_two_biomes
@@ -64,11 +65,12 @@ COLOURED_LAYOUTS: Final[dict[int, tuple[Layout, ...]]] = {
 """The same for kinds that come in several colours: of those that are buried only crystals do."""
 
 
-def kinds_of(layout: Layout, row: int, *, coloured_only: bool = False) -> list[str]:
+@cache
+def kinds_of(layout: Layout, row: int, *, coloured_only: bool = False) -> tuple[str, ...]:
     """Kinds that may stand in a row."""
     kinds = LAYER_KINDS[VIEWS[layout.view].rows[row].layer]
     low = LOW_KINDS if layout.view == "sky and surface" else ()
-    return [kind for kind in kinds if kind not in low and (KINDS[kind] or not coloured_only)]
+    return tuple(kind for kind in kinds if kind not in low and (KINDS[kind] or not coloured_only))
 
 
 def cast(rng: random.Random, layout: Layout, *, coloured_only: bool = False) -> list[Seen]:

@@ -8,7 +8,10 @@ from data_prep.scapes.lm_eval import next_local_figures, summarise_figures
 from data_prep.scapes.lm_scores import Figure, attribute_figures, named, read_answer, table, walk_figures
 from data_prep.scapes.lm_tasks import Task, summary
 
-WINDOWS = annotated(150, held_out=True)
+
+@pytest.fixture(scope="module")
+def windows() -> list[list[str]]:
+    return annotated(150, held_out=True)
 
 
 @pytest.mark.parametrize(
@@ -50,16 +53,16 @@ def test_walks_are_scored_by_what_changes() -> None:
     assert (biomes.value, repeats.value, again.value) == (2, pytest.approx(1 / 3), pytest.approx(1 / 3))
 
 
-def test_the_teacher_s_own_summaries_score_full_marks() -> None:
+def test_the_teacher_s_own_summaries_score_full_marks(windows: list[list[str]]) -> None:
     def ask(task: Task, cases: Sequence[dict[str, object]]) -> list[list[str] | None]:
         return [[summary(case["captions"])] for case in cases]  # type: ignore[arg-type]
 
-    figures = summarise_figures(ask, WINDOWS, [["a lake"]] * len(WINDOWS))
+    figures = summarise_figures(ask, windows, [["a lake"]] * len(windows))
     assert all(figure.met for figure in figures if figure.target)
     assert all(figure.value == 0 for figure in figures if "made up" in figure.name)
 
 
-def test_walks_follow_the_model_and_stand_beside_rules_and_truth() -> None:
+def test_walks_follow_the_model_and_stand_beside_rules_and_truth(windows: list[list[str]]) -> None:
     shown: list[str] = []
 
     def ask(task: Task, cases: Sequence[dict[str, object]]) -> list[list[str] | None]:
@@ -67,7 +70,7 @@ def test_walks_follow_the_model_and_stand_beside_rules_and_truth() -> None:
         bare = [case["direction"] == "up" for case in cases]
         return [["the open sky"] if sky else ["a red barn in a meadow"] for sky in bare]
 
-    figures = {figure.name: figure.value for figure in next_local_figures(ask, WINDOWS, 4)}
+    figures = {figure.name: figure.value for figure in next_local_figures(ask, windows, 4, walks=8)}
     assert figures["next_local, ScapesLM: distinct biomes in a walk"] == 1
     assert figures["next_local, ScapesLM: repeats the caption before"] == 1
     assert 2 < figures["next_local, ground truth: distinct biomes in a walk"] <= 6

@@ -23,14 +23,18 @@ from lit_outpaint.captions.answers import CaptionAnswer, CaptionsAnswer
 from lit_outpaint.captions.length import CaptionLimit
 from lit_outpaint.captions.scene import read_scene
 
-WINDOWS = annotated(1500)
 MODELS = Path(__file__).parents[3] / "models" / "scapes"
 NOUNS = tuple(noun for wordings in PLACES.values() for noun, _ in wordings)
 
 
 @pytest.fixture(scope="module")
-def teacher() -> Teacher:
-    return Teacher(WINDOWS)
+def windows() -> list[list[str]]:
+    return annotated(1500)
+
+
+@pytest.fixture(scope="module")
+def teacher(windows: list[list[str]]) -> Teacher:
+    return Teacher(windows)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +97,9 @@ def test_answers_are_as_the_schema_wants_and_equal_for_equal_generators(teacher:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_short_examples_hold_few_captions_and_name_the_weather(teacher: Teacher, task: Task) -> None:
+def test_short_examples_hold_few_captions_and_name_the_weather(
+    teacher: Teacher, windows: list[list[str]], task: Task
+) -> None:
     for seed in range(40):
         example = teacher.example(task, random.Random(seed), short=True)
         user = example.messages[1].text
@@ -104,15 +110,15 @@ def test_short_examples_hold_few_captions_and_name_the_weather(teacher: Teacher,
             assert len(captions) <= 3
         else:
             assert user.count('", "') < 20
-    windows = [[*WINDOWS[0][:1], "a lake at night under a cloudy sky", "a lake", "a lake", "a lake"]]
-    short = [Teacher(windows).example("summarise", random.Random(seed), short=True).answer for seed in range(30)]
+    told = [[*windows[0][:1], "a lake at night under a cloudy sky", "a lake", "a lake", "a lake"]]
+    short = [Teacher(told).example("summarise", random.Random(seed), short=True).answer for seed in range(30)]
     assert sum("under a cloudy sky" in answer for answer in short) > 15
 
 
-def test_imagined_places_differ_and_name_no_attributes(teacher: Teacher) -> None:
+def test_imagined_places_differ_and_name_no_attributes(teacher: Teacher, windows: list[list[str]]) -> None:
     for seed in range(50):
         rng = random.Random(seed)
-        given = rng.choice(rng.choice(WINDOWS))
+        given = rng.choice(rng.choice(windows))
         found = teacher.imagined(rng, given, 3)
         places = [set(read_local(caption).places) for caption in (given, *found)]
         assert all(not one & other for i, one in enumerate(places) for other in places[:i])

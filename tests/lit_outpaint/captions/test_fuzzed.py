@@ -15,8 +15,8 @@ from lit_outpaint.chat.openai_wire import AnswerError, read_reply
 from lit_outpaint.chat.thoughts import final_answer
 from lit_outpaint.planning.answers import PlanFault, read_plan_answer
 
-THOUSAND = settings(
-    max_examples=1000,
+MANY = settings(
+    max_examples=300,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -58,7 +58,7 @@ def is_one_line(error: Exception, named: str = "") -> None:
     assert named in str(error)
 
 
-@THOUSAND
+@MANY
 @given(ANYTHING | JSON.map(json.dumps))
 def test_an_answer_is_clean_captions_or_a_fault_in_one_line(text: str) -> None:
     for form in (CaptionAnswer, CaptionsAnswer):
@@ -74,7 +74,7 @@ def test_an_answer_is_clean_captions_or_a_fault_in_one_line(text: str) -> None:
                 assert caption.encode()
 
 
-@THOUSAND
+@MANY
 @given(ANYTHING | JSON.map(json.dumps))
 def test_a_plan_is_one_or_a_fault_in_one_line(text: str) -> None:
     try:
@@ -85,7 +85,7 @@ def test_a_plan_is_one_or_a_fault_in_one_line(text: str) -> None:
         assert all(prompt.encode() and prompt.isprintable() for prompt in plan.prompts)
 
 
-@THOUSAND
+@MANY
 @given(BYTES, JSON)
 def test_a_body_of_a_server_is_a_reply_or_an_error(raw: bytes, message: object) -> None:
     for body in (raw, json.dumps({"choices": [{"message": message}]}).encode()):
@@ -99,7 +99,7 @@ def test_a_body_of_a_server_is_a_reply_or_an_error(raw: bytes, message: object) 
 def test_a_file_of_captions_is_read_or_named_in_one_line(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"captions{suffix}"
 
-    @settings(THOUSAND, max_examples=200)
+    @settings(MANY, max_examples=100)
     @given(BYTES)
     def each(data: bytes) -> None:
         path.write_bytes(data)

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +18,7 @@ from lit_outpaint.cli.outpaint import main
 from lit_outpaint.runs.many import scene_around
 from lit_outpaint.protocols import CaptionError
 from lit_outpaint.testing.models import ScriptedCaptioner
+from lit_outpaint.testing.outpaint import outpaint_as_rank
 
 GLOBAL = "a wide view at night: a meadow, a lake, and a desert"
 PICTURES = ("a.png", "b.png", "c.png")
@@ -50,23 +49,20 @@ def _is_finished(run: Path) -> bool:
     return bool(yaml.safe_load((run / "run.yaml").read_text())["finished"])
 
 
-def _start(rank: int, world_size: int, argv: list[str]) -> subprocess.Popen[str]:
-    """A process of a job: told who it is by its environment, as by torchrun."""
-    environment = {**os.environ, "RANK": str(rank), "WORLD_SIZE": str(world_size), "LOCAL_RANK": str(rank)}
-    command = [sys.executable, "-m", "lit_outpaint", "outpaint", *argv]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 def test_two_processes_share_the_pictures_and_a_broken_one_keeps_no_other(
-    outpaint: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    outpaint: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str], processes: Any
 ) -> None:
     (tmp_path / "captions.txt").write_text("".join(f"{name}\t{GLOBAL} {name[0]}\n" for name in PICTURES))
     whole = (tmp_path / "in" / "b.png").read_bytes()
     (tmp_path / "in" / "b.png").write_bytes(whole[: len(whole) // 2])
     argv = outpaint(captions_from=tmp_path / "captions.txt")
-    processes = [_start(rank, 2, argv) for rank in range(2)]
-    said = [process.communicate() for process in processes]
-    assert [process.returncode for process in processes] == [0, 2], said
+    ranks = [processes.Process(target=outpaint_as_rank, args=(rank, 2, argv, tmp_path)) for rank in range(2)]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join()
+    said = [[(tmp_path / f"{rank}.{name}").read_text() for name in ("out", "err")] for rank in range(2)]
+    assert [rank.exitcode for rank in ranks] == [0, 2], said
     assert "process 0 of 2: 2 drawn, 0 finished before, 0 failed" in said[0][0]
     assert "process 1 of 2: 0 drawn, 0 finished before, 1 failed" in said[1][0]
     (line,) = (line for line in said[1][1].splitlines() if line.startswith("error: "))
@@ -97,18 +93,18 @@ def test_the_same_command_goes_on_where_it_was_stopped(
             time.sleep(0.002)
         os.kill(os.getpid(), signal.SIGINT)
 
-    argv = outpaint(caption=GLOBAL, steps="right:60")
+    argv = outpaint(caption=GLOBAL, steps="right:20")
     pressing = threading.Thread(target=press)
     pressing.start()
     assert main(argv) == 130
     pressing.join()
     assert "stopped at a.png; the same command continues" in capsys.readouterr().err
     done = len(_checksums(tmp_path / "runs" / "a"))
-    assert 0 < done < 60
+    assert 0 < done < 20
     for name in ("b.png", "c.png"):
         (tmp_path / "in" / name).unlink()
     assert main(argv) == 0
-    assert f"continuing after {done} of 60 steps" in capsys.readouterr().out
+    assert f"continuing after {done} of 20 steps" in capsys.readouterr().out
     assert _is_finished(tmp_path / "runs" / "a")
 
 
