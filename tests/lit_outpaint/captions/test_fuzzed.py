@@ -1,7 +1,9 @@
 """Whatever stands in an answer of a model or in a file of captions: it is read, or it is one line."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,12 +17,7 @@ from lit_outpaint.chat.openai_wire import AnswerError, read_reply
 from lit_outpaint.chat.thoughts import final_answer
 from lit_outpaint.planning.answers import PlanFault, read_plan_answer
 
-MANY = settings(
-    max_examples=300,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+MANY = pytest.mark.parametrize("num_cases", [300, pytest.param(1000, marks=pytest.mark.slow)])
 PIECES = (
     '{"caption": "a lake"}', '{"captions": ["a", ', '"a hill"]}', "{'caption': ", "{", "}", "[", "]", '"',
     "'", ",", ":",
@@ -53,55 +50,66 @@ BYTES = st.one_of(
 )
 
 
+def for_each(num_cases: int, check: Callable[..., None], *cases: st.SearchStrategy[Any]) -> None:
+    """Check this many cases."""
+    run = settings(max_examples=num_cases, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+    run(given(*cases)(check))()
+
+
 def is_one_line(error: Exception, named: str = "") -> None:
     assert len(str(error).encode().splitlines()) == 1
     assert named in str(error)
 
 
 @MANY
-@given(ANYTHING | JSON.map(json.dumps))
-def test_an_answer_is_clean_captions_or_a_fault_in_one_line(text: str) -> None:
-    for form in (CaptionAnswer, CaptionsAnswer):
+def test_an_answer_is_clean_captions_or_a_fault_in_one_line(num_cases: int) -> None:
+    def check(text: str) -> None:
+        for form in (CaptionAnswer, CaptionsAnswer):
+            try:
+                captions = read_texts(final_answer(text), form)
+            except AnswerFault as fault:
+                is_one_line(fault)
+            else:
+                assert captions
+                for caption in captions:
+                    assert caption.isprintable()
+                    assert any(map(str.isalnum, caption))
+                    assert caption.encode()
+
+    for_each(num_cases, check, ANYTHING | JSON.map(json.dumps))
+
+
+@MANY
+def test_a_plan_is_one_or_a_fault_in_one_line(num_cases: int) -> None:
+    def check(text: str) -> None:
         try:
-            captions = read_texts(final_answer(text), form)
-        except AnswerFault as fault:
+            plan = read_plan_answer(final_answer(text))
+        except PlanFault as fault:
             is_one_line(fault)
         else:
-            assert captions
-            for caption in captions:
-                assert caption.isprintable()
-                assert any(map(str.isalnum, caption))
-                assert caption.encode()
+            assert all(prompt.encode() and prompt.isprintable() for prompt in plan.prompts)
+
+    for_each(num_cases, check, ANYTHING | JSON.map(json.dumps))
 
 
 @MANY
-@given(ANYTHING | JSON.map(json.dumps))
-def test_a_plan_is_one_or_a_fault_in_one_line(text: str) -> None:
-    try:
-        plan = read_plan_answer(final_answer(text))
-    except PlanFault as fault:
-        is_one_line(fault)
-    else:
-        assert all(prompt.encode() and prompt.isprintable() for prompt in plan.prompts)
+def test_a_body_of_a_server_is_a_reply_or_an_error(num_cases: int) -> None:
+    def check(raw: bytes, message: object) -> None:
+        for body in (raw, json.dumps({"choices": [{"message": message}]}).encode()):
+            try:
+                assert isinstance(read_reply(body, []).text, str)
+            except AnswerError as error:
+                is_one_line(error)
+
+    for_each(num_cases, check, BYTES, JSON)
 
 
-@MANY
-@given(BYTES, JSON)
-def test_a_body_of_a_server_is_a_reply_or_an_error(raw: bytes, message: object) -> None:
-    for body in (raw, json.dumps({"choices": [{"message": message}]}).encode()):
-        try:
-            assert isinstance(read_reply(body, []).text, str)
-        except AnswerError as error:
-            is_one_line(error)
-
-
+@pytest.mark.parametrize("num_cases", [100, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("suffix", [".txt", ".yaml", ".json", ".jsonl", ".csv", ".tsv"])
-def test_a_file_of_captions_is_read_or_named_in_one_line(tmp_path: Path, suffix: str) -> None:
+def test_a_file_of_captions_is_read_or_named_in_one_line(tmp_path: Path, suffix: str, num_cases: int) -> None:
     path = tmp_path / f"captions{suffix}"
 
-    @settings(MANY, max_examples=100)
-    @given(BYTES)
-    def each(data: bytes) -> None:
+    def check(data: bytes) -> None:
         path.write_bytes(data)
         for read in (read_captions, read_picture_captions):
             try:
@@ -111,4 +119,4 @@ def test_a_file_of_captions_is_read_or_named_in_one_line(tmp_path: Path, suffix:
             else:
                 assert all(text.encode() and len(text.splitlines()) == 1 for text in list(captions))
 
-    each()
+    for_each(num_cases, check, BYTES)
