@@ -26,6 +26,8 @@ SCORED: dict[str, tuple[str, ...]] = {
     "outpaint": ("vae", "text_encoder", "image_encoder", "outpaint", *JUDGES),
     "baselines": ("vae", "text_encoder", "image_encoder", "unet", "outpaint", *JUDGES),
     "decoder": ("vae", *JUDGES),
+    "text_to_image": ("vae", "text_encoder", "unet", "probe"),
+    "llm4gen": ("vae", "text_encoder", "unet", "language", "llm4gen", "probe"),
     "card": ("vae", "text_encoder", "image_encoder", "unet", "outpaint", "lm", *JUDGES),
 }
 """Parts of the family whose weights decide the scores of each name."""
