@@ -60,8 +60,8 @@ def test_loader_workers_compute_with_one_thread(shards: Path) -> None:
     batches = iter(train_loader(shards, workers=2))
     next(batches)
     workers = {child.pid for child in multiprocessing.active_children()} - before
-    # One that computes, one that feeds the queue, one that waits for SIGTERM.
-    assert [len(list(Path(f"/proc/{number}/task").iterdir())) for number in workers] == [3, 3]
+    # One that computes, one that feeds the queue, one that waits for SIGTERM; a worker may have loaded nothing yet.
+    assert max(len(list(Path(f"/proc/{number}/task").iterdir())) for number in workers) == 3
 
 
 @pytest.mark.parametrize(
