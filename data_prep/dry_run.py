@@ -26,6 +26,7 @@ def dry_run(work: Work, config: CaptionConfig, call: CallConfig, share: Share = 
     Raises:
         ValueError: the raw shards are not complete.
     """
+    work.settings("raw")  # Refuses what is not there, or not complete.
     current = work.made_with("captions", caption_settings(config), after="raw")
     raw, done, stems = work.stage("raw"), work.stage("captions"), work.shards("raw")
     captioner = counting(build_captioner(config, call, read_corpus(raw, stems)))

@@ -35,7 +35,8 @@ def with_edit(
         run_seed: the seed of the run.
 
     Raises:
-        ValueError: nothing is to be other than before, the step is not drawn yet, or has no such version.
+        ValueError: nothing is to be other than before, the seed is negative, the step is not drawn yet, or has no such
+            version.
     """
     if caption is None and seed is None and candidate is None:
         raise ValueError(
@@ -45,6 +46,8 @@ def with_edit(
         raise ValueError(
             "--candidate takes a version with its own caption and seed; leave --edit_caption and --edit_seed out"
         )
+    if seed is not None and seed < 0:
+        raise ValueError(f"--edit_seed must not be negative, got {seed}")
     last = record.edits[-1] if record.edits else None
     if last is not None and not (record.finished or last.undone):
         asked = (step, last.caption if caption is None else clean(caption), run_seed if seed is None else seed)

@@ -11,7 +11,7 @@ from data_prep.config import at_least
 from data_prep.progress import progress
 from data_prep.scapes.compbench.prompts import make_prompts
 from lit_outpaint.data.prompts import CATEGORIES, Category, known_pictures_dir, true_pictures_dir, write_prompts
-from lit_outpaint.system.files import written_whole
+from lit_outpaint.system.files import make_out, written_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +48,12 @@ def write_compbench(config: CompbenchConfig) -> int:
         How many prompts there are.
 
     Raises:
-        ValueError: a category has fewer different prompts than asked for.
+        ValueError: a category has fewer different prompts than asked for, or a directory cannot be written.
     """
     staged = make_prompts(config.seed, config.prompts, config.categories, per_step=config.per_step)
     pictures, known = config.pictures or true_pictures_dir(config.out), known_pictures_dir(config.out)
     for directory in (pictures, config.out.parent, *((known,) if config.per_step else ())):
-        directory.mkdir(parents=True, exist_ok=True)
+        make_out(directory)
     for prompt, scene, step in progress(staged, len(staged), "true pictures"):
         _save((step or scene).render(), pictures / f"{prompt.id}.png")
         if step:

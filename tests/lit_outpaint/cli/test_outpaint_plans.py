@@ -113,6 +113,7 @@ def test_a_step_is_edited_and_the_edit_undone(
     ("more", "message"),
     [
         (["--edit_step", "9", "--edit_seed", "1"], "must be one that"),
+        (["--edit_step", "0", "--edit_seed", "-1"], "--edit_seed must not be negative, got -1"),
         (["--edit_step", "0"], "--edit_step needs --edit_caption or --edit_seed"),
         (["--edit_caption", "a lake"], "--edit_caption, --edit_seed and --candidate need --edit_step"),
         (["--undo", "--steps", "right:1"], "one at a time"),

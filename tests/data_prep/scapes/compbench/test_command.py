@@ -62,3 +62,9 @@ def test_bad_settings_are_refused_by_name(
     assert main(["compbench", "--out", str(tmp_path / "p.jsonl"), flag, value]) == 2
     assert flag.lstrip("-") in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_an_out_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["compbench", "--out", str(tmp_path / "file" / "p.jsonl"), "--prompts", "1"]) == 2
+    assert f"--out {tmp_path / 'file' / 'p_true'} cannot be written" in capsys.readouterr().err
