@@ -18,6 +18,7 @@ from data_prep.scapes.rectangles import CAPTIONS_NAME, RectanglesConfig, write_r
 from lit_outpaint.data.prompts import known_pictures_dir, true_pictures_dir
 from lit_outpaint.models.language import LanguageConfig
 from lit_outpaint.system.command_line import checked_words
+from lit_outpaint.system.freed_memory import keep_freed_memory
 from lit_outpaint.system.one_line import one_line
 from lit_outpaint.system.ranks import ALONE, RankConfig, Share, find_share
 from lit_outpaint.system.threads import settle_threads
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if argv is None:
         settle_threads()
+        keep_freed_memory()
     try:
         words = _normalised(checked_words(sys.argv[1:] if argv is None else argv))
         parser = build_parser(_source(words))

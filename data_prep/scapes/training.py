@@ -4,7 +4,6 @@ A budget in minutes, not in steps: the models are made on whatever machine is at
 """
 
 import csv
-import ctypes
 import logging
 import math
 import time
@@ -18,11 +17,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lit_outpaint.system.bfloat16 import computes_bfloat16
+from lit_outpaint.system.freed_memory import keep_freed_memory
 from lit_outpaint.training.muon import MuonAdamW, hidden_and_other
 
 logger = logging.getLogger(__name__)
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +59,6 @@ class Budget:
 def autocast(device: torch.device) -> torch.autocast:
     """Mixed bfloat16 where the device has units for it, else plain float32, which is faster there."""
     return torch.autocast(device.type, torch.bfloat16, enabled=computes_bfloat16(device.type))
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to keep freed blocks: large activations would go back to the kernel and be faulted in every step."""
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-    except OSError:
-        return
-    libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)
-    libc.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def train(
