@@ -1,6 +1,7 @@
 """Training windows in memory with their facts and captions: what every script but the autoencoder's learns from."""
 
 from concurrent.futures import ProcessPoolExecutor
+from operator import methodcaller
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from data_prep.scapes.captions import annotate, global_caption
-from data_prep.scapes.windows import Place, rendered_windows
+from data_prep.scapes.windows import rendered_windows
 from data_prep.scapes.world import Facts
 from lit_outpaint.system.threads import usable_processors
 
@@ -24,15 +25,20 @@ class Corpus:
     """Windows ``0 .. count - 1`` of a sample, and six captions of each: five annotated ones and a global one.
 
     Attributes:
+        name: of the file of windows, without its ending.
         windows: uint8 ``(count, 128, 128, 3)``, a memory map.
-        places: where each window was cut.
+        places: where each window was cut, or how it was staged.
 
     Facts and captions are worked out when a window is first asked for: a short training sees few of many windows.
     """
 
-    def __init__(self, work: Path, count: int, *, seed: int = 0, held_out: bool = False) -> None:
-        name = "heldout.npy" if held_out else "windows.npy"
-        self.windows, self.places = rendered_windows(work / name, count, seed=seed, held_out=held_out)
+    def __init__(
+        self, work: Path, count: int, *, seed: int = 0, held_out: bool = False, staged_share: float = 0.0
+    ) -> None:
+        self.name = ("heldout" if held_out else "windows") + (f"-staged{staged_share:g}" if staged_share else "")
+        self.windows, self.places = rendered_windows(
+            work / f"{self.name}.npy", count, seed=seed, held_out=held_out, staged_share=staged_share
+        )
         self._facts: dict[int, Facts] = {}
         self._captions: dict[int, list[str]] = {}
 
@@ -59,7 +65,7 @@ class Corpus:
     def look_at_all(self) -> None:
         """Work out what is true of all windows beforehand, on all cores."""
         with ProcessPoolExecutor(usable_processors()) as pool:
-            self._facts = dict(enumerate(pool.map(Place.facts, self.places, chunksize=256)))
+            self._facts = dict(enumerate(pool.map(methodcaller("facts"), self.places, chunksize=256)))
 
     def random_captions(self, indices: np.ndarray, rng: np.random.Generator) -> list[str]:
         """One of the six captions of each window."""

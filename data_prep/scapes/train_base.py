@@ -6,6 +6,8 @@ Needs the autoencoder, the tokenizer and the text encoder of ``--out``; stock ``
 result. It shares its loop with the other parts of the family; docs/family.md says why it is not ``fit``.
 """
 
+import argparse
+
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
@@ -83,17 +85,27 @@ class TextAndLatents:
         return torch.from_numpy(self.latents.store[:]).to(self.device), torch.stack(tokens)
 
 
+def staged_option(parser: argparse.ArgumentParser) -> None:
+    """Add the share of windows that are staged."""
+    parser.add_argument(
+        "--staged_share",
+        type=float,
+        default=0.0,
+        help="share of windows that are put together of one to four things",
+    )
+
+
 def main() -> None:
     """Command line."""
-    args = arguments(__doc__, minutes=30, lr=3e-3, windows=20_000, warm=True, batch_size=BATCH)
+    args = arguments(__doc__, minutes=30, lr=3e-3, windows=20_000, warm=True, batch_size=BATCH, more=staged_option)
     device = args.device
     vae = AutoencoderKL.from_pretrained(args.out, subfolder="vae").float().to(device, memory_format=torch.channels_last)
     text_encoder = (
         CLIPTextModel.from_pretrained(args.out, subfolder="text_encoder", dtype=torch.float32).eval().to(device)
     )
     tokenizer = CLIPTokenizer.from_pretrained(args.out, subfolder="tokenizer")
-    corpus = Corpus(args.work, args.windows)
-    latents = WindowLatents(args.work / "latents.npy", corpus.windows, vae, device)
+    corpus = Corpus(args.work, args.windows, staged_share=args.staged_share)
+    latents = WindowLatents(args.work / f"{corpus.name.replace('windows', 'latents')}.npy", corpus.windows, vae, device)
     source = TextAndLatents(corpus, latents, tokenizer, device)
     unet = UNet2DConditionModel.from_pretrained(args.out, subfolder="unet").float() if args.warm else new_unet()
     unet, scheduler = unet.to(device, memory_format=torch.channels_last), new_scheduler()

@@ -54,7 +54,7 @@ PARTS: dict[str, Part] = {
     "probe": Part(cpu_minutes=6, gpu_minutes=1, options=("--seed", "2")),
     "eval_clip": Part(cpu_minutes=9, gpu_minutes=1, options=("--seed", "1")),
     "decoder": Part(cpu_minutes=60, gpu_minutes=1.5, gpu_batch=64),
-    "base": Part(cpu_minutes=330, gpu_minutes=2.5, warm=True, gpu_batch=512),
+    "base": Part(cpu_minutes=330, gpu_minutes=2.5, warm=True, gpu_batch=512, options=("--staged_share", "0.3")),
     "outpaint": Part(cpu_minutes=120, gpu_minutes=2, warm=True, gpu_batch=192),
     "lm": Part(cpu_minutes=60, gpu_minutes=3),
 }

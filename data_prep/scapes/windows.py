@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from operator import methodcaller
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
+from data_prep.scapes.staged_windows import StagedPlace
 from data_prep.scapes.world import WINDOW, Facts, World
 from lit_outpaint.system.threads import usable_processors
 
@@ -63,17 +65,31 @@ def random_place(index: int, *, seed: int, held_out: bool = False, surface_share
     return Place(world, x, 0 if on_surface else -height if above else height)
 
 
+def mixed_place(index: int, *, seed: int, held_out: bool = False, staged_share: float = 0.0) -> Place | StagedPlace:
+    """Window ``index`` of a sample of which a share is staged; the others are where `random_place` has them."""
+    if staged_share and np.random.default_rng((seed, index, held_out, 1)).random() < staged_share:
+        return StagedPlace(seed, index)
+    return random_place(index, seed=seed, held_out=held_out)
+
+
 def rendered_windows(
-    path: Path, count: int, *, seed: int, held_out: bool = False, workers: int | None = None
-) -> tuple[np.ndarray, list[Place]]:
+    path: Path,
+    count: int,
+    *,
+    seed: int,
+    held_out: bool = False,
+    staged_share: float = 0.0,
+    workers: int | None = None,
+) -> tuple[np.ndarray, list[Place | StagedPlace]]:
     """Windows ``0 .. count - 1`` of a sample as a memory map, uint8 ``(count, 128, 128, 3)``.
 
-    Rendered once, on all cores unless told how many; later calls for as many or fewer reuse the file.
+    Rendered once, on all cores unless told how many; later calls for as many or fewer reuse the file, so each share
+    that is staged needs a file of its own.
 
     Raises:
         ValueError: the file holds fewer windows than asked for.
     """
-    places = [random_place(i, seed=seed, held_out=held_out) for i in range(count)]
+    places = [mixed_place(i, seed=seed, held_out=held_out, staged_share=staged_share) for i in range(count)]
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
@@ -88,6 +104,6 @@ def rendered_windows(
     return store[:count], places
 
 
-def _render_all(places: list[Place], workers: int | None) -> Iterator[np.ndarray]:
+def _render_all(places: list[Place | StagedPlace], workers: int | None) -> Iterator[np.ndarray]:
     with ProcessPoolExecutor(workers or usable_processors()) as pool:
-        yield from pool.map(Place.render, places, chunksize=64)
+        yield from pool.map(methodcaller("render"), places, chunksize=64)
