@@ -99,9 +99,13 @@ family-gpu:  ## On a GPU machine: train the family (8 minutes), then time the tr
 CARDS := runs/cards
 cards: setup  ## Score the shipped weights anew and rewrite the model card and every marked table (hours on two cores).
 	$(PY) -m data_prep all --source scapes --out $(CARDS)/data --windows 1 --val-windows 0 --panoramas 64 \
-	  --eval_windows 1024 --bf16 true
+	  --panorama_directions right,left,up,down --eval_windows 1024 --bf16 $(QUICKSTART_BF16)
 	$(PY) -m eval family --models models/scapes --data $(CARDS)/data --out $(CARDS)/family
 	$(PY) -m eval run --checkpoint models/scapes/outpaint --data $(CARDS)/data --out $(CARDS)/outpaint
+	for side in left up down; do $(PY) -m eval run --checkpoint models/scapes/outpaint --data $(CARDS)/data \
+	  --out $(CARDS)/outpaint_$$side --direction $$side --panoramas 32 --figures few; done
+	$(PY) -m eval run --checkpoint models/scapes/outpaint --data $(CARDS)/data --out $(CARDS)/outpaint_joint \
+	  --method joint --panoramas 32 --figures few
 	$(PY) -m data_prep.scapes.lm_eval --models models/scapes --out $(CARDS)/lm
 	$(PY) -m data_prep.scapes.card --models models/scapes --scores $(CARDS)/{family,outpaint,lm}/metrics.md
 	$(PY) -m data_prep.scapes.score_tables --models models/scapes --scores $(CARDS) docs/figures.md

@@ -21,9 +21,11 @@ from pathlib import Path
 HASH_LENGTH = 12
 
 JUDGES = ("probe", "eval_clip")
+OUTPAINTING = ("vae", "text_encoder", "image_encoder", "outpaint", *JUDGES)
 SCORED: dict[str, tuple[str, ...]] = {
     "family": ("vae", "text_encoder", "unet", *JUDGES),
-    "outpaint": ("vae", "text_encoder", "image_encoder", "outpaint", *JUDGES),
+    "outpaint": OUTPAINTING,
+    **{f"outpaint_{how}": OUTPAINTING for how in ("left", "up", "down", "joint")},
     "baselines": ("vae", "text_encoder", "image_encoder", "unet", "outpaint", *JUDGES),
     "decoder": ("vae", *JUDGES),
     "text_to_image": ("vae", "text_encoder", "unet", "probe"),

@@ -101,20 +101,26 @@ def orthogonalise(matrices: Float[Tensor, "k m n"], steps: int = 5) -> Float[Ten
     where the Gram matrix has lost a small singular value the polynomials are near ``a``, and the error stays small;
     in bfloat16 it would not.
     """
-    a, b, c = NEWTON_SCHULZ
     x = matrices.float()
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     gram = x @ x.mT
-    product = polynomial = torch.empty(0)
-    for step in range(steps):
-        gram = polynomial @ gram @ polynomial if step else gram
-        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        polynomial.diagonal(dim1=-2, dim2=-1).add_(a)
-        product = polynomial @ product if step else polynomial
+    product = polynomial = _polynomial(gram)
+    for _ in range(steps - 1):
+        gram = polynomial @ gram @ polynomial
+        polynomial = _polynomial(gram)
+        product = polynomial @ product
     x = product @ x
     return (x.mT if tall else x).to(matrices.dtype)
+
+
+def _polynomial(gram: Float[Tensor, "k m m"]) -> Float[Tensor, "k m m"]:
+    """``a + b g + c g^2`` of each Gram matrix ``g``."""
+    a, b, c = NEWTON_SCHULZ
+    polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+    polynomial.diagonal(dim1=-2, dim2=-1).add_(a)
+    return polynomial
 
 
 def is_hidden(name: str, weight: Tensor) -> bool:
