@@ -63,7 +63,7 @@ test: setup  ## Run the fast test suite.
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder
 
 test-slow: setup  ## Run the slow tests alone.
-	$(PY) -m pytest -q -m slow
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(PY) -m pytest -q -m slow
 
 test-slurm: setup  ## Submit, sweep, pre-empt and collect on a real SLURM of one node, started and stopped for it.
 	$(PY) -m pytest -q -m slurm tests/slurm

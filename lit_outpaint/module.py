@@ -7,6 +7,7 @@ loss        = MSE(model_pred, target) over the region that counts
 """
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -101,11 +102,19 @@ class OutpaintModule(TrainedSystem):
                 "optim.name muon works on whole matrices, of which model.base.train lora has none; use adamw"
             )
         check_parts(base.pretrained, ["scheduler"])
-        self.scheduler = load_scheduler(base.pretrained, objective.prediction_type)
+        # An exported model has a schedule of its own where it was trained for another than its family's.
+        home = base.pretrained
+        if base.outpaint is not None and (Path(base.outpaint) / "scheduler").is_dir():
+            home = base.outpaint
+        self.scheduler = load_scheduler(home, objective.prediction_type)
         self.prediction_type = self.scheduler.config.prediction_type
         self.scaling_factor = family_scaling_factor(base.pretrained)
         self.language_config, self.entity_loss = language, entity_loss
         self.frozen = FrozenParts(base, language, language_online)
+        if getattr(context, "mask_padding", False) and language is not None and language.padding != "zero":
+            raise ValueError(
+                "context.mask_padding knows padding by its zeros: give language.padding zero, and encode shards with it"
+            )
         spoken = None if language is None else LanguageDims(language.length, language.dim)
         self.context = context.build_for(family_dims(base.pretrained, base.vision), spoken)
         if base.outpaint is not None:

@@ -18,8 +18,6 @@ class Task(NamedTuple):
     """Number within the array."""
     state: str
     """Of SLURM: PENDING, RUNNING, COMPLETING, REQUEUED, FAILED, ..."""
-    reason: str
-    """Why it waits, as SLURM says it."""
 
     @property
     def alive(self) -> bool:
@@ -58,11 +56,11 @@ def tasks(job_ids: Sequence[str]) -> list[Task]:
         return []
     known = []
     # One question for all jobs of the user: asked for a job that it has forgotten, squeue answers with an error.
-    for line in _run(["squeue", "--me", "--noheader", "--array", "--states=all", "--format=%i|%T|%r"]).splitlines():
-        number, state, reason = line.strip().split("|", 2)
+    for line in _run(["squeue", "--me", "--noheader", "--array", "--states=all", "--format=%i|%T"]).splitlines():
+        number, state = line.strip().split("|")
         match = re.fullmatch(r"(\d+)(?:_(\d+))?", number)
         if match and match[1] in job_ids:
-            known.append(Task(match[1], None if match[2] is None else int(match[2]), state, reason))
+            known.append(Task(match[1], None if match[2] is None else int(match[2]), state))
     return known
 
 

@@ -101,7 +101,8 @@ def make_record(
                 fit = ["fit", *files, *arguments(trained), *overrides, *places, *seeded]
             evaluate = None
             if sweep.evaluate is not None:
-                words = [word.format(run=directory / name, seed=seed) for word in shlex.split(sweep.evaluate)]
+                braces = {"{run}": str(directory / name), "{seed}": str(seed)}
+                words = [_filled(word, braces) for word in shlex.split(sweep.evaluate)]
                 evaluate = [*words[1:], *arguments(scored)]
             cells.append(Cell(name=name, labels=choice.labels, seed=seed, fit=fit, evaluate=evaluate))
     return Record(
@@ -112,6 +113,13 @@ def make_record(
         report=list(sweep.report),
         cells=cells,
     )
+
+
+def _filled(word: str, braces: Mapping[str, str]) -> str:
+    """A word with what its braces stand for; others, such as those of a YAML mapping, are left alone."""
+    for name, value in braces.items():
+        word = word.replace(name, value)
+    return word
 
 
 def merged(record: Record) -> Record:

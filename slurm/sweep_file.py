@@ -104,10 +104,12 @@ def load_sweep(path: Path, world: str = DEFAULT_WORLD) -> Sweep:
     if not isinstance(given, dict):
         raise ValueError(f"{path} must be a mapping with the keys of a sweep, got {type(given).__name__}")
     worlds = given.pop("worlds", None) or {}
+    if not isinstance(worlds, dict) or not all(isinstance(of, dict | None) for of in worlds.values()):
+        raise ValueError(f"{path}: worlds must map names to the keys that they set, got {worlds!r}")
     if world != DEFAULT_WORLD:
         if world not in worlds:
             raise ValueError(f"{path} has no world {world!r}; it has {', '.join([DEFAULT_WORLD, *worlds])}")
-        given |= worlds[world]
+        given |= worlds[world] or {}
     allowed = {field.name for field in fields(Sweep)} - {"name", "world"}
     if unknown := sorted(set(given) - allowed):
         raise ValueError(f"{path} has the key {unknown[0]!r}, which no sweep has; use {', '.join(sorted(allowed))}")

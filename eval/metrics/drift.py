@@ -124,10 +124,10 @@ class Drift(RatioMetric):
         network = "" if self.clip is None else f", CLIP distance to the start window by {self.clip.name}"
         return (
             f"Of windows of {self.geometry.window_px} px at a stride of {self.geometry.stride_px} px: mean and "
-            "deviation in CIE Lab, deviation of the Laplacian of L, share of the new strip's structured patches found "
-            f"in the {self.lookback_px} px before it{network}; mean over panoramas at each step. slope: mean of the "
-            "panoramas' least-squares slopes per step over those steps, with a 95 % t interval over panoramas; "
-            "beyond_real: of the paired differences to the real panoramas."
+            "deviation in CIE Lab, deviation of the Laplacian of L, share of the new strip's patches that have "
+            f"structure and are found in the {self.lookback_px} px before it{network}; mean over panoramas at each "
+            "step. slope: mean of the panoramas' least-squares slopes per step over those steps, with a 95 % t "
+            "interval over panoramas; beyond_real: of the paired differences to the real panoramas."
         )
 
     def _values(self, picture: Tensor) -> Tensor:

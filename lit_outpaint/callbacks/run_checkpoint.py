@@ -12,12 +12,13 @@ from lit_outpaint.training.checkpoint import publish
 
 
 class RunCheckpoint(ModelCheckpoint):
-    """Lightning's checkpoint callback with four changes.
+    """Lightning's checkpoint callback with five changes.
 
     Whenever a checkpoint is written, it says that training stands behind the last batch: Lightning counts an epoch as
     over once its end is near, so that a run that went on from there would leave batches out. A checkpoint takes its
     name only when all of it is on the disk. ``last.ckpt`` leaves its forerunner behind as ``previous.ckpt``. It is also
-    saved when training ends between two saves, and when a `Preemption` says that the run has to leave.
+    saved when training ends between two saves, and when a `Preemption` says that the run has to leave. It is not saved
+    while gradients of several batches add up.
     """
 
     _place: dict[str, Any] | None = None
@@ -32,7 +33,9 @@ class RunCheckpoint(ModelCheckpoint):
             # Within an epoch; Lightning's own count of begun epochs stays behind in a run that went on.
             counts["ready"] = counts["started"] = counts["processed"] + 1
             counts["completed"] = counts["processed"]
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        # A checkpoint holds no gradients: between batches whose gradients add up there is no place to continue from.
+        if not trainer.fit_loop._should_accumulate():
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Preemption) and callback.due:
                 self._save_now(trainer)

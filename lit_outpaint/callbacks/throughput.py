@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 class Throughput(Callback):
     """Logs speed and memory, averaged over the steps between two log lines; validation does not count.
 
+    Within an epoch: the first line of one tells of its steps alone.
+
     ``perf/images_per_s`` over all processes; ``perf/step_ms``; ``perf/data_wait_share`` of it that this process spent
     waiting for the loader; ``perf/peak_memory_gib`` so far, of the GPU or, without one, of this process; and
     ``perf/mfu`` where the peak is stated. The same goes out as a plain line, for runs whose progress bar nobody sees.
@@ -63,7 +65,8 @@ class Throughput(Callback):
         """Count, and log as often as the trainer logs."""
         self._images += len(batch.keys) * trainer.world_size
         self._steps += 1
-        if (batch_idx + 1) % trainer.log_every_n_steps:
+        # Lightning's own answer: figures that are given at another batch would not reach the logs.
+        if trainer.fit_loop._should_accumulate() or not trainer._logger_connector.should_update_logs:
             return
         seconds = max(time.perf_counter() - self._since, 1e-9)
         speed = self._images / seconds

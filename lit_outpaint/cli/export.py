@@ -101,6 +101,7 @@ def _write_overlay(module: OutpaintModule, directory: Path, out: Path, dtype: to
     from safetensors.torch import save_file
 
     from lit_outpaint.assembly import attention_of
+    from lit_outpaint.diffusion.schedule import load_scheduler
     from lit_outpaint.models.context import ContextEncoder
     from lit_outpaint.models.loading import OPTIONS, changes_of
 
@@ -112,7 +113,7 @@ def _write_overlay(module: OutpaintModule, directory: Path, out: Path, dtype: to
     else:
         module.unet.to(dtype).save_pretrained(directory / "unet")
     module.context.to(dtype).save_pretrained(directory / "context")
-    if module.objective.prediction_type is not None:
+    if module.prediction_type != load_scheduler(family).config.prediction_type:
         module.scheduler.save_pretrained(directory / "scheduler")
     part = None if type(module.context) is ContextEncoder else class_path(type(module.context))
     language = described(module.language_config)

@@ -26,7 +26,7 @@ from lit_outpaint.callbacks.prediction_writer import PredictionWriter
 from lit_outpaint.callbacks.preemption import Preempted
 from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
 from lit_outpaint.callbacks.throughput import Throughput
-from lit_outpaint.cli.fit_arguments import CHECKPOINT_DEFAULTS, OWN
+from lit_outpaint.cli.fit_arguments import CHECKPOINT_DEFAULTS, CHECKPOINTS, OWN
 from lit_outpaint.cli.print_memory import memory_of_run
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.diffusion.settings import Sampling
@@ -127,8 +127,20 @@ class OutpaintCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Take the model's configuration from a checkpoint, except for ``fit``: there the given one is what is run."""
         verb = self.config["subcommand"]
-        path = self.config[verb].get("ckpt_path")
-        if not path or path in ("last", "best", "hpc", "registry"):
+        config = self.config[verb]
+        path = config.get("ckpt_path")
+        if verb != "fit" and path in CHECKPOINTS:
+            run_dir = Path(_run_dir(config["runs_dir"], config["name"]))
+            newest = newest_checkpoint(run_dir) if path == "last" else None
+            if newest is None:
+                # Lightning would take weights of the others, without the configuration that they were trained with.
+                raise ValueError(
+                    f"ckpt_path {path} must lead {verb} to a checkpoint, {run_dir} holds none"
+                    if path == "last"
+                    else f"{verb} takes ckpt_path last or a path, got {path}"
+                )
+            path = config["ckpt_path"] = str(newest)
+        if not path or path in CHECKPOINTS:
             return
         hyper_parameters = dict(read_checkpoint(path, without=("optimizer_states",))["hyper_parameters"])
         hyper_parameters.pop("_instantiator", None)

@@ -108,9 +108,10 @@ class OutpaintDataModule(LightningDataModule):
             )
         for direction in directions:
             check_mask_kind(direction)
-        if plain_px is not None and (plain_px < 1 or is_url(shards)):
+        if plain_px is not None and (plain_px < 16 or plain_px % 8 or is_url(shards)):
             raise ValueError(
-                f"plain_px must be the side of a window, and plain shards lie in a directory; got {plain_px}, {shards}"
+                "plain_px must be the side of a window, a multiple of 8 and at least 16, and plain shards lie in a "
+                f"directory; got {plain_px}, {shards}"
             )
         if plain_px is None and (flips or crops != "middle"):
             raise ValueError(

@@ -4,6 +4,7 @@ Batch ``g`` of an epoch is a slice of one permutation of all samples that depend
 its share *inside* that slice, so one rank with batch 2B and two ranks with batch B see the same global batches.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,6 +23,8 @@ from lit_outpaint.data.reader import ShardDataset
 from lit_outpaint.data.schema import ShardError
 from lit_outpaint.data.slots import Slots
 from lit_outpaint.data.worker_signals import shield
+
+log = logging.getLogger(__name__)
 
 
 class EpochSampler(DistributedSampler[SampleRef]):
@@ -211,11 +214,20 @@ class ShardLoader(DataLoader[Any]):
         return self.shards.unpack(packed, self.pinned)
 
     def state_dict(self) -> dict[str, int]:
-        """The epoch and how many of its batches were handed out."""
-        return {"epoch": self.epoch_sampler.epoch, "batches": self._delivered}
+        """The epoch, how many of its batches were handed out, and of how many samples over all ranks each was."""
+        sampler = self.epoch_sampler
+        return {"epoch": sampler.epoch, "batches": self._delivered, "global_batch": sampler.global_batch}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on after the batches that ``state`` counts; an epoch that is over starts the next one."""
+        before, now = state.get("global_batch"), self.epoch_sampler.global_batch
+        if before not in (None, now) and state["batches"]:
+            log.warning(
+                "the checkpoint counts steps of %d samples and this run takes %d (batch_size times ranks): within the "
+                "present epoch samples are repeated or left out; from the next one on all are seen once",
+                before,
+                now,
+            )
         over = state["batches"] >= len(self)
         self._resume = {"epoch": state["epoch"] + over, "batches": 0 if over else state["batches"]}
         self.epoch_sampler.set_epoch(self._resume["epoch"])

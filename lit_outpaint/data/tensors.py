@@ -24,15 +24,6 @@ def pack_tensors(tensors: Mapping[str, Tensor]) -> bytes:
     return save({name: tensors[name].detach().to("cpu", torch.float16).contiguous() for name in sorted(tensors)})
 
 
-def tensor_shapes(data: bytes | bytearray) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of what is stored.
-
-    Raises:
-        ShardError: the bytes are not a safetensors file.
-    """
-    return {name: tuple(entry["shape"]) for name, entry in _header(data)[0].items()}
-
-
 def unpack_tensors(data: bytearray, names: Iterable[str]) -> dict[str, Tensor]:
     """Read some of the stored tensors as float32.
 

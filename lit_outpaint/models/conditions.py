@@ -108,4 +108,9 @@ def encode_plain(batch: PlainBatch, encoders: FrozenEncoders, language: Language
 def drop_conditions(batch: OutpaintBatch, config: DropoutConfig, uniform: Float[Tensor, " b"]) -> OutpaintBatch:
     """Drop captions and visual features of some samples, as one uniform number per sample decides."""
     drop_text, drop_visual = drop_masks(uniform, config.text, config.visual, config.both)
-    return batch._replace(features=replaced(batch.features, batch.empty, drop_text, drop_visual))
+    captions = batch.captions
+    if captions is not None:
+        captions = tuple(
+            ("", "") if dropped else given for given, dropped in zip(captions, drop_text.tolist(), strict=True)
+        )
+    return batch._replace(features=replaced(batch.features, batch.empty, drop_text, drop_visual), captions=captions)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -76,6 +77,16 @@ class LanguageConfig:
         from lit_outpaint.models.language_encoders import LanguageEncoder
 
         return LanguageEncoder(self, AutoTokenizer.from_pretrained(self.path), self.load())
+
+    def row_tokenizer(self) -> Any:
+        """A tokenizer whose tokens are the rows of the features, one each: for what looks at single words.
+
+        Raises:
+            ValueError: rows are not tokens one by one.
+        """
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(self.path)
 
     def load(self) -> nn.Module:
         """The model alone."""
@@ -145,6 +156,10 @@ class CausalLanguage(LanguageConfig):
         weights = ",".join(f"{weight:.4f}" for weight in self.layer_weights)
         return {"one": f"one:{self.layer}", "weighted": f"weighted:{weights}"}.get(self.layers, self.layers)
 
+    def row_tokenizer(self) -> Any:
+        """The tokenizer without its marks: the begin mark is dropped from the features, others are not put in."""
+        return partial(super().row_tokenizer(), add_special_tokens=False)
+
     def load(self) -> nn.Module:
         """The model without its head."""
         import torch
@@ -199,6 +214,12 @@ class ClipChunks(LanguageConfig):
         from lit_outpaint.models.language_encoders import LanguageEncoder
 
         return LanguageEncoder(self, CLIPTokenizer.from_pretrained(self.path, subfolder="tokenizer"), self.load())
+
+    def row_tokenizer(self) -> Any:
+        """Refuse: between the tokens stand the marks of the chunks."""
+        raise ValueError(
+            "entity_loss.block language needs a row for each token, which ClipChunks has not; choose block text"
+        )
 
     def load(self) -> nn.Module:
         """The text encoder."""

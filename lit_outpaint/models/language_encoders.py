@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers import AutoTokenizer, CLIPTokenizer
+from transformers import CLIPTokenizer
 
 from lit_outpaint.models.language import LanguageConfig
 
@@ -65,14 +65,14 @@ def block_tokenizer(
         language: language encoder.
 
     Raises:
-        ValueError: there is no language encoder.
+        ValueError: there is no language encoder, or its rows are no single tokens.
     """
     if block == "text":
         tokenizer = CLIPTokenizer.from_pretrained(pretrained, subfolder="tokenizer")
         return tokenizer, "", int(tokenizer.model_max_length)
     if language is None:
         raise ValueError("entity_loss.block language needs a language encoder; name one, or choose block text")
-    return AutoTokenizer.from_pretrained(language.path), language.prefix, language.length
+    return language.row_tokenizer(), language.prefix, language.length
 
 
 def from_rankgen(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

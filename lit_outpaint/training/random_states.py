@@ -43,8 +43,8 @@ class RandomStates(Callback):
             restore_random_states(self._loaded[trainer.global_rank])
         elif self._loaded:
             rank_zero_only(log.warning)(
-                "the checkpoint is of %d ranks and the run has %d: the global random generators start over (the order"
-                " of samples and the noise of training do not depend on them)",
+                "the checkpoint is of %d ranks and the run has %d: the global random generators start over (the noise"
+                " of training does not depend on them, nor the order of samples while batch_size times ranks stays)",
                 len(self._loaded),
                 trainer.world_size,
             )

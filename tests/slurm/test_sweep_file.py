@@ -110,3 +110,17 @@ def test_what_no_sweep_may_say_is_refused_in_one_line(tmp_path: Path, text: str,
 def test_values_reach_the_command_line_as_they_are(value: object) -> None:
     assert "\n" not in flow(value)
     assert yaml.safe_load(flow(value)) == value
+
+
+def test_braces_that_are_no_places_are_left_alone(tmp_path: Path) -> None:
+    command = "python -m eval run --out {run}/eval --sampling '{num_inference_steps: 4}' --seed {seed}"
+    text = f'evaluate: "{command}"\n'
+    (cell,) = make_record(sweep_of(tmp_path, text), tmp_path / "toy.yaml", tmp_path, (3,)).cells
+    place = str(tmp_path / cell.name / "eval")
+    assert cell.evaluate is not None
+    assert cell.evaluate[-6:] == ["--out", place, "--sampling", "{num_inference_steps: 4}", "--seed", "3"]
+
+
+def test_worlds_that_are_no_mapping_are_refused_and_an_empty_one_is_the_file(tmp_path: Path) -> None:
+    assert "worlds must map names" in refusal(tmp_path, "worlds: [tiny]\nevaluate: python -m eval run\n")
+    assert sweep_of(tmp_path, "worlds: {tiny: }\nevaluate: python -m eval run\n", "tiny").name == "toy-tiny"

@@ -60,3 +60,18 @@ def test_a_run_logs_speed_waits_memory_and_mfu_where_the_peak_is_stated(
     if peak_tflops is not None:
         flops = 3 * forward_flops(dict(module.unet.config), 8, 77 + 77)
         assert logged["perf/mfu"] == pytest.approx(flops * logged["perf/images_per_s"] / 1e12, rel=1e-3)
+
+
+@pytest.mark.parametrize(("every", "logged"), [(3, True), (0, False)])
+def test_figures_come_when_the_trainer_logs_though_epochs_are_shorter(
+    toy_family: Path, tmp_path: Path, every: int, logged: bool
+) -> None:
+    figures = Figures()
+    trainer = Trainer(
+        accelerator="cpu", max_steps=4, log_every_n_steps=every, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path,
+        callbacks=[Throughput(), figures],
+    )  # fmt: skip
+    module = OutpaintModule(ModelConfig(pretrained=str(toy_family)))
+    trainer.fit(module, DataLoader([toy_batch()] * 2, batch_size=None))  # type: ignore[arg-type]
+    assert ("perf/images_per_s" in figures.logged) == logged

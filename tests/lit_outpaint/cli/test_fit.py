@@ -49,7 +49,8 @@ trainer:
       init_args: {num_windows: 2, num_inference_steps: 2}
 """
     )
-    argv = arguments(toy_family, toy_shards, runs, "--name=toy", "--trainer.max_epochs=1", "--model.optim.lr=1e-3")
+    more = ["--name=toy", "--trainer.max_epochs=1", "--model.optim.lr=1e-3", "--model.objective.loss_region=masked"]
+    argv = arguments(toy_family, toy_shards, runs, *more)
     assert main(["fit", "-c", str(config), *argv]) == 0
     return runs / "toy"
 
@@ -95,10 +96,14 @@ def test_validate_reads_the_model_from_the_checkpoint_and_writes_nothing(
         "--trainer.callbacks+=lit_outpaint.callbacks.sample_grid.SampleGrid",
     ]
     before = {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")}
-    assert main(["validate", *argv, f"--ckpt_path={run_dir / 'last.ckpt'}"]) == 0
-    assert "val/loss" in capsys.readouterr().out
-    after = {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")}
-    assert after == before, "the run that is scored stays as it was"
+    losses = []
+    for place in (run_dir / "last.ckpt", "last"):
+        assert main(["validate", *argv, f"--ckpt_path={place}"]) == 0
+        losses.append(capsys.readouterr().out.split("val/loss")[1].split()[1])
+    assert losses[0] == losses[1]
+    for place, name in (("best", run_dir.name), ("last", "absent")):
+        assert place in refusal(["validate", *argv, f"--name={name}", f"--ckpt_path={place}"], capsys)
+    assert before == {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")}, "the run stays as it was"
 
 
 def test_a_run_goes_on_from_its_checkpoint(run_dir: Path, toy_family: Path, toy_shards: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -169,13 +169,21 @@ class KeyRecorder(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def fit(shards: Path, root: Path, steps: int, when: dict[str, Any], resume: Path | None = None) -> KeyRecorder:
+def fit(
+    shards: Path,
+    root: Path,
+    steps: int,
+    when: dict[str, Any],
+    resume: Path | None = None,
+    accumulate: int = 1,
+    module: KeyRecorder | None = None,
+) -> KeyRecorder:
     checkpoints = RunCheckpoint(root, save_last=True, save_top_k=0, **when)
     trainer = Trainer(
         max_steps=steps, accelerator="cpu", logger=False, callbacks=[checkpoints], enable_progress_bar=False,
-        enable_model_summary=False, limit_val_batches=0,
+        enable_model_summary=False, limit_val_batches=0, accumulate_grad_batches=accumulate,
     )  # fmt: skip
-    module = KeyRecorder()
+    module = module or KeyRecorder()
     trainer.fit(module, datamodule=setup(shards), ckpt_path=resume, weights_only=True if resume else None)
     return module
 
@@ -192,6 +200,21 @@ def test_a_resumed_fit_sees_the_samples_of_an_undisturbed_one(
     resumed = fit(shards, tmp_path / "c", 10, when, resume=tmp_path / "b" / "last.ckpt")
     assert begun.seen + resumed.seen == undisturbed.seen
     assert torch.equal(resumed.weight, undisturbed.weight)
+
+
+def test_no_checkpoint_is_written_while_gradients_add_up(shards: Path, tmp_path: Path) -> None:
+    class Saves(KeyRecorder):
+        places: ClassVar[list[int]] = []
+
+        def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+            self.places.append(checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["processed"])
+
+    when = {"every_n_train_steps": 1}
+    begun = fit(shards, tmp_path / "a", 1, when, accumulate=2)
+    fit(shards, tmp_path / "b", 2, when, resume=tmp_path / "a" / "last.ckpt", accumulate=2, module=Saves())
+    assert len(begun.seen) == 2
+    assert Saves.places
+    assert all(place % 2 == 0 for place in Saves.places)
 
 
 def test_all_captions_come_as_words_in_training_and_held_out_samples_keep_theirs(copy: Path, models: Path) -> None:

@@ -117,3 +117,14 @@ def test_a_finished_epoch_resumes_at_the_next(shards: Path) -> None:
     reference = train_loader(shards)
     reference.epoch_sampler.set_epoch(1)
     assert [batch.keys for batch in loader] == [batch.keys for batch in reference]
+
+
+def test_steps_of_another_size_within_an_epoch_are_told(shards: Path, caplog: pytest.LogCaptureFixture) -> None:
+    loader = train_loader(shards)
+    iterator = iter(loader)
+    next(iterator)
+    state = loader.state_dict()
+    loader.load_state_dict(state)
+    assert not caplog.text
+    loader.load_state_dict({**state, "global_batch": 2 * state["global_batch"]})
+    assert "samples are repeated or left out" in caplog.text

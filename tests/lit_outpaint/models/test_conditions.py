@@ -22,6 +22,12 @@ def test_dropped_captions_are_the_empty_one_and_dropped_pictures_zeros() -> None
         assert torch.equal(dropped.features.visual, expected)
 
 
+def test_captions_that_are_dropped_say_nothing_either() -> None:
+    batch = toy_batch()._replace(captions=(("a red barn", "a farm"),) * 4)
+    dropped = drop_conditions(batch, DropoutConfig(text=0.5, visual=0.0, both=0.0), torch.tensor([0.1, 0.9, 0.1, 0.9]))
+    assert dropped.captions == (("", ""), ("a red barn", "a farm")) * 2
+
+
 def test_online_views_are_encoded_as_shard_writing_encodes_them(toy_family: Path) -> None:
     encoders = FrozenEncoders.from_pretrained(toy_family)
     pixel_values = torch.rand(4, 3, 64, 64) * 2 - 1

@@ -1,9 +1,13 @@
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoTokenizer, CLIPTokenizer
 
+from lit_outpaint.models.language import CausalLanguage, ClipChunks
+from lit_outpaint.models.language_encoders import block_tokenizer
 from lit_outpaint.training.entity_guidance import EntityGuidance, EntityLossConfig
 
 MODELS = Path("models/scapes")
@@ -66,3 +70,28 @@ def test_the_cross_attention_layers_that_count_are_asked_for_their_maps() -> Non
     guidance = EntityGuidance(config, None, tokenizer, prefix="", length=77)
     names = ["up.0.attn1.processor", "up.0.attn2.processor", "down.0.attn2.processor"]
     assert guidance.asked(names) == {"up.0.attn2": None}
+
+
+def test_rows_of_a_causal_model_are_those_of_its_encoder_though_its_tokenizer_puts_marks(tmp_path: Path) -> None:
+    shutil.copytree(MODELS / "lm", tmp_path / "lm")
+    marked = json.loads((tmp_path / "lm" / "tokenizer.json").read_text())
+    begin = {"SpecialToken": {"id": "<|user|>", "type_id": 0}}
+    number = next(token["id"] for token in marked["added_tokens"] if token["content"] == "<|user|>")
+    text = {"Sequence": {"id": "A", "type_id": 0}}
+    special = {"<|user|>": {"id": "<|user|>", "ids": [number], "tokens": ["<|user|>"]}}
+    marked["post_processor"] = {
+        "type": "TemplateProcessing", "single": [begin, text], "pair": [begin, text, text], "special_tokens": special,
+    }  # fmt: skip
+    (tmp_path / "lm" / "tokenizer.json").write_text(json.dumps(marked))
+    language = CausalLanguage(path=str(tmp_path / "lm"), length=64)
+    assert AutoTokenizer.from_pretrained(language.path)(CAPTION).input_ids[0] == number
+    found = EntityGuidance(EntityLossConfig(weight=1.0), None, *block_tokenizer("language", str(MODELS), language))
+    plain = EntityGuidance(
+        EntityLossConfig(weight=1.0), None, AutoTokenizer.from_pretrained(MODELS / "lm"), prefix="", length=64
+    )
+    assert found.rows(CAPTION) == plain.rows(CAPTION)
+
+
+def test_chunks_of_clip_have_no_row_for_each_token() -> None:
+    with pytest.raises(ValueError, match="choose block text"):
+        block_tokenizer("language", str(MODELS), ClipChunks(path=str(MODELS)))
