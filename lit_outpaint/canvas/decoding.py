@@ -83,6 +83,11 @@ def decode(source: Path | bytes, name: str, max_px: int = MAX_IMAGE_PX) -> Pictu
         return Picture(read, (*(["turned"] if orientations != [1, 1] else []), *mended))
 
 
+def picture_suffixes() -> list[str]:
+    """Endings, in small letters, that files of `FORMATS` have; for finding pictures in a directory."""
+    return sorted(suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS)
+
+
 def upright_size(path: Path) -> tuple[int, int]:
     """Width and height of the picture that `decode` reads, from the header of its file.
 

@@ -202,9 +202,3 @@ def check_direction(direction: str) -> None:
     """Refuse a name that is no direction with a ``ValueError``."""
     if direction not in DIRECTIONS:
         raise ValueError(f"a direction must be one of {', '.join(DIRECTIONS)}, got {direction!r}")
-
-
-def check_growth(growth: str) -> None:
-    """Refuse a name that is neither a direction nor a corner with a ``ValueError``."""
-    if growth not in GROWTHS:
-        raise ValueError(f"what grows must be one of {', '.join(GROWTHS)}, got {growth!r}")

@@ -40,6 +40,7 @@ from lit_outpaint.runs.directory import (
     INPUT_ERRORS,
     box_of,
     check_new,
+    check_resumed,
     check_room,
     fit_image,
     lay_out_run,
@@ -143,7 +144,12 @@ class _Parts:
 
 def _outpaint(parser: ArgumentParser, settings: Namespace, arguments: Sequence[str]) -> int:
     if settings.resume is not None:
-        return _resume(parser, settings)
+        # What the command itself gives, and no default: that may be another than the run's value.
+        named = set(vars(parser.parse_args(list(arguments), defaults=False)))
+        directory = Path(settings.resume)
+        check_resumed(named, directory)
+        with only_user_of(directory):
+            return _resume(parser, settings, named)
 
     @cache
     def parts() -> _Parts:
@@ -164,13 +170,12 @@ def _outpaint(parser: ArgumentParser, settings: Namespace, arguments: Sequence[s
     return code
 
 
-def _resume(parser: ArgumentParser, given: Namespace) -> int:
-    """Go on with a run, or only export it."""
+def _resume(parser: ArgumentParser, given: Namespace, named: Collection[str]) -> int:
+    """Go on with a run that is this process's alone, or only export it."""
     formats = parse_formats(given.export or "")
-    directory, record, settings = load_resumed(parser, given)
+    directory, record, settings = load_resumed(parser, given, named)
     if formats and record.finished and given.layout is None:
-        with only_user_of(directory):
-            print(*write_exports_only(directory, record, formats), sep="\n")
+        print(*write_exports_only(directory, record, formats), sep="\n")
         return 0
     if record.model_fingerprint != _fingerprint(settings):
         raise ValueError(f"the model in {settings.model} is not the one {directory} began with; give that by --model")
@@ -180,7 +185,7 @@ def _resume(parser: ArgumentParser, given: Namespace) -> int:
     caption = clean(settings.caption)
     outpainter = parts.outpainter(settings, directory, caption)
     formats = formats or parse_formats(settings.export or "")
-    with only_user_of(directory), _computing(settings):
+    with _computing(settings):
         canvas = Canvas.open(directory)
         graph = lay_out_run(outpainter, record, canvas.image_box)
         if given.layout is not None:
@@ -213,8 +218,11 @@ def _start(
     there = (directory / RUN_NAME).is_file()
     if there:
         record = same_run(directory, record, vars(parser.get_defaults()))
-        if (record.finished and not again) or _nothing_left(directory, record, settings):
+        if record.finished and not again:
             return False
+        with only_user_of(directory):
+            if _nothing_left(directory, record, settings):
+                return False
     computing = _computing(settings)
     outpainter = parts().outpainter(settings, directory, caption)
     graph = lay_out_run(outpainter, record, box_of(image))
@@ -310,8 +318,7 @@ def _nothing_left(directory: Path, record: OutpaintRecord, settings: Namespace) 
     window_px = settings.window_px or window_px_of(Path(settings.model))
     if not record.finished or window_px is None:
         return False
-    with only_user_of(directory):
-        canvas = Canvas.open(directory)
+    canvas = Canvas.open(directory)
     graph = lay_out(plan_of(record), canvas.image_box, _config(settings), window_px)
     lines = pictures_there(canvas, directory, parse_formats(settings.export or ""))
     if canvas.num_steps < len(graph) or not lines:

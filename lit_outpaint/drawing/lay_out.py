@@ -14,7 +14,7 @@ def stride_px_of(config: OutpainterConfig, window_px: int) -> int:
     Raises:
         ValueError: window and overlap do not fit.
     """
-    return stride_of(window_px, config.overlap_px or window_px // 2)
+    return stride_of(window_px, window_px // 2 if config.overlap_px is None else config.overlap_px)
 
 
 def lay_out(plan: Plan, image_box: Box, config: OutpainterConfig, window_px: int) -> Graph:

@@ -69,11 +69,6 @@ def plan_layout(
     return RegionPlan(base_prompt=caption, regions=named(regions), unit="px", period_px=circumference_px)
 
 
-def changed_windows(before: RegionPlan, after: RegionPlan, windows: Sequence[Bounds]) -> list[int]:
-    """Which windows an edit of a layout touches, by their number: those that would be asked for something else."""
-    return [number for number, window in enumerate(windows) if before.over(window) != after.over(window)]
-
-
 def _surface_rows(canvas: RegionBox, window_px: int, image: RegionBox | None) -> tuple[float, float]:
     if image is not None:
         return max(image.y0, canvas.y0), min(image.y1, canvas.y1)

@@ -40,7 +40,8 @@ class OutpaintConfig:
     """Run directory to make: panorama.png, canvas.zarr, steps.jsonl, run.yaml. With a directory of pictures, where the
     runs lie, one named after each picture."""
     resume: str | None = setting(None, on_resume="asks")
-    """Run directory to continue; only a plan, an edit, --export, --model, --device and --batch_size go with it."""
+    """Run directory to continue; only a plan, an edit, --undo, --layout, --export, --model, --device and
+    --batch_size go with it."""
     edit_step: int | None = setting(None, on_resume="edits")
     """With --resume: draw this step (its number in steps.jsonl) again, and all that builds on it."""
     edit_caption: str | None = setting(None, on_resume="edits")

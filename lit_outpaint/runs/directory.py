@@ -134,18 +134,35 @@ def same_run(directory: Path, wanted: OutpaintRecord, defaults: Mapping[str, Any
     return found
 
 
-def load_resumed(parser: ArgumentParser, given: Namespace) -> tuple[Path, OutpaintRecord, Namespace]:
-    """The run directory, its record with any added steps, and its settings."""
-    defaults = vars(parser.get_defaults())
-    refused = [name for name in settings_that("refused") if given.get(name) != defaults.get(name)]
+def check_resumed(named: Collection[str], directory: Path) -> None:
+    """Refuse to resume what is no run, or with a setting that a run keeps.
+
+    Args:
+        named: the settings that the command gives, even if by their defaults.
+        directory: of the run.
+    """
+    refused = [name for name in settings_that("refused") if name in named]
     if refused:
         may = sorted(ROLES.keys() - {*settings_that("refused"), "resume"})
         raise ValueError(f"with --resume only --{', --'.join(may)} may be given, got --{refused[0]}")
+    OutpaintRecord.load(directory)
+
+
+def load_resumed(
+    parser: ArgumentParser, given: Namespace, named: Collection[str]
+) -> tuple[Path, OutpaintRecord, Namespace]:
+    """The run directory, its record with any added steps, and its settings.
+
+    Args:
+        parser: of the verb.
+        given: settings of the command.
+        named: those of them that the command itself gives; see `check_resumed`.
+    """
     directory = Path(given.resume)
     record = OutpaintRecord.load(directory)
     settings = parser.parse_object({**record.config, "resume": str(directory)})
     for name in settings_that("replaces"):
-        if given[name] != defaults[name]:
+        if name in named:
             settings[name] = given[name]
     added = plan_given(given)
     changes = [bool(added.parts), given.edit_step is not None, given.undo, given.layout is not None]

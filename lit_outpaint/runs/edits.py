@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lit_outpaint.canvas.edits import Edit
-from lit_outpaint.canvas.journal import StepRecord
-from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.canvas.journal import Journal, StepRecord
+from lit_outpaint.canvas.store import JOURNAL_NAME
 from lit_outpaint.system.text import clean
 from lit_outpaint.runs.record import OutpaintRecord
 
@@ -56,10 +56,10 @@ def with_edit(
         ):
             return record
         raise ValueError(f"the edit of step {last.step} is not finished; continue with --resume {directory} first")
-    canvas = Canvas.open(directory)
-    if step < 0 or not canvas.is_done(step):
-        raise ValueError(f"the step to edit must be one that {directory / 'steps.jsonl'} holds, got {step}")
-    old = canvas.record(step)
+    journal = Journal(directory / JOURNAL_NAME)  # Opening the canvas itself would mend it, and look at every pixel.
+    old = next((done for done in journal if done.step == step), None)
+    if old is None:
+        raise ValueError(f"the step to edit must be one that {journal.path} holds, got {step}")
     if candidate is not None:
         return _with(record, _taking(record, old, candidate, run_seed))
     edit = Edit(

@@ -16,6 +16,7 @@ from typing import Final
 from jsonargparse import Namespace
 from PIL import Image
 
+from lit_outpaint.canvas.decoding import picture_suffixes
 from lit_outpaint.canvas.image_io import load_image
 from lit_outpaint.captions.of_pictures import read_picture_captions
 from lit_outpaint.system.one_line import one_line
@@ -24,7 +25,6 @@ from lit_outpaint.system.ranks import Share
 from lit_outpaint.runs.directory import INPUT_ERRORS, check_asked, check_writable
 from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord
 
-PICTURE_SUFFIXES: Final = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 NUM_IMAGINED: Final = 4
 """Captions of what may lie around a picture that has none of its own; see `scene_around`."""
 
@@ -90,17 +90,17 @@ def scene_around(picture: Path, captioner: Captioner) -> str:
 def _check(settings: Namespace) -> tuple[dict[str, Path], dict[str, str], Path]:
     """Pictures by the name of their run, captions by the name of the picture, and the directory of the runs."""
     check_asked(settings, ("out",))
-    directory, root = Path(settings.image), Path(settings.out)
+    directory, root, suffixes = Path(settings.image), Path(settings.out), picture_suffixes()
     pictures = _named(
         sorted(
             path
             for path in directory.iterdir()
             # Hidden files with such names are what file managers keep of pictures.
-            if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+            if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
         )
     )
     if not pictures:
-        raise ValueError(f"--image {directory} must hold pictures ({', '.join(sorted(PICTURE_SUFFIXES))}), got none")
+        raise ValueError(f"--image {directory} must hold pictures ({', '.join(suffixes)}), got none")
     if (root / RUN_NAME).is_file():
         raise ValueError(f"--out must be a directory for many runs, but {root} is a run; choose another")
     check_writable(root)

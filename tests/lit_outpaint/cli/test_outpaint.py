@@ -241,6 +241,7 @@ BAD_INPUT = {
     "wrong choice": (_set("--visual_source", "dreams"), "visual_source"),
     "out of range": (_set("--guidance_scale", "0"), "guidance_scale must be at least 1"),
     "overlap off the grid": (_set("--overlap_px", "30"), "multiple of 8, got 30; try 32"),
+    "no overlap": (_set("--overlap_px", "0"), "overlap_px must lie between 8 and 56, got 0"),
     "TF32 without a GPU": (_set("--dtype", "tf32"), "tf32 needs an NVIDIA GPU"),
     "unknown scheduler": (_set("--scheduler", "Euler"), "must be a class of diffusers"),
     "missing model": (_set("--model", "absent"), "absent does not exist"),

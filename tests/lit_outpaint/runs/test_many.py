@@ -151,6 +151,21 @@ def test_a_captioner_that_cannot_look_fails_picture_by_picture(
     assert [any(line.startswith(start) for line in said.err.splitlines()) for start in lines] == [True] * 3
 
 
+def test_pictures_of_every_kind_are_found(
+    outpaint: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "kinds").mkdir()
+    names = ["a.ppm", "b.pgm", "c.pbm", "d.jp2", "e.JFIF", "f.gif"]
+    for name in names:
+        mode = {"b.pgm": "L", "c.pbm": "1"}.get(name, "RGB")
+        Image.new(mode, (64, 64)).save(tmp_path / "kinds" / name)
+    assert main(outpaint(image=tmp_path / "kinds")) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    # All were read; none has a caption.
+    assert lines == [f"error: {name}: {lines[0].split(': ', 2)[2]}" for name in names]
+    assert "rules cannot look at a picture" in lines[0]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -1,0 +1,45 @@
+"""What a command may change of a run that it resumes, and when it may touch it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lit_outpaint.cli.outpaint import main
+from lit_outpaint.runs.directory import only_user_of
+from lit_outpaint.testing.outpaint import argv_of
+
+
+def test_a_setting_that_is_given_counts_even_if_it_is_the_default(
+    arguments: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*argv_of({**arguments, "--steps": "right:1"}), "--batch_size", "2"]) == 0
+    resumed: list[Any] = []
+
+    def enough(parser: Any, settings: Any) -> None:
+        resumed.append(settings)
+        raise ValueError("enough")
+
+    monkeypatch.setattr("lit_outpaint.cli.outpaint._Parts", enough)
+    more = ["--resume", arguments["--out"], "--steps", "left:1"]
+    for words in ([], ["--batch_size", "8", "--device", "auto"]):
+        assert main([*more, *words]) == 2
+    assert [(settings.batch_size, settings.device) for settings in resumed] == [(2, "cpu"), (8, "auto")]
+    capsys.readouterr()
+    assert main([*more, "--seed", "0"]) == 2
+    assert "got --seed" in capsys.readouterr().err
+
+
+def test_a_run_that_another_process_draws_is_left_alone(
+    arguments: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Path(arguments["--out"])
+    assert main(argv_of({**arguments, "--steps": "right:1"})) == 0
+    (run / "canvas.zarr" / "c.partial").write_bytes(b"what the other one is writing")
+    (run / "steps.jsonl").write_bytes((run / "steps.jsonl").read_bytes() + b'{"step": 1, "the line in h')
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with only_user_of(run):
+        for words in (["--edit_step", "0", "--edit_seed", "5"], ["--undo"], ["--steps", "left:1"]):
+            assert main(["--resume", str(run), *words]) == 2
+            assert "another process is at work" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
