@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
-from lit_outpaint.cli.generate_rpg import RpgSettings, described, loop_summary, rpg_method
+from lit_outpaint.cli.generate_rpg import RpgSettings, check_used, described, loop_summary, rpg_method
 from lit_outpaint.cli.generate_rpg import add_arguments as add_rpg_arguments
 from lit_outpaint.cli.generate_rpg import taken as rpg_settings
 from lit_outpaint.diffusion.settings import Sampling
@@ -123,6 +123,7 @@ def generate(config: GenerateConfig, sampling: Sampling, rpg: RpgSettings = RpgS
     planned = described(rpg)
     if config.method != "rpg" and planned:
         raise ValueError(f"--{next(iter(planned))} needs --method rpg, got --method {config.method}")
+    check_used(rpg)
     settings |= planned
     if config.dtype == "float32":
         del settings["dtype"]  # As runs have it that were begun before there was a choice.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from lit_outpaint.drawing.loop_config import LoopConfig, LoopParts
 from lit_outpaint.models.regional_config import RegionalConfig
 from lit_outpaint.planning.options import PlanOptions
 from lit_outpaint.runs.pictures import PictureRecord
+from lit_outpaint.system.named import class_path
 
 
 class RpgSettings(NamedTuple):
@@ -72,6 +73,7 @@ def rpg_method(
     Raises:
         ValueError: a part of the loop is not there.
     """
+    from lit_outpaint.diffusion.schedule import check_num_steps, scheduler_class
     from lit_outpaint.drawing.closed_loop import ClosedLoopMethod
     from lit_outpaint.drawing.inpainting import Inpainter
     from lit_outpaint.drawing.probe_judge import ProbeJudge
@@ -90,6 +92,9 @@ def rpg_method(
     repairer = None
     if parts.repair_model != "none":
         outpaint = load_pipeline(parts.repair_model or family / "outpaint").to(pipeline.device)
+        if sampling.scheduler is not None:
+            outpaint.scheduler = scheduler_class(sampling.scheduler).from_config(outpaint.scheduler.config)
+        check_num_steps(outpaint.scheduler, sampling.num_inference_steps)
         repairer = Inpainter(outpaint, sampling, settings.regional)
     return ClosedLoopMethod(method, repairer, steering, scoring, settings.loop)
 
@@ -109,7 +114,27 @@ def loop_summary(records: Sequence[PictureRecord]) -> str:
     )
 
 
+def check_used(settings: RpgSettings) -> None:
+    """Refuse settings of the loop where there is none.
+
+    Raises:
+        ValueError: some are given, and no rounds.
+    """
+    if settings.loop.rounds == 0:
+        given = described(settings._replace(plan=PlanOptions(), regional=RegionalConfig()))
+        if given:
+            raise ValueError(f"--{next(iter(given))} is of the closed loop; give --rounds, or leave it out")
+
+
 def _plain(value: Any) -> Any:
-    if hasattr(value, "__dataclass_fields__"):
-        return {"class": type(value).__name__, **{name: _plain(part) for name, part in asdict(value).items()}}
-    return list(value) if isinstance(value, tuple) else value
+    """A value for the record of a run; of an object that YAML names, its class and what it says of itself."""
+    if isinstance(value, str | int | float | None):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, Sequence):
+        return [_plain(part) for part in value]
+    if is_dataclass(value):
+        return {"class": type(value).__name__, **{one.name: _plain(getattr(value, one.name)) for one in fields(value)}}
+    told = value.identity() if hasattr(value, "identity") else {"name": getattr(value, "name", "")}
+    return {"class": class_path(type(value)), **_plain(told)}

@@ -228,7 +228,8 @@ def _repair(plan: RegionPlan, edits: Sequence[Edit], mask: Bool[ndarray, "h w"],
     ground = next((region.place for region in plan.regions if region.place), plan.base_prompt)
     caption = " and ".join(region.prompt for region in own) or ground
     regions = RegionPlan(base_prompt=plan.base_prompt, regions=tuple(own))
-    return Repair(mask, caption, plan.base_prompt, ", ".join(gone), tuple(region_prompts(regions, method.regional)))
+    negative = ", ".join([*gone, *([method.negative_prompt] if method.negative_prompt else [])])
+    return Repair(mask, caption, plan.base_prompt, negative, tuple(region_prompts(regions, method.regional)))
 
 
 def _told(one: Round) -> dict[str, Any]:

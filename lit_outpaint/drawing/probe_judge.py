@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import pad
 
 from lit_outpaint.drawing.edit_operations import Seen, Wanted
 from lit_outpaint.drawing.judging import Look, Pictures, Wish
@@ -66,8 +67,14 @@ class ProbeJudge:
     def look(self, pictures: Pictures) -> list[Look]:
         """The connected pieces of each kind, and the scenery that covers enough."""
         pixels = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
-        output = self.probe(pixels)
-        kind, colour, biome, sky = (part.argmax(dim=1).numpy() for part in output[:4])
+        height, width = pixels.shape[-2:]
+        # The probe reads sides that are multiples of 16, and pictures those of 8.
+        whole = pad(pixels, (0, -width % 16, 0, -height % 16), mode="replicate")
+        output = self.probe(whole)
+        scale = whole.shape[-1] // output.kind.shape[-1]
+        kind, colour, biome, sky = (
+            part.argmax(dim=1)[:, : height // scale, : width // scale].numpy() for part in output[:4]
+        )
         return [self._look(kind[i], colour[i], biome[i], sky[i]) for i in range(len(pictures))]
 
     def _look(

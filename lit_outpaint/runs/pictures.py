@@ -28,7 +28,8 @@ RUN_NAME: Final = "run.yaml"
 LINES_NAME: Final = "pictures.jsonl"
 OTHERS_NAME: Final = "rounds"
 """Folder of the pictures that a method made on the way."""
-MAX_PROMPTS: Final = 1_000_000
+MAX_ID_BYTES: Final = 200
+"""File names have 255, of which endings and numbers take some."""
 
 
 class Prompt(NamedTuple):
@@ -86,6 +87,8 @@ def read_prompts(path: Path, what: str = "--prompts") -> list[Prompt]:
             raise ValueError(f"{where}: {error}") from error
         if not name or not all(letter.isalnum() or letter in "_-." for letter in name) or name.startswith("."):
             raise ValueError(f"{where}: an id holds letters, digits, '_', '-' and '.', got {name[:80]!r}")
+        if len(name.encode()) > MAX_ID_BYTES:
+            raise ValueError(f"{where}: an id has at most {MAX_ID_BYTES} bytes, got {len(name.encode())}")
         if name in prompts:
             raise ValueError(f"{where}: the id {name!r} comes twice")
         prompts[name] = prompts_text
@@ -139,7 +142,7 @@ class PictureRun:
     def done(self) -> dict[str, PictureRecord]:
         """Records of the pictures that are there, by id; a line that a kill cut short does not count."""
         path = self.directory / LINES_NAME
-        lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+        lines = path.read_bytes().split(b"\n") if path.is_file() else []
         found: dict[str, PictureRecord] = {}
         for line in lines:
             try:

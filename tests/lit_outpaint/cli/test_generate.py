@@ -52,13 +52,14 @@ def test_the_same_command_goes_on_and_ends_with_the_same_pictures(argv: list[str
     broken = tmp_path / "broken"
     again = [str(broken) if part == str(tmp_path / "out") else part for part in argv]
     assert main([*again, "--batch_size=1"]) == 0
-    # As a kill leaves it: a picture without its line, and half a line.
+    # As a kill leaves it: a picture without its line, and half a line, cut within a letter.
     text = (broken / "pictures.jsonl").read_text().splitlines()
-    (broken / "pictures.jsonl").write_text(text[0] + "\n" + text[1][:40])
+    (broken / "pictures.jsonl").write_bytes(f"{text[0]}\n{text[1][:40]}".encode() + "ü".encode()[:1])
     (broken / "p-2.png").unlink()
     assert main([*again, "--batch_size=2"]) == 0
     assert pictures(broken) == whole
-    there = [json.loads(line) for line in (broken / "pictures.jsonl").read_text().splitlines() if line.endswith("}")]
+    said = (broken / "pictures.jsonl").read_text(errors="replace").splitlines()
+    there = [json.loads(line) for line in said if line.endswith("}")]
     assert sorted(record["id"] for record in there) == ["p-0", "p-1", "p-2"]
     assert {record["sha256"] for record in there} == {record["sha256"] for record in lines}
 
@@ -105,6 +106,7 @@ def test_bad_input_gets_one_line(
         ('{"prompt": "a lake", "id": "x"}\n{"prompt": "b c", "id": "x"}', "comes twice"),
         ('{"prompt": "a lake", "id": "../x"}', "an id holds letters"),
         ('{"prompt": "..."}', "at least one word"),
+        (json.dumps({"prompt": "a lake", "id": "x" * 300}), "an id has at most 200 bytes"),
         ("{", "JSON object"),
     ],
 )

@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from lit_outpaint.cli.generate import main
+from lit_outpaint.pipeline import OutpaintPipeline
 from lit_outpaint.testing.models import build_toy_pipeline
 
 JUDGE = "lit_outpaint.testing.judges.BrightnessJudge"
@@ -104,6 +107,39 @@ def test_the_loop_leaves_a_record_and_a_picture_of_each_round(
     assert "rounds" in capsys.readouterr().err
 
 
+def test_a_language_model_plans_and_stands_in_the_record_of_the_run(family: Path, tmp_path: Path) -> None:
+    planner = "lit_outpaint.planning.planner.LanguageModelPlanner"
+    chat = ["--planner.chat", "lit_outpaint.chat.local_chat.LocalChat", "--planner.chat.path", "models/scapes/lm"]
+    command = ["--prompt", "a red barn left of a tent", "--method", "rpg", "--planner", planner, *chat]
+    assert generate(family, tmp_path / "run", *command) == 0
+    held = yaml.safe_load((tmp_path / "run" / "run.yaml").read_text())["planner"]
+    assert held["class"] == planner
+    assert held["model"]
+    before = (tmp_path / "run" / "pictures.jsonl").read_bytes()
+    assert generate(family, tmp_path / "run", *command) == 0
+    assert (tmp_path / "run" / "pictures.jsonl").read_bytes() == before
+
+
+def test_the_loop_edits_with_the_scheduler_and_the_negative_prompt_of_the_command(
+    family: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    draw = OutpaintPipeline.draw
+
+    def noted(self: OutpaintPipeline, *args: Any, **kwargs: Any) -> Any:
+        calls.append((type(self.scheduler).__name__, kwargs["negative_captions"]))
+        return draw(self, *args, **kwargs)
+
+    monkeypatch.setattr(OutpaintPipeline, "draw", noted)
+    things = ("a barn", "a tent", "a car", "a flag")
+    own = ["--regions", "1,1,1;1,1,1", *(f"--regional_prompt={text}" for text in things)]
+    asked = ["--scheduler", "EulerDiscreteScheduler", "--negative_prompt", "fog"]
+    loop = ["--rounds=1", f"--judge={JUDGE}", "--judge.level=256", f"--scorer={JUDGE}", "--max_edited=1.0"]
+    assert generate(family, tmp_path / "run", "--prompt", "a meadow", "--method", "rpg", *own, *asked, *loop) == 0
+    assert calls
+    assert all(name == "EulerDiscreteScheduler" and captions[0].endswith("fog") for name, captions in calls)
+
+
 @pytest.mark.parametrize(
     ("more", "named"),
     [
@@ -114,6 +150,7 @@ def test_the_loop_leaves_a_record_and_a_picture_of_each_round(
         (["--method", "rpg", "--regions", "1,x", "--regional_prompt", "a barn"], "x"),
         (["--method", "rpg", "--plan_file", "nowhere.json"], "nowhere.json"),
         (["--method", "rpg", "--rounds", "2"], "steering_probe"),
+        (["--method", "rpg", "--repair_model", "nowhere"], "--repair_model is of the closed loop; give --rounds"),
         (["--method", "rpg", "--rounds", "2", "--judge", JUDGE, "--repair_model", "nowhere"], "nowhere"),
     ],
 )

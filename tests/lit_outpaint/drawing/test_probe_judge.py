@@ -80,3 +80,10 @@ def test_the_score_is_the_share_of_what_is_right() -> None:
 def test_a_probe_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"path.*{tmp_path.name}"):
         ProbeJudge(path=str(tmp_path))
+
+
+def test_pictures_whose_sides_are_multiples_of_eight_alone_are_read(probe: Path) -> None:
+    judge = ProbeJudge(path=str(probe))
+    picture = np.random.default_rng(0).integers(0, 255, (1, 72, 88, 3), dtype=np.uint8)
+    (look,) = judge.look(picture)
+    assert all(0 <= side <= 1 for thing in look.things for side in thing.box)
