@@ -143,7 +143,9 @@ class Outpainter:
         canvas.reserve(graph.box)
         ahead = self.config.captions_ahead or self.config.engine == "joint"
         with self._captions(asking, layout, edits, ahead) as captions:
-            if ahead:
+            if (
+                ahead and layout is None
+            ):  # A layout says its captions at any time; a file would hide that it was edited.
                 captions.write_all(canvas.directory / CAPTIONS_NAME, should_stop)
             try:
                 engine = self._engine(asking, captions, should_stop, on_timestep)

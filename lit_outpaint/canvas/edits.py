@@ -45,6 +45,8 @@ class Edit(BaseModel):
     """The number of the version that is taken; None draws new ones."""
     drawn_as: int = Field(default=0, ge=0)
     """The revision of the step to which that version belongs."""
+    group: int = Field(default=0, ge=0)
+    """Number of the new layout that asks for it and is undone with it; 0 for an edit of its own."""
     undone: bool = False
     """Whether it is no longer in force."""
 

@@ -46,17 +46,24 @@ from lit_outpaint.runs.directory import (
     lay_out_run,
     load_resumed,
     only_user_of,
-    plan_of,
     prepare,
     same_run,
 )
 from lit_outpaint.runs.exports import pictures_there, write_exports_only, write_pictures
 from lit_outpaint.runs.global_view import global_view
 from lit_outpaint.runs.interrupt import Interrupt
-from lit_outpaint.runs.layouts import layout_of_run, read_layout, relaid, store_layout
+from lit_outpaint.runs.layouts import keep_layout, layout_of_run, read_layout, relaid, show_layout
 from lit_outpaint.runs.many import outpaint_many
 from lit_outpaint.runs.progress import Progress
-from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord, fingerprint, mask_arguments, mask_secrets, versions
+from lit_outpaint.runs.record import (
+    RUN_NAME,
+    OutpaintRecord,
+    fingerprint,
+    mask_arguments,
+    mask_secrets,
+    plan_of,
+    versions,
+)
 from lit_outpaint.system.one_line import one_line
 from lit_outpaint.system.ranks import RankConfig, find_share
 from lit_outpaint.system.text import clean
@@ -188,6 +195,7 @@ def _resume(parser: ArgumentParser, given: Namespace, named: Collection[str]) ->
     with _computing(settings):
         canvas = Canvas.open(directory)
         graph = lay_out_run(outpainter, record, canvas.image_box)
+        _check(canvas, graph, formats)
         if given.layout is not None:
             record = _relay(record, canvas, graph, given.layout, outpainter)
         _grow(record, canvas, graph, outpainter, caption, formats)
@@ -229,7 +237,9 @@ def _start(
     if not there:
         prepare(directory, record, image, graph, outpainter, formats)
     with only_user_of(directory), computing:
-        _grow(record, Canvas.open(directory), graph, outpainter, caption, formats)
+        canvas = Canvas.open(directory)
+        _check(canvas, graph, formats)
+        _grow(record, canvas, graph, outpainter, caption, formats)
     return True
 
 
@@ -249,15 +259,24 @@ def _describe(
     )
 
 
+def _check(canvas: Canvas, graph: Graph, formats: Collection[Format]) -> None:
+    """Refuse what cannot be drawn or written, before the run says that it was asked for."""
+    check_same_plan(canvas, graph)
+    check_formats(formats, graph.box)
+    check_room(canvas.directory, graph.box.area - canvas.box.area)
+
+
 def _relay(
     record: OutpaintRecord, canvas: Canvas, graph: Graph, layout_file: str, outpainter: Outpainter
 ) -> OutpaintRecord:
-    """Give a run another layout; the record then asks for the steps that it changes."""
+    """Keep another layout; the record that is returned puts it in force and asks for the steps that it changes."""
     directory = canvas.directory
     layout = read_layout(Path(layout_file))
     before = layout_of_run(directory, record, graph, canvas.image_box, outpainter)
+    assert before is not None, "load_resumed refuses a run without one"
     changed = relaid(record, canvas, graph, before, layout, outpainter.config.seed)
-    store_layout(directory, layout)
+    if changed is not record:
+        keep_layout(directory, len(changed.relayouts), layout)
     num_steps = len(changed.edits) - len(record.edits)
     print(f"the layout changes what {num_steps} steps are asked for; these and what builds on them are drawn again")
     return changed
@@ -273,12 +292,12 @@ def _grow(
 ) -> None:
     """Do what is left of the plan, then write the panorama and say so."""
     directory = canvas.directory
-    check_same_plan(canvas, graph)
-    check_formats(formats, graph.box)
-    check_room(directory, graph.box.area - canvas.box.area)
+    layout = layout_of_run(directory, record, graph, canvas.image_box, outpainter)
     if not record.finished or canvas.num_steps < len(graph):
         record = record.model_copy(update={"finished": False})
         record.save(directory)
+    if layout is not None:
+        show_layout(directory, layout)
     set_aside(canvas, Revisions(graph, record.edits))
     if outpainter.config.compile:
         print("the U-Net is compiled in the first window, which takes a minute or more")
@@ -289,7 +308,7 @@ def _grow(
             caption,
             [progress.advance],
             edits=record.edits,
-            layout=layout_of_run(directory, record, graph, canvas.image_box, outpainter),
+            layout=layout,
             should_stop=lambda: interrupt.requested,
             on_timestep=progress.denoise,
         )

@@ -56,8 +56,9 @@ class OutpaintConfig:
     """File with one local caption per step (text or YAML); without it the captioner writes them."""
     layout: str | None = setting(None, identity=True, on_resume="asks")
     """Lay out the whole canvas before drawing, so that each thing stands in one place: auto does it by rules from
-    --caption, a file is taken as it is. It lies in layout.json of the run and writes the local captions; with --resume,
-    an edited one, for example that of the run, is drawn again where it changes captions."""
+    --caption and goes on where steps are added, a file is taken as it is. It writes the local captions; layout.json of
+    the run shows it. With --resume: draw again where another one, for example that of the run after an edit, asks for
+    something else; --undo takes that back."""
     image_caption: str | None = None
     """With --layout auto: what the picture itself shows, so that it is not planned again; absent, its first place with
     as many of its things as there is room for."""

@@ -21,14 +21,14 @@ from lit_outpaint.canvas.export.formats import Format, check_formats
 from lit_outpaint.canvas.geometry import VAE_FACTOR, Box, anchor_window
 from lit_outpaint.canvas.graph import Graph
 from lit_outpaint.canvas.image_io import enlarge_to_window, shrink_to_window
-from lit_outpaint.canvas.plan import Plan, Rectangle, parse_plan
+from lit_outpaint.canvas.plan import Plan, Rectangle
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.from_file import FileCaptioner
 from lit_outpaint.runs.config import ROLES, plan_given, settings_that
 from lit_outpaint.system.text import clean
 from lit_outpaint.runs.edits import with_edit, without_last_edit
-from lit_outpaint.runs.layouts import new_layout, store_layout
-from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord
+from lit_outpaint.runs.layouts import keep_layout, new_layout, show_layout
+from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord, plan_of
 
 if TYPE_CHECKING:
     from lit_outpaint.outpainter import Outpainter
@@ -112,7 +112,8 @@ def prepare(
         Canvas.create(partial, image, extent, chunk_px=min(outpainter.window_px, _CHUNK_LIMIT_PX))
         record.save(partial)
         if layout is not None:
-            store_layout(partial, layout)
+            keep_layout(partial, 0, layout)
+            show_layout(partial, layout)
         partial.rename(place)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -190,11 +191,6 @@ def _with_steps(record: OutpaintRecord, added: str) -> OutpaintRecord:
     if not record.finished and record.steps[-1] == added and len(record.steps) > 1:
         return record
     return record.model_copy(update={"steps": [*record.steps, added], "finished": False})
-
-
-def plan_of(record: OutpaintRecord) -> Plan:
-    """The whole plan, with what was added to it."""
-    return sum(map(parse_plan, record.steps), Plan())
 
 
 def lay_out_run(outpainter: Outpainter, record: OutpaintRecord, image_box: Box) -> Graph:

@@ -9,7 +9,7 @@ from lit_outpaint.canvas.edits import Edit
 from lit_outpaint.canvas.journal import Journal, StepRecord
 from lit_outpaint.canvas.store import JOURNAL_NAME
 from lit_outpaint.system.text import clean
-from lit_outpaint.runs.record import OutpaintRecord
+from lit_outpaint.runs.record import OutpaintRecord, Relayout
 
 
 def with_edit(
@@ -99,18 +99,31 @@ def _with(record: OutpaintRecord, edit: Edit) -> OutpaintRecord:
 
 
 def without_last_edit(record: OutpaintRecord) -> OutpaintRecord:
-    """The record of a run whose latest edit in force is taken back.
+    """The record of a run whose latest edit in force is taken back; a new layout is one, with all that it changed.
 
     Raises:
         ValueError: no edit is in force.
     """
-    if record.edits and record.edits[-1].undone and not record.finished:
+    latest = _latest(record.edits, record.relayouts)
+    if latest is not None and latest.undone and not record.finished:
         return record  # Given again while it is not finished: continue it.
-    in_force = [place for place, edit in enumerate(record.edits) if not edit.undone]
-    if not in_force:
-        raise ValueError("--undo takes back an edit, and this run has none")
-    edits: Sequence[Edit] = record.edits
-    undone = edits[in_force[-1]].model_copy(update={"undone": True})
-    return record.model_copy(
-        update={"edits": [*edits[: in_force[-1]], undone, *edits[in_force[-1] + 1 :]], "finished": False}
+    latest = _latest(
+        [edit for edit in record.edits if not edit.undone], [each for each in record.relayouts if not each.undone]
     )
+    if latest is None:
+        raise ValueError("--undo takes back an edit, and this run has none")
+    if isinstance(latest, Edit):
+        undone = {latest.number}
+    else:
+        undone = {edit.number for edit in record.edits if edit.group == latest.number}
+    taken_back = {"undone": True}
+    edits = [edit.model_copy(update=taken_back) if edit.number in undone else edit for edit in record.edits]
+    relayouts = [each.model_copy(update=taken_back) if each is latest else each for each in record.relayouts]
+    return record.model_copy(update={"edits": edits, "relayouts": relayouts, "finished": False})
+
+
+def _latest(edits: Sequence[Edit], relayouts: Sequence[Relayout]) -> Edit | Relayout | None:
+    """What came last, where edits that a new layout asks for are part of it."""
+    if relayouts and (not edits or edits[-1].number <= relayouts[-1].num_edits):
+        return relayouts[-1]
+    return edits[-1] if edits else None

@@ -1,12 +1,18 @@
-"""The layout of a run: made before the first window, stored beside the canvas, drawn again where it was edited."""
+"""The layout of a run: made before the first window, drawn again where it was edited, and taken back by an undo.
+
+Every layout that a run was given lies in ``kept/layout-N.json`` and does not change; ``run.yaml`` says which one is in
+force. So a command that is killed anywhere leaves a run under one layout or the other. ``layout.json`` shows the one in
+force, as far as the plan has grown; it is read by people and by the exports.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lit_outpaint.canvas.edits import Edit
+from lit_outpaint.canvas.edits import KEPT_NAME, Edit
 from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.canvas.graph import Graph
 from lit_outpaint.canvas.plan import Strips, parse_plan
@@ -19,7 +25,7 @@ from lit_outpaint.planning.layout import plan_layout
 from lit_outpaint.planning.local import VISIBLE_SHARE, local_caption
 from lit_outpaint.planning.regions import RegionPlan
 from lit_outpaint.planning.shown import MAX_DRAWN, draw_plan
-from lit_outpaint.runs.record import OutpaintRecord
+from lit_outpaint.runs.record import OutpaintRecord, Relayout, plan_of
 from lit_outpaint.system.files import written_whole
 
 if TYPE_CHECKING:
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
 
 AUTO: Final = "auto"
 """The setting that asks for a layout by rules."""
-LAYOUT_NAME, PICTURE_NAME = "layout.json", "layout.png"
+LAYOUT_NAME, PICTURE_NAME, BEFORE_NAME = "layout.json", "layout.png", "layout.before.json"
 """Files of a run directory."""
 
 
@@ -66,18 +72,27 @@ def new_layout(record: OutpaintRecord, graph: Graph, image_box: Box, outpainter:
 def layout_of_run(
     directory: Path, record: OutpaintRecord, graph: Graph, image_box: Box, outpainter: Outpainter
 ) -> RegionPlan | None:
-    """The layout that lies in a run's directory, grown with its plan; None when the run asks for none.
+    """The layout in force; None when the run asks for none.
+
+    One by rules goes on where steps were added to the plan that it was made for. Whatever that plan reaches stays as it
+    is, and a layout that began as a file does not grow.
 
     Raises:
-        ValueError: the file is damaged.
+        ValueError: the file is missing or damaged.
     """
     if record.config.get("layout") is None:
         return None
-    layout = read_layout(directory / LAYOUT_NAME)
-    if layout.period_px is None and not _covers(layout, graph.box):
-        layout = extended(layout, _chain(record, image_box, outpainter).around(graph.box))
-        store_layout(directory, layout)
-    return layout
+    in_force = [each for each in record.relayouts if not each.undone]
+    number, num_parts = (in_force[-1].number, in_force[-1].num_parts) if in_force else (0, 1)
+    path = _kept_path(directory, number)
+    if not path.is_file() and number == len(record.relayouts):
+        # A run from before layouts were kept, or somebody made room; then it is the one that is shown.
+        keep_layout(directory, number, read_layout(directory / LAYOUT_NAME))
+    layout = read_layout(path)
+    if record.config["layout"] != AUTO or layout.period_px is not None or num_parts == len(record.steps):
+        return layout
+    reached = outpainter.lay_out(plan_of(record, num_parts), image_box).box
+    return extended(layout, _chain(record, image_box, outpainter).around(graph.box), reached)
 
 
 def read_layout(path: Path) -> RegionPlan:
@@ -92,19 +107,35 @@ def read_layout(path: Path) -> RegionPlan:
     return layout
 
 
-def store_layout(directory: Path, layout: RegionPlan) -> None:
-    """Write the layout of a run, and its picture where it is not too large for one."""
-    with written_whole(directory / LAYOUT_NAME) as draft:
+def keep_layout(directory: Path, number: int, layout: RegionPlan) -> None:
+    """Keep a layout of a run, as it was given or made; which of them is in force, the record says."""
+    path = _kept_path(directory, number)
+    path.parent.mkdir(exist_ok=True)
+    with written_whole(path) as draft:
         draft.write_text(plan_text(layout), encoding="utf-8")
+
+
+def show_layout(directory: Path, layout: RegionPlan) -> None:
+    """Write the layout in force for people, and its picture where it is not too large for one.
+
+    What lay there and is another one goes to `BEFORE_NAME`: somebody may have edited it in its place.
+    """
+    path, text = directory / LAYOUT_NAME, plan_text(layout)
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    if path.is_file():
+        path.replace(directory / BEFORE_NAME)
     if len(layout.regions) <= MAX_DRAWN:
         with written_whole(directory / PICTURE_NAME) as draft:
             draw_plan(layout).save(draft, format="PNG")
+    with written_whole(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
-def extended(layout: RegionPlan, more: RegionPlan) -> RegionPlan:
-    """A layout with the regions of another one that meet none of its own."""
+def extended(layout: RegionPlan, more: RegionPlan, reached: Box) -> RegionPlan:
+    """A layout with the regions of another one that lie beyond what it was made for, and meet none of its own."""
     known = {region.id for region in layout.regions}
-    boxes = [region.box for region in layout.regions]
+    boxes = [RegionBox.of(reached), *(region.box for region in layout.regions)]
     new = [
         region
         for region in more.regions
@@ -114,35 +145,45 @@ def extended(layout: RegionPlan, more: RegionPlan) -> RegionPlan:
 
 
 def relaid(
-    record: OutpaintRecord, canvas: Canvas, graph: Graph, before: RegionPlan | None, layout: RegionPlan, run_seed: int
+    record: OutpaintRecord, canvas: Canvas, graph: Graph, before: RegionPlan, layout: RegionPlan, run_seed: int
 ) -> OutpaintRecord:
-    """The record of a run in which every step that another layout asks for something else is to be drawn again.
+    """The record of a run under another layout, with an edit of every step that it asks something else of.
 
     Args:
         record: of the run.
         canvas: what is drawn.
         graph: the plan.
-        before: as the run was drawn; None compares captions alone.
-        layout: as it is now.
+        before: the layout in force.
+        layout: the new one; when nothing in it is other than before, the record is returned as it is.
         run_seed: the seed of the run.
     """
-    edits = list(record.edits)
-    for step in canvas.journal:
-        caption = local_caption(layout, graph[step.step].window)
-        regions = before is not None and _named(before, graph, step.step) != _named(layout, graph, step.step)
-        if step.caption_source == LayoutCaptioner.name and (step.local_caption != caption or regions):
-            edits.append(
-                Edit(
-                    number=len(edits) + 1,
-                    step=step.step,
-                    caption=caption,
-                    caption_source=LayoutCaptioner.name,
-                    seed=run_seed,
-                )
+    edits, number = list(record.edits), len(record.relayouts) + 1
+    for step, said in _said_by_layout(record, canvas):
+        caption = local_caption(layout, graph[step].window)
+        if said != caption or _named(before, graph, step) != _named(layout, graph, step):
+            edit = Edit(
+                number=len(edits) + 1,
+                step=step,
+                caption=caption,
+                caption_source=LayoutCaptioner.name,
+                seed=run_seed,
+                group=number,
             )
-    if len(edits) == len(record.edits):
+            edits.append(edit)
+    if len(edits) == len(record.edits) and layout == before:
         return record
-    return record.model_copy(update={"edits": edits, "finished": False})
+    relayout = Relayout(number=number, num_parts=len(record.steps), num_edits=len(edits))
+    return record.model_copy(update={"edits": edits, "relayouts": [*record.relayouts, relayout], "finished": False})
+
+
+def _said_by_layout(record: OutpaintRecord, canvas: Canvas) -> Iterator[tuple[int, str]]:
+    """Steps with the caption that a layout gave them: drawn ones, and ones that an edit has drawn again by and by."""
+    edits = {edit.step: edit for edit in record.edits if not edit.undone}
+    for done in canvas.journal:
+        edit = edits.pop(done.step, None)
+        if (done if edit is None else edit).caption_source == LayoutCaptioner.name:
+            yield done.step, done.local_caption if edit is None else edit.caption
+    yield from ((step, edit.caption) for step, edit in edits.items() if edit.caption_source == LayoutCaptioner.name)
 
 
 def _named(layout: RegionPlan, graph: Graph, step: int) -> RegionPlan:
@@ -160,10 +201,5 @@ def _chain(record: OutpaintRecord, image_box: Box, outpainter: Outpainter) -> Ch
     )
 
 
-def _covers(layout: RegionPlan, box: Box) -> bool:
-    """Whether a layout reaches to every side of a canvas."""
-    if not layout.regions:
-        return True  # Somebody wants nothing anywhere.
-    edges = list(zip(*(region.box.as_tuple() for region in layout.regions), strict=True))
-    reach = RegionBox(min(edges[0]), min(edges[1]), max(edges[2]), max(edges[3]))
-    return reach.x0 <= box.x0 and reach.y0 <= box.y0 and reach.x1 >= box.x1 and reach.y1 >= box.y1
+def _kept_path(directory: Path, number: int) -> Path:
+    return directory / KEPT_NAME / f"layout-{number}.json"

@@ -11,15 +11,31 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lit_outpaint.canvas.edits import Edit
+from lit_outpaint.canvas.plan import Plan, parse_plan
 from lit_outpaint.system.files import written_whole
 
 RUN_NAME = "run.yaml"
 _PACKAGES = ("lit-outpaint", "torch", "diffusers", "transformers", "numpy", "pillow", "zarr")
 _SECRET = re.compile(r"(?:^|[._-])(?:api_?key|key|token|secret|password|credentials?)$", re.IGNORECASE)
 _SAMPLE_BYTES = 1 << 20
+
+
+class Relayout(BaseModel):
+    """Another layout that a run was given; see `lit_outpaint.runs.layouts`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    number: int = Field(ge=1)
+    """From 1, those that were undone included; 0 is the layout that the run began with."""
+    num_parts: int = Field(ge=1)
+    """How many entries of the record's ``steps`` it was made for."""
+    num_edits: int = Field(ge=0)
+    """How many edits the record then had, with those that this layout asks for."""
+    undone: bool = False
+    """Whether it is no longer in force."""
 
 
 class OutpaintRecord(BaseModel):
@@ -35,6 +51,8 @@ class OutpaintRecord(BaseModel):
     """The plan as it was given, then what was added by each resume."""
     edits: list[Edit] = []
     """Steps that were drawn again, oldest first."""
+    relayouts: list[Relayout] = []
+    """Layouts that took the place of the one the run began with, oldest first."""
     finished: bool
     """Whether all steps are done and the picture is written."""
     image_sha256: str
@@ -69,6 +87,11 @@ class OutpaintRecord(BaseModel):
         """Write the record in one go."""
         with written_whole(directory / RUN_NAME) as draft, draft.open("w", encoding="utf-8") as file:
             yaml.safe_dump(self.model_dump(), file, sort_keys=False, allow_unicode=True, width=120)
+
+
+def plan_of(record: OutpaintRecord, num_parts: int | None = None) -> Plan:
+    """The plan with what was added to it, or its first so many entries."""
+    return sum(map(parse_plan, record.steps[:num_parts]), Plan())
 
 
 def versions() -> dict[str, str]:

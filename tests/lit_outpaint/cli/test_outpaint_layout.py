@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.cli.outpaint import main
-from lit_outpaint.planning.files import read_plan_file
+from lit_outpaint.planning.files import plan_text, read_plan_file
 from lit_outpaint.planning.local import local_caption
 
 CAPTION = "a wide view at dusk: a lake with a red lighthouse, and a desert with a cactus and a blue tent"
@@ -126,3 +127,135 @@ def test_a_layout_must_be_in_pixels_and_belong_to_a_run_that_has_one(
     assert main(arguments) == 0
     assert main(["--resume", str(tmp_path / "run"), "--layout", str(file)]) == 2
     assert "without one" in capsys.readouterr().err
+
+
+def stopped(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("ahead", [{"captions_ahead": "true"}, {"engine": "joint"}])
+def test_an_edited_layout_holds_for_steps_to_come_whose_captions_were_written_ahead(
+    outpaint: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: dict[str, str]
+) -> None:
+    run = tmp_path / "run"
+    with monkeypatch.context() as patches:
+        for moment in ("advance", "denoise"):
+            patches.setattr(f"lit_outpaint.cli.outpaint.Progress.{moment}", stopped)
+        assert main(outpaint(steps="right:5", **ahead)) == 130
+    edited = tmp_path / "edited.json"
+    edited.write_text((run / "layout.json").read_text().replace('"thing": "a blue tent"', '"thing": "a red car"'))
+    assert main(["--resume", str(run), "--layout", str(edited)]) == 0
+    said = {step: record["local_caption"] for step, record in records(run).items()}
+    assert said == said_by_layout(run)
+    assert any("a red car" in caption for caption in said.values())
+
+
+def test_a_layout_is_edited_again_before_the_first_edit_is_drawn(
+    outpaint: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, file = tmp_path / "run", tmp_path / "edited.json"
+    assert main(outpaint(steps="right:5")) == 0
+    text = (run / "layout.json").read_text()
+    for thing, code in (("a red car", 130), ("a yellow kite", 0)):
+        file.write_text(text.replace('"thing": "a cactus"', f'"thing": "{thing}"'))
+        with monkeypatch.context() as patches:
+            if code:
+                patches.setattr("lit_outpaint.cli.outpaint.Progress.advance", stopped)
+            assert main(["--resume", str(run), "--layout", str(file)]) == code
+    said = {step: record["local_caption"] for step, record in records(run).items()}
+    assert said == said_by_layout(run)
+    assert any("a yellow kite" in caption for caption in said.values())
+
+
+def test_an_edited_layout_is_taken_back_as_a_whole(
+    outpaint: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shown = run / "layout.json"
+    assert main(outpaint(steps="right:5")) == 0
+    drawn, text = records(run), shown.read_text()
+    # One is edited in its place, then another one where it changes no window.
+    shown.write_text(text.replace('"thing": "a cactus"', '"thing": "a red car"'))
+    assert main(["--resume", str(run), "--layout", str(shown)]) == 0
+    once, edited = records(run), shown.read_text()
+    assert sum(once[step]["revision"] > 0 for step in once) > 1
+    other = tmp_path / "other.json"
+    regions = read_plan_file(shown).regions
+    far = replace(regions[-1], id="far", box=regions[-1].box.shift(9000.0, 0.0))
+    other.write_text(plan_text(replace(read_plan_file(shown), regions=(*regions, far))))
+    assert main(["--resume", str(run), "--layout", str(other)]) == 0
+    assert "what 0 steps are asked for" in capsys.readouterr().out
+    assert shown.read_text() == other.read_text()
+
+    undo = ["--resume", str(run), "--undo"]
+    assert main(undo) == 0
+    assert (records(run), shown.read_text()) == (once, edited)
+    assert main(undo) == 0
+    assert (records(run), shown.read_text()) == (drawn, text)
+    assert main(undo) == 2
+    assert "this run has none" in capsys.readouterr().err
+
+
+def test_a_file_is_taken_as_it_is(outpaint: Callable[..., list[str]], tmp_path: Path) -> None:
+    file, run = tmp_path / "part.json", tmp_path / "run"
+    region = {"id": "barn", "prompt": "a barn", "box": [64.0, 0.0, 96.0, 64.0], "thing": "a barn"}
+    file.write_text(json.dumps({"prompt": CAPTION, "unit": "px", "regions": [region]}))
+    assert main(outpaint(steps="right:2", layout=file)) == 0
+    assert main(["--resume", str(run), "--steps", "left:1"]) == 0
+    assert read_plan_file(run / "layout.json") == read_plan_file(file)
+    assert records(run)[2]["local_caption"] == CAPTION
+
+
+def test_what_an_edit_took_away_does_not_come_back_where_steps_are_added(
+    outpaint: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    file, run = tmp_path / "fewer.json", tmp_path / "run"
+    assert main(outpaint(steps="right:2")) == 0
+    whole = read_plan_file(run / "layout.json")
+    fewer = replace(whole, regions=tuple(region for region in whole.regions if region.box.x1 <= 96))
+    assert 0 < len(fewer.regions) < len(whole.regions)
+    file.write_text(plan_text(fewer))
+    assert main(["--resume", str(run), "--layout", str(file)]) == 0
+    assert read_plan_file(run / "layout.json") == fewer
+    for _ in range(2):
+        assert main(["--resume", str(run), "--steps", "right:2"]) == 0
+    grown = read_plan_file(run / "layout.json").regions
+    assert grown[: len(fewer.regions)] == fewer.regions
+    assert len(grown) > len(fewer.regions)
+    assert min(region.box.x0 for region in grown[len(fewer.regions) :]) >= 128
+
+
+def test_a_refused_layout_leaves_the_run_as_it_was(
+    outpaint: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise ValueError("pyvips is missing")
+
+    run, file = tmp_path / "run", tmp_path / "edited.json"
+    assert main(outpaint(steps="right:1")) == 0
+    file.write_text((run / "layout.json").read_text().replace('"place": "', '"place": "the shore of '))
+    monkeypatch.setattr("lit_outpaint.canvas.export.formats.require_pyvips", missing)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert main(["--resume", str(run), "--layout", str(file), "--export", "jpeg"]) == 2
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("moment", ["OutpaintRecord.save", "show_layout"])
+@pytest.mark.parametrize("again", ["the same command", "plain resume"])
+def test_a_layout_that_was_cut_short_is_the_old_or_the_new_one(
+    outpaint: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, again: str
+) -> None:
+    run, file = tmp_path / "run", tmp_path / "edited.json"
+    assert main(outpaint(steps="right:2")) == 0
+    drawn, old = records(run), read_plan_file(run / "layout.json")
+    # The captions stay: only the prompts of regions change.
+    new = replace(old, regions=tuple(replace(region, prompt=f"old {region.prompt}") for region in old.regions))
+    file.write_text(plan_text(new))
+    relay = ["--resume", str(run), "--layout", str(file)]
+    with monkeypatch.context() as patches:
+        patches.setattr(f"lit_outpaint.cli.outpaint.{moment}", stopped)
+        assert main(relay) == 130
+    assert main(relay if again == "the same command" else ["--resume", str(run)]) == 0
+    is_new = moment == "show_layout" or again == "the same command"
+    assert read_plan_file(run / "layout.json") == (new if is_new else old)
+    assert (records(run) != drawn) == is_new
