@@ -174,8 +174,10 @@ class Outpainter:
         Raises:
             ValueError: see `lit_outpaint.drawing.joint.check_joint`.
         """
+        if self.config.engine != "joint":
+            return
         planned = [graph[step] for step in steps]
-        if self.config.engine == "joint" and planned:
+        if planned:
             check_joint(self.pipeline, self.config, graph, planned)
 
     def draw(self, requests: Sequence[WindowRequest]) -> UInt8[ndarray, "b h w 3"]:

@@ -293,12 +293,17 @@ def _grow(
     """Do what is left of the plan, then write the panorama and say so."""
     directory = canvas.directory
     layout = layout_of_run(directory, record, graph, canvas.image_box, outpainter)
+    revisions, steps = Revisions(graph, record.edits), range(len(graph))
+    outpainter.check_joint(
+        graph,
+        (step for step in steps if not canvas.is_done(step) or canvas.record(step).revision != revisions.of(step)),
+    )
     if not record.finished or canvas.num_steps < len(graph):
         record = record.model_copy(update={"finished": False})
         record.save(directory)
     if layout is not None:
         show_layout(directory, layout)
-    set_aside(canvas, Revisions(graph, record.edits))
+    set_aside(canvas, revisions)
     if outpainter.config.compile:
         print("the U-Net is compiled in the first window, which takes a minute or more")
     with Interrupt() as interrupt, Progress(total=len(graph), done=canvas.num_steps) as progress:

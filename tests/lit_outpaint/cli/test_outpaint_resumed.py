@@ -43,3 +43,14 @@ def test_a_run_that_another_process_draws_is_left_alone(
             assert main(["--resume", str(run), *words]) == 2
             assert "another process is at work" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_steps_that_the_engine_cannot_draw_are_refused_before_the_run_asks_for_them(
+    arguments: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    joint = ["--engine", "joint", "--joint_memory_mib", "1"]
+    assert main([*argv_of({**arguments, "--steps": "right:1"}), *joint]) == 0
+    before = (Path(arguments["--out"]) / "run.yaml").read_bytes()
+    assert main(["--resume", arguments["--out"], "--steps", "right:99"]) == 2
+    assert "joint_memory_mib" in capsys.readouterr().err
+    assert (Path(arguments["--out"]) / "run.yaml").read_bytes() == before
