@@ -8,7 +8,7 @@ from typing import Final
 
 from PIL import Image
 
-from lit_outpaint.canvas.decoding import PictureError, decode
+from lit_outpaint.canvas.decoding import PictureError, decode, picture_suffixes
 from lit_outpaint.system.files import written_whole
 
 METRICS_NAME: Final = "metrics.json"
@@ -17,15 +17,13 @@ CAPTIONS_NAME: Final = "captions.jsonl"
 PICTURES_NAME: Final = "pictures"
 REAL_NAME: Final = "real"
 """Folder of the true panoramas of those that the report of ``eval run`` shows."""
-PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def pictures_in(directory: Path) -> list[Path]:
     """The files of a directory that are pictures by their ending, by name, without hidden ones."""
+    endings = picture_suffixes()
     return sorted(
-        path
-        for path in directory.iterdir()
-        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+        path for path in directory.iterdir() if path.suffix.lower() in endings and not path.name.startswith(".")
     )
 
 

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eval.files import PICTURE_SUFFIXES, pictures_in, read_picture
+from eval.files import pictures_in, read_picture
 from lit_outpaint.canvas.compositing import to_pixel_values
-from lit_outpaint.canvas.decoding import POLICY, PictureError, upright_size
+from lit_outpaint.canvas.decoding import POLICY, PictureError, picture_suffixes, upright_size
 from lit_outpaint.captions.of_pictures import read_picture_captions
 from lit_outpaint.system.text_files import csv_rows, json_lines, json_value, read_text
 
@@ -62,7 +62,7 @@ def read_folder(directory: Path, flag: str) -> PictureFolder:
         raise ValueError(f"{flag} must be a folder of pictures, found no folder {directory}")
     paths = pictures_in(directory)
     if not paths:
-        raise ValueError(f"{flag} must hold pictures ({', '.join(PICTURE_SUFFIXES)}), found none in {directory}")
+        raise ValueError(f"{flag} must hold pictures ({', '.join(picture_suffixes())}), found none in {directory}")
     sizes: dict[tuple[int, int], Path] = {}
     seen: dict[str, Path] = {}
     for path in paths:

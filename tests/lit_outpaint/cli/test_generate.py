@@ -54,7 +54,7 @@ def test_the_same_command_goes_on_and_ends_with_the_same_pictures(argv: list[str
     assert main([*again, "--batch_size=1"]) == 0
     # As a kill leaves it: a picture without its line, and half a line, cut within a letter.
     text = (broken / "pictures.jsonl").read_text().splitlines()
-    (broken / "pictures.jsonl").write_bytes(f"{text[0]}\n{text[1][:40]}".encode() + "ü".encode()[:1])
+    (broken / "pictures.jsonl").write_bytes(f"{text[0]}\n{text[1][:40]}".encode() + b"\xc3")
     (broken / "p-2.png").unlink()
     assert main([*again, "--batch_size=2"]) == 0
     assert pictures(broken) == whole
