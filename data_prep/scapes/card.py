@@ -44,7 +44,8 @@ python -m data_prep.scapes.lm_eval         --models models/scapes --out runs/lm_
 python -m data_prep.scapes.train_language_encoder --work runs/family --out models/scapes
 python -m lit_outpaint fit -c experiments/llm4gen_scapes.yaml  # its shards: first lines of that file
 python -m lit_outpaint export runs/llm4gen_scapes/last.ckpt --out models/scapes/llm4gen --half
-python -m data_prep.scapes.train_decoder   --work runs/family --out models/scapes --minutes 80 --windows 10000"""
+python -m data_prep.scapes.train_decoder   --work runs/family --out models/scapes --minutes 80 --windows 10000
+python -m data_prep.scapes.train_outpaint  --work runs/family --out models/scapes --minutes 70 --windows 10000 --warm"""
 
 
 def training_table(notes: dict[str, dict[str, object]]) -> str:
@@ -80,8 +81,10 @@ captions. All of it is float16 safetensors, {size:.1f} MiB.
 Minutes are wall time on a machine that was shared with other work, so steps count for more. Every part is trained by
 one command; each continues from its last checkpoint when it is started again, also with more `--minutes`. So it was
 with three: `base` was trained with `--minutes 26` and then 41, `eval_clip` with 5 and then 9, `steering_probe` with 12
-and then 34, and their learning rate fell twice. `decoder` was trained last, on a CPU without units for bfloat16; what
-other parts learnt from are latents, which it leaves as they are. The rendered windows of `vae`, `clip`, `probe`,
+and then 34, and their learning rate fell twice. `decoder` and `outpaint` were trained further last, on a CPU without
+units for bfloat16; what other parts learnt from are latents, which the decoder leaves as they are. The row of `outpaint`
+is of its second training, with masks of every kind, which continued with the result of `fit` (2,600 steps of 48
+windows, 40 minutes). The rendered windows of `vae`, `clip`, `probe`,
 `eval_clip`, `base` and `lm` are older than two corrections of the drawing, of a pixel or so (rounding at a view's edge,
 the igloo's door).
 

@@ -7,6 +7,7 @@ diffusers itself. Adapters (LoRA) are merged, and lie beside the model in a file
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import tempfile
@@ -73,6 +74,7 @@ def export(
             pipeline.save_pretrained(directory)
         else:
             _write_overlay(module, directory, out, dtype)
+        _forget_places(directory)
     return out
 
 
@@ -93,6 +95,15 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     print(export(options.checkpoint, options.out, half=options.half, full=options.full, stock=options.stock))
     return 0
+
+
+def _forget_places(directory: Path) -> None:
+    """Empty what configurations say of where their part was loaded from: it tells others of this machine alone."""
+    for path in directory.glob("*/config.json"):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if config.get("_name_or_path"):
+            config["_name_or_path"] = ""
+            path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _write_overlay(module: OutpaintModule, directory: Path, out: Path, dtype: torch.dtype) -> None:

@@ -11,6 +11,7 @@ from transformers import CLIPVisionModel
 
 from lit_outpaint.__main__ import main
 from lit_outpaint.assembly import load_module
+from lit_outpaint.cli.export import export
 from lit_outpaint.models.overlay import home_at, home_from
 from lit_outpaint.pipeline import load_pipeline
 from lit_outpaint.testing.models import toy_batch
@@ -28,6 +29,14 @@ def checkpoint(toy_family: Path, toy_shards: Path, eyes: Path, tmp_path_factory:
         --trainer.enable_progress_bar=false --trainer.enable_model_summary=false --trainer.limit_val_batches=0"""
     assert main(argv.split()) == 0
     return runs / "run" / "last.ckpt"
+
+
+def test_no_place_on_this_machine_is_told(checkpoint: Path, tmp_path: Path) -> None:
+    for more in ({}, {"full": True}):
+        out = export(checkpoint, tmp_path / f"out{len(more)}", **more)
+        configs = [json.loads(path.read_text()) for path in out.glob("*/config.json")]
+        assert configs
+        assert not any(config.get("_name_or_path") for config in configs)
 
 
 def test_stock_diffusers_loads_and_predicts_alike(checkpoint: Path, tmp_path: Path) -> None:
