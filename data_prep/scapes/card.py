@@ -82,11 +82,10 @@ Minutes are wall time on a machine that was shared with other work, so steps cou
 one command; each continues from its last checkpoint when it is started again, also with more `--minutes`. So it was
 with three: `base` was trained with `--minutes 26` and then 41, `eval_clip` with 5 and then 9, `steering_probe` with 12
 and then 34, and their learning rate fell twice. `decoder` and `outpaint` were trained further last, on a CPU without
-units for bfloat16; what other parts learnt from are latents, which the decoder leaves as they are. The row of `outpaint`
-is of its second training, with masks of every kind, which continued with the result of `fit` (2,600 steps of 48
-windows, 40 minutes). The rendered windows of `vae`, `clip`, `probe`,
-`eval_clip`, `base` and `lm` are older than two corrections of the drawing, of a pixel or so (rounding at a view's edge,
-the igloo's door).
+units for bfloat16; what other parts learnt from are latents, which the decoder leaves as they are. The row of
+`outpaint` is of its second training, with masks of every kind, which continued with the result of `fit` (2,600 steps of
+48 windows, 40 minutes). The rendered windows of `vae`, `clip`, `probe`, `eval_clip`, `base` and `lm` are
+older than two corrections of the drawing, of a pixel or so (rounding at a view's edge, the igloo's door).
 
 ```
 {COMMANDS}
