@@ -131,10 +131,10 @@ def test_what_is_no_sweep_is_refused(verb: str, tmp_path: Path, capsys: pytest.C
 def test_the_last_job_says_where_a_cell_stands(base: Path, tmp_path: Path) -> None:
     jobs = [{"job_id": "1", "stage": "train"}, {"job_id": "2", "stage": "evaluate"}, {"job_id": "3", "stage": "train"}]
     tasks = [
-        Task("1", 0, "FAILED", ""),
-        Task("1", 1, "RUNNING", ""),
-        Task("2", 1, "PENDING", "Dependency"),
-        Task("3", 0, "PENDING", "Priority"),
+        Task("1", 0, "FAILED"),
+        Task("1", 1, "RUNNING"),
+        Task("2", 1, "PENDING"),
+        Task("3", 0, "PENDING"),
     ]
     assert states(jobs, tasks) == {("train", 0): "pending", ("train", 1): "running", ("evaluate", 1): "pending"}
     sweep = load_sweep(Path(sweep_file(base)))
