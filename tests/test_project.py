@@ -176,6 +176,10 @@ def test_commands_of_the_quickstart_exist() -> None:
     commands = [line[line.index("-m ") :] for line in lines if " -m " in line]
     assert [shlex.split(command)[1] for command in commands] == ["data_prep", "lit_outpaint", "eval"]
     assert not [flag for command in commands for flag in unknown_flags(f"python {command}")]
+    prepare = shlex.split(commands[0])
+    stored = prepare[prepare.index("--directions") + 1].split(",")
+    read = yaml.safe_load((ROOT / "experiments" / "quickstart.yaml").read_text())["data"]["directions"]
+    assert set(read) <= set(stored)
 
 
 def test_python_example_of_the_readme_widens_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
