@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
 from data_prep.coco.config import CocoConfig
@@ -17,7 +18,7 @@ from data_prep.scapes.compbench.command import CompbenchConfig, write_compbench
 from data_prep.scapes.rectangles import CAPTIONS_NAME, RectanglesConfig, write_rectangles
 from lit_outpaint.data.prompts import known_pictures_dir, true_pictures_dir
 from lit_outpaint.models.language import LanguageConfig
-from lit_outpaint.system.command_line import checked_words
+from lit_outpaint.system.command_line import bracketed, checked_words
 from lit_outpaint.system.freed_memory import keep_freed_memory
 from lit_outpaint.system.one_line import one_line
 from lit_outpaint.system.ranks import ALONE, RankConfig, Share, find_share
@@ -69,7 +70,7 @@ def build_parser(source: str = "scapes") -> ArgumentParser:
             names = Literal["scapes", "coco"]
             command.add_argument("--source", type=names, default="scapes", help="where windows come from")
             command.add_argument("--keep_work", action="store_true", help="keep intermediate files")
-            command.add_argument("--overwrite", action="store_true", help="replace a set that is there already")
+            command.add_argument("--overwrite", action="store_true", help="replace a set that is there; all anew")
         if name == "caption":
             help_text = "say what the captions would cost; ask nothing, write nothing"
             command.add_argument("--dry_run", action="store_true", help=help_text)
@@ -95,10 +96,6 @@ def _all(options: Namespace) -> int:
         raise ValueError(
             "`all` runs as one process; with many ranks run its stages one after the other, see docs/data.md"
         )
-    if not set(_SOURCES[options.source].__dataclass_fields__) <= set(options.keys()):  # type: ignore[attr-defined]
-        raise ValueError(
-            f"name the source on the command line, --source {options.source}, since its flags depend on it"
-        )
     card = run_all(
         Path(options.out),
         _take(_SOURCES[options.source], options),
@@ -114,12 +111,14 @@ def _all(options: Namespace) -> int:
 
 
 def _source_stage(config: type, options: Namespace) -> int:
+    from data_prep.published import check_only_ours
     from data_prep.source import run_source
     from data_prep.stages import make_source
 
     source, machine, share = make_source(_take(config, options)), _take(MachineConfig, options), _share(options)
     source.settings()  # Refuses missing input before the first file is written.
     work = _work(options)
+    check_only_ours(work)
     with work.lock(share):
         run_source(work, source, machine, share)
     return 0
@@ -161,11 +160,15 @@ def _pack(options: Namespace) -> int:
 def _verify(options: Namespace) -> int:
     from lit_outpaint.data.shard_set import load_card
 
+    if options.vision is not None and options.models is None:
+        raise ValueError("--vision names the CLIP that was given to encode beside --models; give that, too")
     load_card(Path(options.directory))  # Refuses what is no shard set before torch is loaded to read it.
     from data_prep.pack import summary
     from data_prep.verify import verify
+    from lit_outpaint.models.single_file import family_directory
 
-    card = verify(Path(options.directory), options.models, options.vision)
+    models = None if options.models is None else family_directory(options.models)
+    card = verify(Path(options.directory), models, options.vision)
     print(f"{options.directory} is whole\n{summary(card)}")
     return 0
 
@@ -248,7 +251,20 @@ def _source(words: Sequence[str]) -> str:
     """The source that the words ask for, since the flags of ``all`` depend on it."""
     given = [after for word, after in zip(words, [*words[1:], ""], strict=True) if word == "--source"]
     given += [word.removeprefix("--source=") for word in words if word.startswith("--source=")]
+    if not given:
+        files = [after for word, after in zip(words, [*words[1:], ""], strict=True) if word in ("-c", "--config")]
+        files += [word.removeprefix("--config=") for word in words if word.startswith("--config=")]
+        given = [source for file in files if (source := _source_in(Path(file)))]
     return given[-1] if given and given[-1] in _SOURCES else "scapes"
+
+
+def _source_in(file: Path) -> str:
+    """The source that a YAML file of settings names; what is wrong with the file, the parser says."""
+    try:
+        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return ""
+    return str(settings.get("source", "")) if isinstance(settings, dict) else ""
 
 
 def _work(options: Namespace) -> Any:
@@ -271,8 +287,8 @@ def _encoders(options: Namespace) -> EncodeConfig:
 def _begun(options: Namespace) -> Any:
     """The work of an earlier stage; one that is not there is refused rather than made."""
     work = _work(options)
-    if not work.out.is_dir():
-        raise ValueError(f"--out must hold the stages before this one, found no directory {work.out}")
+    if not work.root.is_dir():
+        raise ValueError(f"--out must hold the stages before this one, found no directory {work.root}")
     return work
 
 
@@ -285,21 +301,11 @@ def _take(config: type, options: Namespace) -> Any:
 def _normalised(words: Sequence[str]) -> list[str]:
     """Take ``--val-windows`` for ``--val_windows``, and ``--ratios 0.5,0.25`` for ``--ratios [0.5,0.25]``."""
     result: list[str] = []
-    flag = ""
     for word in words:
-        if word.startswith("--"):
-            flag, equals, value = word.partition("=")
-            flag = flag.replace("-", "_").replace("__", "--", 1)
-            result.append(f"{flag}={_bracketed(flag, value)}" if equals else flag)
-        else:
-            result.append(_bracketed(flag, word))
-            flag = ""
-    return result
-
-
-def _bracketed(flag: str, value: str) -> str:
-    lists = ("--ratios", "--directions", "--panorama_directions", "--categories")
-    return f"[{value}]" if flag in lists and not value.startswith("[") else value
+        flag, equals, value = word.partition("=")
+        named = word.startswith("--")
+        result.append(flag.replace("-", "_").replace("__", "--", 1) + equals + value if named else word)
+    return bracketed(result, ("--ratios", "--directions", "--panorama_directions", "--categories"))
 
 
 if __name__ == "__main__":

@@ -57,11 +57,12 @@ def build_captioner(config: CaptionConfig, call: CallConfig, corpus: Sequence[st
         ValueError: replies are to be kept of a captioner that asks no language model.
     """
     rules, chosen = RuleCaptioner(corpus), config.captioner
-    if call.cache and chosen is not None:
-        path, given = call.cache, chosen
-        chosen = with_chat(given, lambda chat: CachedChat(chat, path))
-        if chosen is given:
-            raise ValueError(f"--cache keeps what language models reply; {chosen.name} asks none, leave it out")
+    if path := call.cache:
+        cached = None if chosen is None else with_chat(chosen, lambda chat: CachedChat(chat, path))
+        if cached is chosen:
+            name = (chosen or rules).name
+            raise ValueError(f"--cache keeps what language models reply; {name} asks none, leave it out")
+        chosen = cached
     if isinstance(chosen, PlacedCaptioner):
         return chosen
     if chosen is None or (isinstance(chosen, RuleCaptioner) and not chosen.corpus):

@@ -108,6 +108,8 @@ class EncodeConfig:
     def __post_init__(self) -> None:
         if not self.ratios or not all(0 < ratio < 1 for ratio in self.ratios):
             raise ValueError(f"ratios must lie between 0 and 1 and name at least one, got {list(self.ratios)}")
+        if finest := next((ratio for ratio in self.ratios if float(f"{ratio:g}") != ratio), None):
+            raise ValueError(f"ratios must have at most six digits, as views are named by them, got {finest}")
         if not self.directions or not set(self.directions) <= set(GROWTHS):
             raise ValueError(f"directions must be of {', '.join(GROWTHS)}, got {list(self.directions)}")
 

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from typing import Any, Literal, Protocol, TypeVar
@@ -51,8 +52,14 @@ class LocalEngine:
         # Fresh processes: a fork of a process that has torch threads running may hang.
         context = get_context("forkserver")
         count = min(self.processes, len(stems))
-        with sharing_cores(count), ProcessPoolExecutor(count, context, initializer=_start_worker) as pool:
-            return list(progress(pool.map(work, stems), len(stems), label))
+        try:
+            with sharing_cores(count), ProcessPoolExecutor(count, context, initializer=_start_worker) as pool:
+                return list(progress(pool.map(work, stems), len(stems), label))
+        except BrokenProcessPool as error:
+            raise OSError(
+                f"a process of {label} was killed, perhaps for want of memory; give fewer --workers, and the same "
+                "command goes on where it stopped"
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,18 @@
 """The ``pack`` stage: shards, index and card. The card comes last, so a set that has one is complete."""
 
 import json
-import os
 import shutil
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from data_prep.caption import read_captions
 from data_prep.config import EncodeConfig
 from data_prep.engines import Engine
 from data_prep.progress import say
+from data_prep.published import replace_set
 from data_prep.source import count_words
 from data_prep.tars import TarWriter, read_samples
 from data_prep.text import sum_text_cards
@@ -37,8 +37,6 @@ from lit_outpaint.data.schema import (
     shard_name,
 )
 from lit_outpaint.system.files import file_sha256
-
-_OURS: Final = ("train-[0-9]*.tar", "val-[0-9]*.tar", INDEX_NAME, EMPTY_NAME)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +105,8 @@ def pack(work: Work, made: Made, engine: Engine) -> Card:
         **shapes,
     )
     card = card.model_copy(update={"sha256": card.digest()})
-    _publish(directory, work.out, card)
+    replace_set(work, directory, card)
+    say(f"wrote {work.out / CARD_NAME}")
     return card
 
 
@@ -173,21 +172,6 @@ def _write_shard(work: Work, names: dict[str, str], stem: str) -> Packed:
             writers += writers_of(captions[key])
     card = ShardCard(samples=len(entries), **_file_card(path.parent, path.name).model_dump())
     return Packed(card, entries, writers)
-
-
-def _publish(packed: Path, out: Path, card: Card) -> None:
-    """Move the files into place. From the first line until the card is there the set counts as unfinished."""
-    (out / CARD_NAME).unlink(missing_ok=True)
-    for pattern in _OURS:
-        for stale in out.glob(pattern):
-            stale.unlink()
-    shutil.rmtree(out / EVALSET_DIR, ignore_errors=True)
-    for path in sorted(packed.iterdir()):
-        os.replace(path, out / path.name)
-    # Not written in place: a kill would leave half a card among the shards.
-    (packed / CARD_NAME).write_text(card.model_dump_json(indent=1) + "\n")
-    os.replace(packed / CARD_NAME, out / CARD_NAME)
-    say(f"wrote {out / CARD_NAME}")
 
 
 def _text(work: Work) -> TextCard:

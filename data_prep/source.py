@@ -75,6 +75,7 @@ def run_source(work: Work, source: Source, machine: MachineConfig, share: Share 
         return
     counts = read_counts(work)
     if counts and not counts[USED]:
+        work.forget("raw")  # Whoever puts the images there has only to give the command again.
         raise ValueError(f"not one image can be used: {count_words(counts)}")
     _name_left_out(work)
     work.finish("raw")

@@ -8,7 +8,8 @@ from data_prep.coco.config import CocoConfig
 from data_prep.config import CallConfig, CaptionConfig, EncodeConfig, MachineConfig, ScapesConfig, settings_of
 from data_prep.engines import make_engine
 from data_prep.progress import say
-from data_prep.source import Source, rank_words, read_counts, run_source
+from data_prep.published import check_only_ours
+from data_prep.source import LEFT_OUT_NAME, Source, rank_words, read_counts, run_source
 from data_prep.work import Work
 from lit_outpaint.chat.ledger import Ledger
 from lit_outpaint.data.fingerprint import encoder_fingerprints, family_window_px
@@ -39,6 +40,7 @@ def run_all(
     chosen = make_source(source, encode)
     settings = {"source": chosen.name, **chosen.settings(), **settings_of(caption, encode)}
     work = Work(out)
+    check_only_ours(work)
     existing = existing_card(out, settings, fingerprints, describe_captioner(caption), overwrite)
     if existing is not None:
         if work.root.exists() and not keep_work:
@@ -46,11 +48,15 @@ def run_all(
                 work.remove()
         return existing
     with work.lock():
+        if overwrite:
+            work.begin_anew()
         run_source(work, chosen, machine)
         caption_stage(work, caption, call, machine)
         encode_stage(work, encode, machine)
         card = pack_stage(work, machine)
-        if not keep_work:
+        if keep_work:
+            work.end()
+        else:
             work.remove()
     return card
 
@@ -107,9 +113,15 @@ def encode_stage(work: Work, config: EncodeConfig, machine: MachineConfig, share
 
 
 def pack_stage(work: Work, machine: MachineConfig = MachineConfig()) -> Card:
-    """Write shards, index and card."""
+    """Write shards, index and card.
+
+    Raises:
+        ValueError: a stage is missing, was made from another run of the one before, or foreign files are in the way.
+    """
     from data_prep.pack import Made, pack
 
+    work.check_chain("raw", "captions", "features")
+    check_only_ours(work)
     stages = {name: work.settings(name)["settings"] for name in ("raw", "captions", "features")}
     apart = ("encoders", "captioner_identity")
     settings = {key: value for stage in stages.values() for key, value in stage.items() if key not in apart}
@@ -135,7 +147,7 @@ def existing_card(
     if not out.is_dir():
         raise ValueError(f"--out must be a directory, {out} is a file; choose another")
     if not (out / CARD_NAME).exists():
-        strangers = [path.name for path in out.iterdir() if path.name != "work"]
+        strangers = [path.name for path in out.iterdir() if path.name not in ("work", LEFT_OUT_NAME)]
         if strangers and not (out / "work").is_dir():
             raise ValueError(f"{out} is not empty ({strangers[0]}) and no shard set; choose another --out")
         return None

@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -28,6 +29,7 @@ COUNTS_SUFFIX: Final = "counts.json"
 
 _SETTINGS: Final = "settings.json"
 _DONE: Final = "done"
+_ANEW: Final = "begun_anew"
 _OUTPUT: Final = re.compile(r"((?:train|val)-\d{5,})\.(?:tar|jsonl)")
 
 
@@ -95,6 +97,33 @@ class Work:
             raise ValueError(f"the stage {name!r} of {self.out} is not complete; run the stages before this one first")
         recorded: dict[str, Any] = json.loads((self.stage(name) / _SETTINGS).read_text())
         return recorded
+
+    def check_chain(self, *names: str) -> None:
+        """Refuse stages that were made from another run of the stage before.
+
+        Raises:
+            ValueError: one was, or is not complete.
+        """
+        recorded = {name: self.settings(name) for name in names}
+        for before, name in pairwise(names):
+            if recorded[name]["after"] != recorded[before]:
+                raise ValueError(
+                    f"the stage {name!r} of {self.out} was made before {before!r} was run with other settings; "
+                    "run it and those after it again"
+                )
+
+    def begin_anew(self) -> None:
+        """Forget all stages, once: what a call that was killed has made since then is kept."""
+        mark = self.root / _ANEW
+        if not mark.exists():
+            for path in self.root.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+            write_atomic(mark, b"")
+
+    def end(self) -> None:
+        """Note that a set was made to its end, whose stages are kept."""
+        (self.root / _ANEW).unlink(missing_ok=True)
 
     def shards(self, name: str) -> list[str]:
         """Names of the shards that a stage made, without suffix, training first."""

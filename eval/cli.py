@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_origin
 
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
-from lit_outpaint.system.command_line import checked_words
+from lit_outpaint.system.command_line import bracketed, checked_words
 
 
 class _Verb(NamedTuple):
@@ -85,6 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         given = checked_words(sys.argv[1:] if argv is None else argv)
+        if given[:1] and given[0] in _VERBS:
+            given = bracketed(given, _lists(_named(_VERBS[given[0]].config)))
         verb_parsers = {
             name: _verb_parser(verb) if given[:1] == [name] else ArgumentParser() for name, verb in _VERBS.items()
         }
@@ -99,6 +101,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {_one_line(error)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _lists(config_class: Any) -> list[str]:
+    """The flags of a configuration that take lists."""
+    kinds = {field.name: (field.type, *get_args(field.type)) for field in fields(config_class)}  # ``tuple | None`` too
+    return [f"--{name}" for name, kind in kinds.items() if any(get_origin(part) is tuple for part in kind)]
 
 
 def _named(path: str) -> Any:

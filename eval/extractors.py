@@ -1,7 +1,7 @@
 """Feature extractors of IS, FID, KID, precision and recall: registered by name, or any module by ``class_path``.
 
 The name of an extractor says which network it is and how pictures are brought to its size: two numbers with different
-names cannot be compared.
+names cannot be compared. Where several networks may go by one name, ``weights`` tells them apart.
 """
 
 import hashlib
@@ -49,6 +49,11 @@ class FeatureExtractor(Protocol):
     def extract(self, pixel_values: Float[Tensor, "n 3 hh ww"]) -> Features:
         """Features of pictures in [-1, 1]; they are rounded to 8 bits first, as a file would hold them."""
         ...
+
+
+def weights_of(extractor: FeatureExtractor) -> str:
+    """What tells an extractor from others of its name: a checksum of its weights, where it says one."""
+    return str(getattr(extractor, "weights", ""))
 
 
 class InceptionExtractor:
@@ -111,6 +116,7 @@ class ScapesExtractor:
             raise FileNotFoundError(f"the scapes extractor needs a trained probe in {directory}, found none")
         self._probe = ScapesProbe.from_pretrained(directory).float().eval()
         self.name = "scapes-scene_native"
+        self.weights = checksum(self._probe)
         self.num_features: int = self._probe.scene.in_features
         self.num_classes: int | None = self._probe.scene.out_features
 
@@ -159,6 +165,7 @@ class ModuleExtractor:
         if (size_px is None) != (resize == "none"):
             raise ValueError(f"size_px and resize must be given together, got {size_px} and {resize}")
         self._module = module.eval()
+        self.weights = checksum(module)
         self._size_px, self._resize = size_px, resize
         self._mean, self._std = (torch.tensor(part).view(1, 3, 1, 1) for part in (mean, std))
         self.name = f"{name}_{'native' if size_px is None else f'{resize}-{size_px}'}"
@@ -187,6 +194,7 @@ class SharedExtractor:
 
     def __init__(self, inner: FeatureExtractor) -> None:
         self.name, self.num_features, self.num_classes = inner.name, inner.num_features, inner.num_classes
+        self.weights = weights_of(inner)
         self._once = OncePerTensor(inner.extract)
 
     def __deepcopy__(self, memo: Any) -> "SharedExtractor":
@@ -239,6 +247,15 @@ def _registered(choice: str) -> FeatureExtractor:
     if name not in _REGISTERED:
         raise ValueError(f"the extractor must be one of {', '.join(_REGISTERED)}, got {choice!r}")
     return SharedExtractor(_REGISTERED[name](*([Path(path)] if path else [])))
+
+
+def checksum(module: nn.Module) -> str:
+    """The first digits of the SHA-256 of a network's parameters and buffers."""
+    digest = hashlib.sha256()
+    for name, value in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def to_levels(pixel_values: Float[Tensor, "..."]) -> Tensor:

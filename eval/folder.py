@@ -43,8 +43,8 @@ class PictureFolder:
         return torch.as_tensor(to_pixel_values(levels)).contiguous()
 
     def content(self) -> str:
-        """A checksum of all files, whatever they are called, and of how they are read."""
-        digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in self.paths)
+        """A checksum of all files, of their names, by which metrics draw samples, and of how they are read."""
+        digests = [f"{path.stem} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in self.paths]
         return hashlib.sha256("".join([*digests, f"policy {POLICY}"]).encode()).hexdigest()
 
 

@@ -1,5 +1,6 @@
 """The judge of scapes pictures: reads windows with the segmentation probe, see `eval.readings` for its words."""
 
+import hashlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -66,6 +67,14 @@ def load_judge(models: Path, config: JudgeConfig) -> Judge:
     if not (directory / "config.json").is_file():
         raise FileNotFoundError(f"--models must hold a trained probe in probe/, found none in {models}")
     return Judge(ScapesProbe.from_pretrained(directory).float().eval(), config)
+
+
+def judges_hash(models: Path) -> str:
+    """The first digits of a checksum of the weights in ``probe/`` and ``eval_clip/`` of a family: who judged a run."""
+    digest = hashlib.sha256()
+    for path in sorted(path for part in ("probe", "eval_clip") for path in (models / part).rglob("*.safetensors")):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
 
 
 class Looks(NamedTuple):

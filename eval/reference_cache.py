@@ -13,7 +13,7 @@ from lit_outpaint.system.files import let_others_read
 
 log = logging.getLogger(__name__)
 
-_VERSION = 1
+_VERSION = 2
 
 
 def default_directory() -> Path:

@@ -13,7 +13,7 @@ from eval.drawing import Drawing
 from eval.figures import aligned, curve_rows, missed_line, not_computed_lines, text_table
 from eval.files import output_directory
 from eval.finished import EvaluationRecord, KeptPanorama, read_run
-from eval.judge import load_judge
+from eval.judge import judges_hash, load_judge
 from eval.methods import Method, load_method
 from eval.metrics.base import Ratio
 from eval.outputs import PAGE_NAME, begin_outputs, provenance, write_numbers, write_panoramas
@@ -63,6 +63,7 @@ def run(config: EvaluationConfig, yaml: str = "") -> Page:
     made = provenance(
         checkpoint=config.checkpoint,
         data=config.data,
+        judges=judges_hash(config.models),
         seed=config.sampling.seed,
         seconds_drawing=f"{seconds:.1f}",
         seconds_scoring=f"{time.monotonic() - started:.1f}",

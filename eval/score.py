@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from eval.files import output_directory, write_text
 from eval.finished import METRICS_VERSION
 from eval.folder import Captions, PictureFolder, read_captions, read_folder
 from eval.metric_sets import CaptionsGiven, Networks, Sizes, panorama_metrics, set_metrics
-from eval.metrics import ClipSim, MeanClipScore
+from eval.metrics import ClipSim
 from eval.metrics.base import TwoSetMetric
 from eval.outputs import provenance
 from eval.perceptual import Lpips, PerceptualDistance, ScapesLpips
@@ -52,6 +52,7 @@ def score(config: ScoreConfig, yaml: str = "") -> list[Score]:
     if captions is not None:
         cutter.check_captions(captions)
     metrics = config.metrics or default_metrics(config, cutter, captions, reference)
+    _check_captioned(metrics, cutter, captions)
     with output_directory(config.out):
         _feed(config, cutter, metrics, images, reference, captions or {})
     scores = [row for metric in metrics for row in _scores(metric, cutter)]
@@ -91,6 +92,23 @@ def default_metrics(
     return metrics + panorama_metrics(networks, cutter.geometry, cutter.num_steps, config.steps, given, real=real)
 
 
+def _check_captioned(metrics: Sequence[ImageMetric], cutter: Cutter, captions: Mapping[str, Captions] | None) -> None:
+    """Refuse metrics of captions that are not there: they would compare pictures with an empty text."""
+    for metric in (metric for metric in metrics if _reads_captions(metric)):
+        if captions is None:
+            raise ValueError(f"the metric {type(metric).__name__} compares pictures with captions; give --captions")
+        without = next((key for key, row in captions.items() if not row.local), None)
+        if metric.caption == "local" and cutter.geometry is not None and without is not None:
+            raise ValueError(
+                f"the metric {type(metric).__name__} compares windows with local captions; --captions has no "
+                f"local_captions for {without}"
+            )
+
+
+def _reads_captions(metric: ImageMetric) -> bool:
+    return getattr(metric, "reads_captions", False)
+
+
 def _feed(
     config: ScoreConfig,
     cutter: Cutter,
@@ -122,16 +140,13 @@ def _feed(
         print(f"{done}/{len(images.paths)} pictures", flush=True)
     if reference is None:
         return
-    cache = ReferenceCache(
-        config.cache or default_directory(), f"{reference.content()}/{config.window_px}/{config.stride}"
-    )
+    cut = f"{config.window_px}/{config.stride}/{config.direction}"
+    cache = ReferenceCache(config.cache or default_directory(), f"{reference.content()}/{cut}")
     missing = [metric for metric in two_set if not cache.load(metric)]
     if len(missing) < len(two_set):
         print(f"statistics of {len(two_set) - len(missing)} metrics over {config.reference} are taken from the cache")
     # Captions are those of the drawn pictures, so that real ones of other names are not compared with any.
-    unpaired = (
-        [] if beside is not None else [metric for metric in others if not isinstance(metric, ClipSim | MeanClipScore)]
-    )
+    unpaired = [] if beside is not None else [metric for metric in others if not _reads_captions(metric)]
     real_cutter = cutter if beside is not None else Cutter(reference, config.window_px, config.stride, config.direction)
     if missing or unpaired:
         for paths in _batches(reference.paths, config.batch_size):

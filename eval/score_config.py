@@ -64,4 +64,4 @@ class ScoreConfig:
     @property
     def stride(self) -> int:
         """Distance of windows."""
-        return self.stride_px or self.window_px or 0
+        return (self.window_px or 0) if self.stride_px is None else self.stride_px

@@ -204,7 +204,7 @@ def write_toy_run(
     )
     out.mkdir()
     write_panoramas(out, walks, [picture[::-1] for picture in real.values()], {key: real[key] for key in ("p0", "p2")})
-    made = {"checkpoint": "toy", "command": f"python -m eval run --out {out}"}
+    made = {"checkpoint": "toy", "judges": "a probe", "command": f"python -m eval run --out {out}"}
     write_numbers(out, f"Outpainting: {caption}", figures, made, record.model_dump(mode="json"))
     write_report(read_run(out), out)
     return out

@@ -125,6 +125,9 @@ class OutpaintPipeline(ConditionedPipeline):
             ValueError: sizes, or the number of captions or generators, do not fit together.
         """
         generators = _check_inputs(image, mask, generator)
+        factor = self.window_px // int(self.unet.config.sample_size)
+        if any(side % factor for side in image.shape[2:]):
+            raise ValueError(f"the sides of windows must be multiples of {factor} px, got {tuple(image.shape[2:])}")
         device = self._execution_device  # Diffusers looks through all modules for it.
         alone = compiled and device.type == "cpu"
         at_once = 1 if alone else windows_at_once(len(image), device)
@@ -225,9 +228,14 @@ class OutpaintPipeline(ConditionedPipeline):
         Raises:
             ValueError: inputs do not fit together.
         """
-        window = VaeImageProcessor().preprocess(image).float()
-        mask = VaeImageProcessor(do_normalize=False, do_binarize=True, do_convert_grayscale=True).preprocess(mask_image)
-        mask = mask.float().expand(len(window), -1, -1, -1)
+        # As they are: resized pixels would no longer be the given ones.
+        window = VaeImageProcessor(do_resize=False).preprocess(image).float()
+        masks = VaeImageProcessor(
+            do_resize=False, do_normalize=False, do_binarize=True, do_convert_grayscale=True
+        ).preprocess(mask_image)
+        if len(masks) not in (1, len(window)):
+            raise ValueError(f"there must be one mask, or one per window ({len(window)}), got {len(masks)}")
+        mask = masks.float().expand(len(window), -1, -1, -1)
         captions = as_list(prompt, len(window), "prompt")
         scenes = as_list(global_prompt, len(window), "global_prompt") or captions
         drawn = self.draw(

@@ -112,6 +112,8 @@ class TextToImagePipeline(ConditionedPipeline):
         factor = self.window_px // int(self.unet.config.sample_size)
         if height % factor or width % factor or height < factor or width < factor:
             raise ValueError(f"height and width must be positive multiples of {factor}, got {height} and {width}")
+        if not prompts:
+            raise ValueError("there must be at least one prompt")
         generators = list(generator) if isinstance(generator, Sequence) else None
         if generators is not None and len(generators) != len(prompts):
             raise ValueError(f"there must be one generator per picture ({len(prompts)}), got {len(generators)}")
@@ -136,7 +138,7 @@ class TextToImagePipeline(ConditionedPipeline):
                     noise[part],
                     self.scheduler,
                     sampling.num_inference_steps,
-                    None if generators is None else generators[part],
+                    generator if generators is None else generators[part],
                     after_step=after_step,
                     should_stop=lambda: self.interrupt,
                 )

@@ -84,7 +84,8 @@ def render(job: Job, site: Site) -> str:
     A job may be requeued at any time: its log is appended to, and its program continues where it stopped. SIGUSR1 goes
     to the processes that srun started and not to the shell (no ``B:``).
     """
-    options = [f"--job-name={job.name}", f"--output={job.log}", "--open-mode=append", "--requeue"]
+    named = [f"--job-name={shlex.quote(job.name)}", f"--output={shlex.quote(str(job.log))}"]
+    options = [*named, "--open-mode=append", "--requeue"]
     if job.array:
         options.append(f"--array={ranges(job.array)}" + (f"%{job.throttle}" if job.throttle else ""))
     if job.aftercorr is not None:

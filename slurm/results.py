@@ -80,10 +80,13 @@ def gather(record: Record, figures: Sequence[str] | None = None) -> Results:
 def read_values(run_dir: Path) -> dict[str, float]:
     """Every figure of a run.
 
-    A column of ``metrics.csv`` counts with its last value, one of training with the mean of its last tenth.
+    A column of ``metrics.csv`` counts with its last value, one of training with the mean of its last tenth. One that
+    ends in something that is no number is left out: the run diverged, and its last good value says nothing of it.
     """
-    values = {}
+    values, ends = {}, {name: rows[-1][1] for name, rows in _columns(run_dir / "metrics.csv").items()}
     for name, curve in read_curves(run_dir / "metrics.csv").items():
+        if not math.isfinite(ends[name]):
+            continue
         tail = curve[-max(1, round(CURVE_TAIL * len(curve))) :] if name.startswith("train/") else curve[-1:]
         values[name] = math.fsum(value for _, value in tail) / len(tail)
     scored = {key: figure.get("value") for key, figure in read_figures(run_dir).items()}
@@ -92,16 +95,19 @@ def read_values(run_dir: Path) -> dict[str, float]:
 
 def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
     """Column -> (step, value) of a ``metrics.csv``; empty when there is none. What is no number is left out."""
-    curves: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    finite = {name: [row for row in rows if math.isfinite(row[1])] for name, rows in _columns(path).items()}
+    return {name: rows for name, rows in finite.items() if rows}
+
+
+def _columns(path: Path) -> dict[str, list[tuple[int, float]]]:
+    columns: dict[str, list[tuple[int, float]]] = defaultdict(list)
     if path.is_file():
         with path.open(newline="", encoding="utf-8") as file:
             for line in csv.DictReader(file):
                 for name, text in line.items():
                     if name and text and "/" in name and (line.get("step") or "").isdigit():
-                        value = float(text)
-                        if math.isfinite(value):
-                            curves[name].append((int(line["step"]), value))
-    return dict(curves)
+                        columns[name].append((int(line["step"]), float(text)))
+    return columns
 
 
 def read_figures(run_dir: Path) -> dict[str, dict[str, Any]]:
@@ -152,7 +158,12 @@ def _missing(record: Record, figures: Sequence[str], read: dict[str, dict[str, f
     for cell in record.cells:
         lacking: list[str] = [stage for stage in cell.stages if not record.done(cell, stage)]
         if not lacking:
-            lacking = [figure for figure in figures if figure not in read[cell.name]]
+            ends = {name: rows[-1][1] for name, rows in _columns(record.run_dir(cell) / "metrics.csv").items()}
+            lacking = [
+                f"{figure}, which ended as {ends[figure]}" if figure in ends else figure
+                for figure in figures
+                if figure not in read[cell.name]
+            ]
         if lacking:
             lines.append(f"{cell.name} (lacks {', '.join(lacking)})")
     return lines

@@ -99,7 +99,7 @@ def load_sweep(path: Path, world: str = DEFAULT_WORLD) -> Sweep:
         raise FileNotFoundError(f"a sweep must be a YAML file, found no file {path}; see experiments/sweeps")
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} must be YAML: {' '.join(str(error).split())}") from error
     if not isinstance(given, dict):
         raise ValueError(f"{path} must be a mapping with the keys of a sweep, got {type(given).__name__}")
@@ -186,7 +186,10 @@ def _command(path: Path, given: object) -> str | None:
         return None
     if not isinstance(given, str):
         raise ValueError(f"{path}: evaluate must be a command line, got {given!r}")
-    words = shlex.split(given)
+    try:
+        words = shlex.split(given)
+    except ValueError as error:
+        raise ValueError(f"{path}: evaluate must be a command line, got {given!r} ({error})") from error
     if words[:2] != ["python", "-m"] or len(words) < 3:
         raise ValueError(f"{path}: evaluate must start with python -m MODULE, got {given!r}")
     if unknown := set(re.findall(r"\{(\w*)\}", given)) - {"run", "seed"}:

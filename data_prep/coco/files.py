@@ -5,11 +5,13 @@ is ever extracted.
 """
 
 import hashlib
+import lzma
 import os
 import re
 import stat
 import unicodedata
 import zipfile
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol
@@ -17,6 +19,17 @@ from typing import Final, Protocol
 MAX_FILE_BYTES: Final = 64 << 20
 """A larger picture is refused before it is read."""
 
+_DAMAGED: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    OSError,
+    EOFError,
+    NotImplementedError,  # a compression that Python lacks
+    RuntimeError,  # a password
+    ValueError,
+)
+"""What zipfile raises where a member cannot be read."""
 _SUM_LINE: Final = re.compile(r"([0-9a-fA-F]{32}|[0-9a-fA-F]{64})\s+\*?(\S+)")
 
 
@@ -87,7 +100,7 @@ class ZipFolder:
             raise FileError("too_large")
         try:
             return self._zip.read(info)
-        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError):
+        except _DAMAGED:
             raise FileError("unreadable") from None
 
 
@@ -127,7 +140,7 @@ def read_annotations(root: Path, split: str) -> bytes:
             with zipfile.ZipFile(archive) as opened:
                 if f"annotations/{name}" in opened.namelist():
                     return opened.read(f"annotations/{name}")
-        except (zipfile.BadZipFile, OSError, EOFError) as error:
+        except _DAMAGED as error:
             raise ValueError(f"{archive} is no whole zip: {error}; download it again") from error
     looked = ", ".join(archive.name for archive in archives) or "annotations_trainval2017.zip"
     raise ValueError(f"{root} must hold annotations/{name}, or {looked} with it, and does not; give the right --root")

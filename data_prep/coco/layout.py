@@ -31,7 +31,7 @@ class CocoImage:
     """At least one; each holds a letter."""
 
 
-def parse_captions(data: bytes, name: str) -> tuple[list[CocoImage], Counter[str]]:
+def parse_captions(data: bytes, name: str) -> tuple[list[CocoImage], Counter[str], list[str]]:
     """Read a captions file.
 
     Args:
@@ -39,7 +39,7 @@ def parse_captions(data: bytes, name: str) -> tuple[list[CocoImage], Counter[str
         name: of the file, for messages.
 
     Returns:
-        The images by number, and how many images or captions were left out, by cause.
+        The images by number, how many images or captions were left out, by cause, and a line for each such image.
 
     Raises:
         ValueError: it is no captions file.
@@ -59,27 +59,31 @@ def parse_captions(data: bytes, name: str) -> tuple[list[CocoImage], Counter[str
         for row in (named if isinstance(named, list) else [])
         if (licence := _licence(row)) and (number := _number(row["id"])) is not None
     }
-    rows = _images(tables["images"], counts)
+    left_out: list[str] = []
+    rows = _images(tables["images"], counts, left_out, name)
     captions = _captions(tables["annotations"], rows, counts)
     images = []
     for number in sorted(rows):
         if number not in captions:
             counts[f"{LEFT_OUT}no_caption"] += 1
+            left_out.append(f"the image {rows[number]['file_name']} of {name} has no caption")
             continue
         licence = licences.get(_number(rows[number].get("license")), UNKNOWN_LICENCE)
         counts[f"{NOTED}unknown_licence"] += licence == UNKNOWN_LICENCE
         images.append(CocoImage(number, rows[number]["file_name"], licence, tuple(captions[number])))
-    return images, +counts
+    return images, +counts, left_out
 
 
-def _images(table: list[Any], counts: Counter[str]) -> dict[int, dict[str, Any]]:
+def _images(table: list[Any], counts: Counter[str], left_out: list[str], name: str) -> dict[int, dict[str, Any]]:
     rows: dict[int, dict[str, Any]] = {}
-    for row in table:
+    for place, row in enumerate(table):
         number = _number(row.get("id")) if isinstance(row, dict) else None
         if number is None or not isinstance(row.get("file_name"), str):
             counts[f"{LEFT_OUT}malformed_entry"] += 1
+            left_out.append(f"images[{place}] of {name} is malformed: it needs an id and a file_name")
         elif number in rows:
             counts[f"{LEFT_OUT}duplicate_id"] += 1
+            left_out.append(f"images[{place}] of {name} has the id {number} of an image before it")
         else:
             rows[number] = row
     return rows

@@ -33,6 +33,8 @@ class Listed(NamedTuple):
 
     images: list[CocoImage]
     counts: Counter[str]
+    left_out: list[str]
+    """A line for each image that cannot be used, whatever its file holds."""
     sha256: str
     """Of the file."""
 
@@ -68,8 +70,9 @@ class CocoSource:
             say(f"coco: checking the sums of {len(zips)} zips")
             check_sums(zips, Path(self.config.sums))
         sums = {f"captions_{split}_sha256": list_images(self.root, split).sha256 for split in splits}
-        if not self._images(self.config.split):
-            raise ValueError(f"captions_{self.config.split}.json names no image with a caption; give another --split")
+        for split, flag in zip(splits, ("--split", "--val_split"), strict=False):
+            if not self._images(split):
+                raise ValueError(f"captions_{split}.json names no image with a caption; give another {flag}")
         return settings_of(self.config) | sums | {"pictures": POLICY}
 
     def stems(self) -> list[str]:
@@ -83,8 +86,9 @@ class CocoSource:
         images = self._images(split)[numbers.start : numbers.stop]
         files = image_files(self.root, split)
         # What the captions file alone tells belongs to no shard; it is counted with the first of its split.
-        counts = Counter(list_images(self.root, split).counts if numbers.start == 0 else {})
-        left_out: list[str] = []
+        listed = list_images(self.root, split)
+        counts = Counter(listed.counts if numbers.start == 0 else {})
+        left_out = [*listed.left_out] if numbers.start == 0 else []
         with TarWriter(directory / f"{stem}.tar") as tar:
             for image in progress(images, len(images), f"coco {stem}"):
                 try:
@@ -154,8 +158,8 @@ def list_images(root: Path, split: str) -> Listed:
         ValueError: the captions file is missing or damaged.
     """
     data = read_annotations(root, split)
-    images, counts = parse_captions(data, f"captions_{split}.json")
-    return Listed(images, counts, hashlib.sha256(data).hexdigest())
+    images, counts, left_out = parse_captions(data, f"captions_{split}.json")
+    return Listed(images, counts, left_out, hashlib.sha256(data).hexdigest())
 
 
 def webp(image: Image.Image, quality: int) -> bytes:

@@ -14,10 +14,10 @@ from PIL import Image
 
 from data_prep.config import at_least
 from data_prep.scapes.captions import PLACES, joined, noun_phrase
-from data_prep.scapes.compbench.casting import a_colour
-from data_prep.scapes.compbench.staging import Scene, Seen, stage
+from data_prep.scapes.casting import a_colour
 from data_prep.scapes.compbench.wording import attributes
 from data_prep.scapes.palette import BIOME_KINDS, BIOMES, UNDERGROUND_KINDS
+from data_prep.scapes.staging import Scene, Seen, stage
 from data_prep.scapes.world import SeenObject
 from lit_outpaint.system.files import written_whole
 

@@ -2,7 +2,7 @@
 
 In the world two things stand whole in a window and hardly ever three: they keep a distance of half a window. A model
 that never saw three in a row leaves out the middle one, whatever it is told. Staged windows obey the world's laws
-(`data_prep.scapes.compbench.staging`), and their facts and captions are made as those of any window.
+(`data_prep.scapes.staging`), and their facts and captions are made as those of any window.
 """
 
 import random
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_prep.scapes.compbench.casting import LAYOUTS, cast
-from data_prep.scapes.compbench.staging import VIEWS, Scene, stage
+from data_prep.scapes.casting import LAYOUTS, cast
+from data_prep.scapes.staging import VIEWS, Scene, stage
 from data_prep.scapes.world import Facts
 
 

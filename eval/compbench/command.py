@@ -21,6 +21,7 @@ from eval.compbench.step_drawing import draw_steps
 from eval.figures import Figure, missed_line, text_table
 from eval.files import check_out, write_text
 from eval.finished import EvaluationRecord, KeptPanorama
+from eval.judge import judges_hash
 from eval.outputs import PAGE_NAME, provenance, write_numbers, write_page
 from eval.report.page import Page
 from lit_outpaint.data.prompts import Prompt, known_pictures_dir, read_prompts, true_pictures_dir
@@ -63,6 +64,7 @@ def compbench(config: CompbenchConfig, yaml: str = "") -> Page:
             pictures=images,
             true_pictures=true_dir or "none",
             **drawn,
+            judges=judges_hash(config.models),
             seconds=f"{time.monotonic() - started:.1f}",
         ),
         config=yaml,

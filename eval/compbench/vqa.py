@@ -28,7 +28,8 @@ def vqa_scores(
 ) -> tuple[tuple[float, ...], ...]:
     """The score of each question, a row for each picture of one prompt.
 
-    A question whose parents are not answered scores 0 (DPG-Bench, Hu et al. 2024, arXiv:2403.05135).
+    A question whose parents are not answered, or score 0 themselves, scores 0 (DPG-Bench, Hu et al. 2024,
+    arXiv:2403.05135).
 
     Raises:
         ValueError: the judge returns something else than one probability for each question.
@@ -43,7 +44,8 @@ def _one(judge: VqaJudge, picture: Image, questions: Sequence[Question]) -> tupl
             f"the judge {judge.name} must return one probability in [0, 1] for each of {len(questions)} questions, got "
             f"{said[:8]}"
         )
-    return tuple(
-        0.0 if any(said[parent] < YES for parent in question.parents) else value
-        for value, question in zip(said, questions, strict=True)
-    )
+    for place, question in enumerate(questions):
+        # In place and in their order, as DPG-Bench does it: a question that fell takes those that depend on it along.
+        if any(said[parent] < YES for parent in question.parents):
+            said[place] = 0.0
+    return tuple(said)

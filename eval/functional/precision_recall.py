@@ -41,6 +41,9 @@ def precision_recall(
         raise ValueError(
             f"neighbourhood must lie in [1, {smaller}), the pictures of the smaller set; got {neighbourhood}"
         )
+    # In double precision and about their middle: cdist multiplies matrices, and far from zero float32 cancels.
+    middle = real.double().mean(dim=0)
+    generated, real = generated.double() - middle, real.double() - middle
     return PrecisionRecall(
         precision=_inside(generated, real, _radii(real, neighbourhood)).double().mean().item(),
         recall=_inside(real, generated, _radii(generated, neighbourhood)).double().mean().item(),

@@ -14,7 +14,7 @@ from eval.files import check_out
 from eval.finished import EvaluationRecord, KeptPanorama
 from eval.functional.bootstrap import ratio_estimate
 from eval.functional.seam import seam_score
-from eval.judge import Judge, load_judge
+from eval.judge import Judge, judges_hash, load_judge
 from eval.layouts import counting
 from eval.layouts.config import LayoutsConfig
 from eval.layouts.reading import read_canvas
@@ -91,7 +91,9 @@ def layouts(config: LayoutsConfig, yaml: str = "") -> Page:
         title=f"Layouts: {config.runs}",
         subtitle=f"{len(runs)} canvases, judge: scapes probe",
         figures=_figures(kept),
-        facts=provenance(runs=config.runs, seconds=f"{time.monotonic() - started:.1f}"),
+        facts=provenance(
+            runs=config.runs, judges=judges_hash(config.models), seconds=f"{time.monotonic() - started:.1f}"
+        ),
         config=yaml,
         pictures=pictures,
     )

@@ -51,6 +51,8 @@ class NamedMetric(Metric):
     """How many leading parts of its names tell its scores apart, for short keys."""
     side_by_side = False
     """Whether it scores the real pictures too, under names with ``real-``."""
+    reads_captions = False
+    """Whether it compares pictures with captions, so that without them there is nothing to score."""
 
     @property
     @abstractmethod

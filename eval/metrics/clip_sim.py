@@ -31,6 +31,7 @@ class ClipSim(RatioMetric):
 
     key_parts = 2
     side_by_side = True
+    reads_captions = True
     total: Tensor
     real_total: Tensor
     counts: Tensor
@@ -109,6 +110,7 @@ class MeanClipScore(RatioMetric):
 
     view: View = "panorama"
     caption: CaptionOf = "global"
+    reads_captions = True
     total: Tensor
     count: Tensor
 

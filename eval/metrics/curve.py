@@ -35,6 +35,7 @@ class Curve:
         self.caption: CaptionOf = metric.caption
         self.key_parts: int = getattr(metric, "key_parts", 1)
         self.side_by_side: bool = getattr(metric, "side_by_side", False)
+        self.reads_captions: bool = getattr(metric, "reads_captions", False)
         # A start window was not added by a step, so that there is no strip of step 0.
         self.from_step = 0 if min(steps) == 0 and metric.view == "window" else 1
         self.label = f"{type(metric).__name__.lower()}.curve"

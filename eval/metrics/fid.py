@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from eval.extractors import FeatureExtractor, find_extractor
+from eval.extractors import FeatureExtractor, find_extractor, weights_of
 from eval.functional.frechet import Moments, frechet_distance, moments
 from eval.metrics.base import SIDES, TwoSetMetric, metric_name
 from lit_outpaint.protocols import NotComputable, SampleId, View
@@ -58,7 +58,7 @@ class FrechetSums(TwoSetMetric):
     @property
     def reference_key(self) -> str:
         """What the state of the real side depends on besides the pictures."""
-        return f"sums/{self.extractor.name}/{self.view}"
+        return f"sums/{self.extractor.name}/{weights_of(self.extractor)}/{self.view}"
 
 
 class FID(FrechetSums):

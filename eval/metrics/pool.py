@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from eval.extractors import FeatureExtractor, find_extractor
+from eval.extractors import FeatureExtractor, find_extractor, weights_of
 from eval.functional.sampling import keep_smallest, key_hashes
 from eval.metrics.base import SIDES, TwoSetMetric
 from lit_outpaint.protocols import SampleId, View
@@ -55,7 +55,7 @@ class PooledMetric(TwoSetMetric):
     @property
     def reference_key(self) -> str:
         """What the state of the real side depends on besides the pictures."""
-        return f"pool/{self.extractor.name}/{self.view}/{self.max_samples}/{self.seed}"
+        return f"pool/{self.extractor.name}/{weights_of(self.extractor)}/{self.view}/{self.max_samples}/{self.seed}"
 
     def _joined(self, name: str) -> Tensor:
         value = getattr(self, name)

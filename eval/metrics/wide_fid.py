@@ -6,7 +6,7 @@ from typing import Literal
 from torch import Tensor, stack
 from torch.nn.functional import interpolate
 
-from eval.extractors import FeatureExtractor
+from eval.extractors import FeatureExtractor, weights_of
 from eval.functional.crops import crop_grid, cut
 from eval.metrics.base import metric_name
 from eval.metrics.fid import FrechetSums
@@ -74,7 +74,8 @@ class BlockFID(FrechetSums):
     @property
     def reference_key(self) -> str:
         """What the state of the real side depends on besides the pictures."""
-        return f"block/{self.extractor.name}/{self.direction}/{self.num_blocks}x{self.block_px}/{self.join}"
+        network = f"{self.extractor.name}/{weights_of(self.extractor)}"
+        return f"block/{network}/{self.direction}/{self.num_blocks}x{self.block_px}/{self.join}"
 
     @property
     def definition(self) -> str:
@@ -150,7 +151,7 @@ class ScaleInvariantFID(FrechetSums):
     @property
     def reference_key(self) -> str:
         """What the state of the real side depends on besides the pictures."""
-        return f"scaleinv/{self.extractor.name}/{self.window_px}"
+        return f"scaleinv/{self.extractor.name}/{weights_of(self.extractor)}/{self.window_px}"
 
     @property
     def definition(self) -> str:

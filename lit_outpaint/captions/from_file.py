@@ -26,12 +26,13 @@ class FileCaptioner:
     Args:
         path: a text file with one caption a line, or a ``.yaml`` file with a list of captions.
         shuffle_seed: takes them from wrong places, drawn by this seed: captions of the right kind that belong to other
-            pictures, the ablation that shows what their place is worth. A run reads them in another order; preparation,
-            which has no order, gets one for each question, drawn by the question. Without it there is nothing to be
+            pictures, the ablation that shows what their place is worth. In a run none keeps its place; preparation,
+            which has no order, gets others than it asks about, drawn by the question. Without it there is nothing to be
             imagined or summarised.
 
     Raises:
-        ValueError: the file cannot be read, holds no caption, or is no list of captions.
+        ValueError: the file cannot be read, holds no caption, or is no list of captions; or one caption alone is to be
+            shuffled.
     """
 
     concurrency = 1
@@ -41,7 +42,9 @@ class FileCaptioner:
         self.name = "file" if shuffle_seed is None else "file:shuffled"
         self.captions = read_captions(Path(path))
         if shuffle_seed is not None:
-            random.Random(shuffle_seed).shuffle(self.captions)
+            if len(self.captions) < 2:
+                raise ValueError(f"{path} must hold at least two captions for shuffle_seed, got one")
+            self.captions = _displaced(self.captions, random.Random(shuffle_seed))
 
     def identity(self, call: str) -> dict[str, Any]:
         """Checksum of the captions in their order."""
@@ -52,9 +55,9 @@ class FileCaptioner:
         """Shuffled: ``n`` different captions of other pictures.
 
         Raises:
-            CaptionError: the file is read in its order, so it holds no imaginary captions; or it holds fewer than n.
+            CaptionError: the file is read in its order, so it holds no imaginary captions; or fewer than n others.
         """
-        return self._drawn("imagine", caption, n)
+        return self._drawn("imagine", [caption], n)
 
     def summarise(self, captions: Sequence[str]) -> Written:
         """Shuffled: a caption of another picture.
@@ -62,7 +65,7 @@ class FileCaptioner:
         Raises:
             CaptionError: the file is read in its order, so it holds no summary.
         """
-        return self._drawn("summarise", "\n".join(captions), 1)[0]
+        return self._drawn("summarise", captions, 1)[0]
 
     def next_local(
         self,
@@ -88,16 +91,27 @@ class FileCaptioner:
         """A file cannot look: raises ``CaptionError``."""
         raise CaptionError(f"{self.path} holds local captions only; to describe needs a captioner that sees", "blind")
 
-    def _drawn(self, call: str, question: str, n: int) -> list[Written]:
-        """Captions that depend on the question alone, so that ranks and restarts get the same."""
+    def _drawn(self, call: str, asked: Sequence[str], n: int) -> list[Written]:
+        """Captions that depend on the question alone, so that ranks and restarts get the same, and are none of it."""
         if self.shuffle_seed is None:
             raise CaptionError(
                 f"{self.path} is read one caption a step; to {call} needs another captioner, or a shuffle_seed"
             )
-        if n > len(self.captions):
-            raise CaptionError(f"{self.path} holds {len(self.captions)} captions, {n} different ones were asked for")
-        chosen = random.Random(f"{self.shuffle_seed} {call} {question}").sample(self.captions, n)
+        others = [text for text in self.captions if text not in asked]
+        if n > len(others):
+            raise CaptionError(f"{self.path} holds {len(others)} captions of other pictures, {n} were asked for")
+        question = "\n".join(asked)
+        chosen = random.Random(f"{self.shuffle_seed} {call} {question}").sample(others, n)
         return [Written(text, self.name) for text in chosen]
+
+
+def _displaced(captions: Sequence[str], rng: random.Random) -> list[str]:
+    """All captions in an order in which none keeps its place: one cycle through all places (Sattolo 1986)."""
+    moved = list(captions)
+    for place in range(len(moved) - 1, 0, -1):
+        other = rng.randrange(place)
+        moved[place], moved[other] = moved[other], moved[place]
+    return moved
 
 
 def read_captions(path: Path) -> list[str]:

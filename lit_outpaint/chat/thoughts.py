@@ -9,6 +9,7 @@ Source: chat templates of the models, and https://cookbook.openai.com/articles/o
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Final
 
@@ -21,12 +22,17 @@ _MARK: Final = re.compile(
 )
 _CHANNEL: Final = re.compile(r"<\|channel\|>\s*(?P<name>\w+)[^<]*(?:<\|(?!message)\w+\|>[^<]*)*<\|message\|>")
 _CHANNEL_END: Final = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
-_BARE_CHANNELS: Final = re.compile(r"^\s*(?:analysis|commentary)(?=\S)")
+_BARE_CHANNELS: Final = re.compile(r"^\s*(?:analysis|commentary)(?=\w)")
 _BARE_FINAL: Final = "assistantfinal"
 
 
 def final_answer(text: str) -> str:
-    """The text outside of thoughts; empty where nothing but thoughts was written."""
+    """The text outside of thoughts; empty where nothing but thoughts was written.
+
+    A text that is JSON as a whole has no thoughts around it: marks inside its strings are words.
+    """
+    if _is_json(text):
+        return text
     if "<|channel|>" in text:
         return _final_channel(text)
     if _BARE_CHANNELS.match(text):  # "analysisThe user wants ...assistantfinal{...}": the marks are gone.
@@ -40,6 +46,16 @@ def final_answer(text: str) -> str:
             kept = ""  # Everything so far was thought: the template had opened it.
         thinking, position = not closes, mark.end()
     return kept if thinking else kept + text[position:]
+
+
+def _is_json(text: str) -> bool:
+    if not text.lstrip().startswith(("{", "[")):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def holds_thoughts(text: str) -> bool:

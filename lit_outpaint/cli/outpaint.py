@@ -222,10 +222,10 @@ def _start(
     known_px = settings.window_px or window_px_of(is_model(settings.model))
     # A picture that does not fit is refused before gigabytes are loaded.
     image = fit_image(image, known_px or parts().outpainter(settings, directory, caption).window_px, settings.fit, plan)
-    record = _describe(parser, settings, arguments, image, plan)
+    described, defaults = _describe(parser, settings, arguments, image, plan), vars(parser.get_defaults())
     there = (directory / RUN_NAME).is_file()
     if there:
-        record = same_run(directory, record, vars(parser.get_defaults()))
+        record = same_run(directory, described, defaults)
         if record.finished and not again:
             return False
         with only_user_of(directory):
@@ -233,11 +233,14 @@ def _start(
                 return False
     computing = _computing(settings)
     outpainter = parts().outpainter(settings, directory, caption)
-    graph = lay_out_run(outpainter, record, box_of(image))
     if not there:
-        prepare(directory, record, image, graph, outpainter, formats)
+        graph = lay_out_run(outpainter, described, box_of(image))
+        prepare(directory, described, image, graph, outpainter, formats)
     with only_user_of(directory), computing:
+        # Read once nobody else can write it: while the model was loaded, another command may have edited the run.
+        record = same_run(directory, described, defaults)
         canvas = Canvas.open(directory)
+        graph = lay_out_run(outpainter, record, canvas.image_box)
         _check(canvas, graph, formats)
         _grow(record, canvas, graph, outpainter, caption, formats)
     return True
@@ -274,7 +277,7 @@ def _relay(
     layout = read_layout(Path(layout_file))
     before = layout_of_run(directory, record, graph, canvas.image_box, outpainter)
     assert before is not None, "load_resumed refuses a run without one"
-    changed = relaid(record, canvas, graph, before, layout, outpainter.config.seed)
+    changed = relaid(record, canvas, graph, before, layout)
     if changed is not record:
         keep_layout(directory, len(changed.relayouts), layout)
     num_steps = len(changed.edits) - len(record.edits)

@@ -136,14 +136,22 @@ def captions_of(data: Mapping[str, bytes]) -> tuple[list[str], str]:
     """Local captions and the global one out of the members of a sample; empty where there is none.
 
     Raises:
-        ValueError: a text is not in UTF-8, or not in JSON.
+        ValueError: a text is not in UTF-8, or not in JSON, or what should be a caption is none.
     """
     parsed = json.loads(data["json"]) if "json" in data else {}
     facts: dict[str, Any] = parsed if isinstance(parsed, dict) else {}
-    several = facts.get(CAPTIONS)
-    said = data.get("txt", b"").decode("utf-8-sig").strip() or str(facts.get(CAPTION) or "").strip()
-    listed = [str(one).strip() for one in several] if isinstance(several, list) else []
-    return [text for text in listed or [said] if text], str(facts.get(GLOBAL_CAPTION) or "").strip()
+    listed = _texts(facts, CAPTIONS)
+    said = data.get("txt", b"").decode("utf-8-sig").strip()
+    return listed or ([said] if said else _texts(facts, CAPTION)), " ".join(_texts(facts, GLOBAL_CAPTION))
+
+
+def _texts(facts: Mapping[str, Any], name: str) -> list[str]:
+    """The texts under a name: one, a list of them, or none; other values would be trained on as Python shows them."""
+    value = facts.get(name)
+    texts = value if isinstance(value, list) else [] if value is None else [value]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{name} must be a text or a list of texts, got {str(value)[:80]}")
+    return [text.strip() for text in texts if text.strip()]
 
 
 def plain_shards(directory: Path) -> dict[Split, list[Path]]:

@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,6 +102,13 @@ class PlainIndex:
         return len(self.keys)
 
 
+def _only_zeros(path: Path, offset: int) -> bool:
+    """Whether a file holds nothing but the padding of a tar from somewhere on."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return not any(chunk.strip(b"\0") for chunk in iter(partial(file.read, 1 << 20), b""))
+
+
 def _samples(path: Path) -> Iterator[tuple[str, dict[str, tuple[int, int]]]]:
     """Key and members (offset and size by ending) of each sample of a tar.
 
@@ -125,6 +133,9 @@ def _samples(path: Path) -> Iterator[tuple[str, dict[str, tuple[int, int]]]]:
                 if info.offset_data + info.size > end:
                     raise ShardError(f"{path} ends inside {info.name}; copy it again")
                 members[info.name[place + 1 :].lower()] = (info.offset_data, info.size)
+            # At a header that it cannot read, tarfile stops as it does at the end.
+            if not _only_zeros(path, tar.offset):
+                raise ShardError(f"{path} is damaged, or goes on, behind {key or 'its beginning'}; copy it again")
     except (tarfile.TarError, OSError) as error:
         raise ShardError(f"{path} is not an uncompressed tar: {error}") from error
     if members:

@@ -14,7 +14,7 @@ def denoise(
     noise: Float[Tensor, "b c h w"],
     scheduler: Any,
     num_inference_steps: int,
-    generator: Sequence[torch.Generator] | None = None,
+    generator: Sequence[torch.Generator] | torch.Generator | None = None,
     hold: Callable[[Tensor, Tensor], Tensor] | None = None,
     after_step: Callable[[int, Tensor, Tensor], Tensor] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -26,7 +26,7 @@ def denoise(
         noise: unit Gaussian noise.
         scheduler: a diffusers scheduler; its steps are set here.
         num_inference_steps: steps of the walk.
-        generator: one per sample, for schedulers that draw noise at every step.
+        generator: one per sample, or one for all, for schedulers that draw noise at every step.
         hold: from noisy latents, as the model is to read them, and the scheduler's own timestep, on the CPU, to the
             latents that it reads instead.
         after_step: from the number of a step, its timestep and the latents after it, to the latents of the next step.
@@ -40,7 +40,8 @@ def denoise(
     timesteps = scheduler.timesteps.to(noise.device)
     latents = noise * scheduler.init_noise_sigma
     takes_generator = "generator" in inspect.signature(scheduler.step).parameters
-    drawing = {"generator": list(generator)} if takes_generator and generator is not None else {}
+    given = list(generator) if isinstance(generator, Sequence) else generator
+    drawing = {"generator": given} if takes_generator and given is not None else {}
     for step, (timestep, own_timestep) in enumerate(zip(timesteps, scheduler.timesteps, strict=True)):
         if should_stop():
             break

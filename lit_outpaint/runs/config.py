@@ -45,9 +45,9 @@ class OutpaintConfig:
     edit_step: int | None = setting(None, on_resume="edits")
     """With --resume: draw this step (its number in steps.jsonl) again, and all that builds on it."""
     edit_caption: str | None = setting(None, on_resume="edits")
-    """Local caption of the step that is drawn again."""
+    """Local caption of the step that is drawn again; its present one when absent."""
     edit_seed: int | None = setting(None, on_resume="edits")
-    """Seed of the step that is drawn again."""
+    """Seed of the step that is drawn again; its present one when absent."""
     candidate: int | None = setting(None, on_resume="edits")
     """With --edit_step, after a run with --candidates: take this version of the step instead (0 is the first)."""
     model: str = setting("models/scapes/outpaint", on_resume="replaces")

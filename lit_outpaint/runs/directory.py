@@ -179,7 +179,7 @@ def load_resumed(
         record = _with_steps(record, str(added))
     elif given.edit_step is not None:
         record = with_edit(
-            record, directory, given.edit_step, given.edit_caption, given.edit_seed, given.candidate, settings.seed
+            record, directory, given.edit_step, given.edit_caption, given.edit_seed, given.candidate
         )
     elif given.undo:
         record = without_last_edit(record)

@@ -19,7 +19,6 @@ def with_edit(
     caption: str | None,
     seed: int | None,
     candidate: int | None,
-    run_seed: int,
 ) -> OutpaintRecord:
     """The record of a run in which a step is to be drawn again.
 
@@ -30,9 +29,8 @@ def with_edit(
         directory: of the run.
         step: number of the step, as in steps.jsonl.
         caption: its new local caption; the present one when absent.
-        seed: its new seed; the run's when absent.
+        seed: its new seed; the present one when absent.
         candidate: another of its versions to take, instead of both.
-        run_seed: the seed of the run.
 
     Raises:
         ValueError: nothing is to be other than before, the seed is negative, the step is not drawn yet, or has no such
@@ -50,7 +48,7 @@ def with_edit(
         raise ValueError(f"--edit_seed must not be negative, got {seed}")
     last = record.edits[-1] if record.edits else None
     if last is not None and not (record.finished or last.undone):
-        asked = (step, last.caption if caption is None else clean(caption), run_seed if seed is None else seed)
+        asked = (step, last.caption if caption is None else clean(caption), last.seed if seed is None else seed)
         if candidate == last.candidate and (
             (step == last.step) if candidate is not None else asked == (last.step, last.caption, last.seed)
         ):
@@ -61,18 +59,18 @@ def with_edit(
     if old is None:
         raise ValueError(f"the step to edit must be one that {journal.path} holds, got {step}")
     if candidate is not None:
-        return _with(record, _taking(record, old, candidate, run_seed))
+        return _with(record, _taking(record, old, candidate))
     edit = Edit(
         number=len(record.edits) + 1,
         step=step,
         caption=old.local_caption if caption is None else clean(caption),
         caption_source=old.caption_source if caption is None else "edit",
-        seed=run_seed if seed is None else seed,
+        seed=record.seed_of(step) if seed is None else seed,
     )
     return _with(record, edit)
 
 
-def _taking(record: OutpaintRecord, old: StepRecord, candidate: int, run_seed: int) -> Edit:
+def _taking(record: OutpaintRecord, old: StepRecord, candidate: int) -> Edit:
     """The edit that puts another version in the place of a step."""
     num_versions = max(len(old.candidate_scores), 1)
     if candidate == old.candidate or not 0 <= candidate < num_versions:
@@ -81,14 +79,14 @@ def _taking(record: OutpaintRecord, old: StepRecord, candidate: int, run_seed: i
             f"step {old.step} shows its version {old.candidate}; --candidate must be one of the others: "
             f"{others or 'it has none, draw with --candidates'}, got {candidate}"
         )
-    in_force = [edit for edit in record.edits if edit.step == old.step and not edit.undone]
+    in_force = (edit for edit in record.edits if edit.step == old.step and not edit.undone)
     shown = next((edit for edit in in_force if edit.number == old.revision), None)
     return Edit(
         number=len(record.edits) + 1,
         step=old.step,
         caption=old.local_caption,
         caption_source=old.caption_source,
-        seed=in_force[-1].seed if in_force else run_seed,
+        seed=record.seed_of(old.step),
         candidate=candidate,
         drawn_as=old.revision if shown is None or shown.candidate is None else shown.drawn_as,
     )

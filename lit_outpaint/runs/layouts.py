@@ -145,7 +145,7 @@ def extended(layout: RegionPlan, more: RegionPlan, reached: Box) -> RegionPlan:
 
 
 def relaid(
-    record: OutpaintRecord, canvas: Canvas, graph: Graph, before: RegionPlan, layout: RegionPlan, run_seed: int
+    record: OutpaintRecord, canvas: Canvas, graph: Graph, before: RegionPlan, layout: RegionPlan
 ) -> OutpaintRecord:
     """The record of a run under another layout, with an edit of every step that it asks something else of.
 
@@ -155,7 +155,6 @@ def relaid(
         graph: the plan.
         before: the layout in force.
         layout: the new one; when nothing in it is other than before, the record is returned as it is.
-        run_seed: the seed of the run.
     """
     edits, number = list(record.edits), len(record.relayouts) + 1
     for step, said in _said_by_layout(record, canvas):
@@ -166,7 +165,7 @@ def relaid(
                 step=step,
                 caption=caption,
                 caption_source=LayoutCaptioner.name,
-                seed=run_seed,
+                seed=record.seed_of(step),
                 group=number,
             )
             edits.append(edit)

@@ -83,6 +83,11 @@ class OutpaintRecord(BaseModel):
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is no run record: {' '.join(str(error).split())}") from error
 
+    def seed_of(self, step: int) -> int:
+        """The seed that a step is drawn from: of its latest edit in force, else the run's."""
+        seeds = (edit.seed for edit in reversed(self.edits) if edit.step == step and not edit.undone)
+        return next(seeds, int(self.config["seed"]))
+
     def save(self, directory: Path) -> None:
         """Write the record in one go."""
         with written_whole(directory / RUN_NAME) as draft, draft.open("w", encoding="utf-8") as file:

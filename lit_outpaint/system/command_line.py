@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from lit_outpaint.system.text import encodable
 
@@ -27,3 +27,25 @@ def checked_words(words: Sequence[str]) -> list[str]:
                 "that are not; set LANG to the encoding of the terminal, such as C.UTF-8, or type it again"
             )
     return list(words)
+
+
+def bracketed(words: Sequence[str], lists: Collection[str]) -> list[str]:
+    """Lists as people type them, ``--steps 0,1``, as the parser reads them, ``--steps [0,1]``.
+
+    Args:
+        words: of a command line.
+        lists: the flags that take lists.
+    """
+    result, flag = [], ""
+    for word in words:
+        if word.startswith("--"):
+            flag, equals, value = word.partition("=")
+            word = f"{flag}={_bracketed(value)}" if equals and flag in lists else word
+        elif flag in lists:
+            word, flag = _bracketed(word), ""
+        result.append(word)
+    return result
+
+
+def _bracketed(value: str) -> str:
+    return value if value.startswith("[") else f"[{value}]"

@@ -1,3 +1,5 @@
+import os
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -7,7 +9,9 @@ import webdataset
 
 from data_prep import caption, encode
 from data_prep.__main__ import main
+from data_prep.engines import LocalEngine
 from data_prep.scapes import shards as scapes_shards
+from data_prep.scapes.shards import ScapesSource
 from data_prep.testing import build_toy_shards
 from lit_outpaint.captions.scene import read_scene
 from lit_outpaint.data.integrity import check_shard_set
@@ -121,6 +125,7 @@ def test_a_finished_set_is_left_alone_and_other_settings_are_refused(
         (["--windows", "-3"], "windows must be at least 1"),
         (["--windows", "many"], "many"),
         (["--ratios", "1.5"], "between 0 and 1"),
+        (["--ratios", "0.33333333"], "at most six digits"),
         (["--directions", "forward"], "directions must be of left"),
         (["--captioner", "no.such.Captioner"], "No module named 'no'"),
         (["--captioner", "decimal.Decimal"], "does not implement protocol Captioner"),
@@ -161,7 +166,92 @@ def test_a_stage_without_the_one_before_says_so(tmp_path: Path, capsys: pytest.C
     assert "--out must hold the stages before this one" in capsys.readouterr().err
     out.mkdir()
     assert main(["pack", "--out", str(out)]) == 2
+    assert list(out.iterdir()) == []
+    (out / "work").mkdir()
+    assert main(["pack", "--out", str(out)]) == 2
     assert "is not complete; run the stages before" in capsys.readouterr().err
+
+
+SIZES = ["--windows=4", "--val-windows=0", "--panoramas=0", "--eval-windows=0", "--workers=1"]
+
+
+@pytest.mark.parametrize("again", [["scapes", *SIZES, "--seed", "3"], ["caption", "--imaginary", "1"]])
+def test_stages_of_two_preparations_are_not_packed_together(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], again: list[str]
+) -> None:
+    out = ["--out", str(tmp_path / "set")]
+    encode = ["encode", *out, "--models", str(models), "--directions", "right"]
+    for words in (["scapes", *out, *SIZES], ["caption", *out], encode, [*again, *out]):
+        assert main(words) == 0
+    capsys.readouterr()
+    assert main(["pack", *out]) == 2
+    assert "run it and those after it again" in capsys.readouterr().err
+    for words in (["caption", *out], encode, ["pack", *out]):
+        assert main(words) == 0
+
+
+@pytest.mark.parametrize("stranger", ["train-00007.tar", "index.jsonl", "evalset/mine.png"])
+def test_files_of_others_are_neither_deleted_nor_replaced(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], stranger: str
+) -> None:
+    out = tmp_path / "set"
+    (out / stranger).parent.mkdir(parents=True)
+    (out / stranger).write_text("mine")
+    for words in (arguments(out, models, "--overwrite"), ["scapes", "--out", str(out), *SIZES]):
+        assert main(words) == 2
+        assert f"{stranger} belongs to no shard set" in capsys.readouterr().err
+    assert content(out) == {stranger: b"mine"}
+
+
+def test_a_killed_overwrite_goes_on_and_one_of_kept_stages_begins_anew(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, made = tmp_path / "set", []
+
+    def noted(self: object, directory: Path, stem: str) -> None:
+        made.append(stem)
+        write_shard(self, directory, stem)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    write_shard = ScapesSource.write_shard
+    monkeypatch.setattr(ScapesSource, "write_shard", noted)
+    words = arguments(out, models, "--keep_work", "--workers=1", "--overwrite")
+    assert main(words) == 0
+    num_shards = len(made)
+    assert main(words) == 0
+    assert len(made) == 2 * num_shards
+    with monkeypatch.context() as patches:
+        patches.setattr("data_prep.stages.encode_stage", killed)
+        assert main(words) == 130
+    assert main(words) == 0
+    assert len(made) == 3 * num_shards
+
+
+def test_a_source_may_be_named_in_the_file_of_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(f"source: coco\nroot: {tmp_path / 'nowhere'}\n")
+    assert main(["all", "-c", str(settings), "--out", str(tmp_path / "set")]) == 2
+    assert "nowhere must hold train2017/" in capsys.readouterr().err
+
+
+def test_options_that_would_do_nothing_are_refused(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(tmp_path), "--vision", "somewhere"]) == 2
+    assert "--vision names the CLIP that was given to encode beside --models" in capsys.readouterr().err
+    assert main(arguments(tmp_path / "set", models, "--cache", str(tmp_path / "replies.sqlite"))) == 2
+    assert "rules asks none, leave it out" in capsys.readouterr().err
+
+
+def _end_of_this_process(stem: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_is_told_in_one_line() -> None:
+    with pytest.raises(OSError, match="a process of render was killed, perhaps for want of memory"):
+        LocalEngine(2).map(_end_of_this_process, ["a", "b"], "render")
 
 
 def test_imagined_neighbours_never_decide_what_holds_for_the_scene(shards: Path) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import pack as packing
 from data_prep.__main__ import main
 from data_prep.config import MachineConfig
 from data_prep.stages import pack_stage
@@ -122,7 +121,7 @@ def test_a_set_that_was_killed_while_it_was_published_is_published_anew(
             replace(*paths)
 
         with monkeypatch.context() as patch:
-            patch.setattr(packing.os, "replace", dying)
+            patch.setattr(os, "replace", dying)
             try:
                 pack_stage(Work(out), MachineConfig(workers=1))
             except Killed:

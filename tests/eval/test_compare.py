@@ -50,6 +50,7 @@ def _changed(run: Path, change: Callable[[Any], object]) -> None:
             "runs must share --sampling.seed, got 0 in one and 1 in two",
         ),
         (lambda content: content["settings"]["judge"].update(cloud_share=0.2), "--judge.cloud_share"),
+        (lambda content: content["made"].update(judges="another probe"), "judged by the same networks"),
         (lambda content: content["per_panorama"][0].update(key="q"), "differ in 2, such as p0"),
         (lambda content: content["per_panorama"][0].update(inputs="other"), "same windows and captions"),
         (lambda content: content.update(schema=2), "must have version 3, got 2; do that run again: python -m eval run"),

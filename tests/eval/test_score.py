@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from eval.cli import main
 from eval.extractors import to_levels
 from eval.folder import Captions, read_captions
 from eval.testing import toy_pictures
+from lit_outpaint.models.probe import ScapesProbe
 
 COUNT = 6
 
@@ -66,7 +68,7 @@ def scored(family: Path, panoramas: Path, tmp_path_factory: pytest.TempPathFacto
         captions=panoramas / "captions.jsonl",
         window_px=64,
         stride_px=32,
-        steps="[0, 1, 2, 3]",
+        steps="0,1,2,3",
     )
     assert main(flags) == 0
     return out
@@ -207,6 +209,7 @@ def _local_of_no_panorama(root: Path) -> dict[str, object]:
         (lambda root: {"window_px": 65}, "--window_px must fit"),
         (lambda root: {"stride_px": 8}, "--stride_px needs --window_px"),
         (lambda root: {"window_px": 32, "stride_px": 33}, "--stride_px must lie in [1, 32]"),
+        (lambda root: {"window_px": 32, "stride_px": 0}, "--stride_px must lie in [1, 32], got 0"),
     ],
 )
 def test_bad_input_gets_one_line_and_leaves_nothing(
@@ -268,3 +271,61 @@ def test_a_turned_photograph_counts_as_it_is_shown_and_hidden_files_do_not(tmp_p
     folder = read_folder(tmp_path, "--images")
     assert (folder.keys, folder.width, folder.height) == (["a", "b"], 6, 8)
     assert folder.load(folder.paths).shape == (2, 3, 8, 6)
+
+
+def _metric(tmp_path: Path, name: str, **arguments: object) -> str:
+    file = tmp_path / f"{name}.yaml"
+    file.write_text(json.dumps({"metrics": [{"class_path": f"eval.metrics.{name}", "init_args": arguments}]}))
+    return f"--config={file}"
+
+
+def test_real_pictures_of_other_names_are_compared_with_no_caption(
+    family: Path, panoramas: Path, tmp_path: Path
+) -> None:
+    real = _folder(tmp_path / "real", 64, 160, count=4, seed=2)
+    shown = {"captions": panoramas / "captions.jsonl", "window_px": 64, "stride_px": 32, "steps": "0,1,2"}
+    assert main(_flags(family, panoramas / "images", tmp_path / "out", reference=real, **shown)) == 0
+    similarities = [name for name in _figures(tmp_path / "out") if name.startswith("clip_sim")]
+    assert any("step1" in name for name in similarities)
+    assert not any("real" in name for name in similarities)
+
+
+def test_metrics_of_captions_are_refused_without_these(
+    family: Path, panoramas: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metric = _metric(tmp_path, "ClipSim", clip=str(family / "eval_clip"))
+    flags = _flags(family, panoramas / "images", tmp_path / "out", window_px=64, stride_px=32)
+    assert main([*flags, metric]) == 2
+    assert "give --captions" in capsys.readouterr().err
+    whole = tmp_path / "whole.json"
+    whole.write_text(json.dumps({f"p{index}": "a lake" for index in range(COUNT)}))
+    assert main([*flags, metric, f"--captions={whole}"]) == 2
+    assert "no local_captions for p0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", ["direction", "names", "weights"])
+def test_statistics_in_the_cache_are_those_of_the_same_question(family: Path, tmp_path: Path, change: str) -> None:
+    images, real = _folder(tmp_path / "images", 64, 160), _folder(tmp_path / "real", 64, 160, count=5, seed=1)
+    metric = _metric(tmp_path, "KID", extractor=f"scapes:{family}", subsets=2, subset_size=4, max_samples=6)
+
+    def value(name: str, **flags: object) -> object:
+        given = {"reference": real, "window_px": 64, "stride_px": 32, "cache": tmp_path / name} | flags
+        assert main([*_flags(family, images, tmp_path / "out", **given), metric]) == 0
+        (figure,) = (figure for key, figure in _figures(tmp_path / "out").items() if key.startswith("kid."))
+        return figure["value"]
+
+    before, more = value("cache"), {}
+    if change == "direction":
+        more = {"direction": "left"}
+    elif change == "names":
+        for path in real.iterdir():
+            path.rename(path.with_stem(f"other{path.stem}"))
+    else:
+        other = shutil.copytree(family, tmp_path / "family")
+        probe = ScapesProbe.from_pretrained(other / "probe")
+        with torch.no_grad():
+            for parameter in probe.parameters():
+                parameter.mul_(1.5)
+        probe.save_pretrained(other / "probe")
+        metric = _metric(tmp_path, "KID", extractor=f"scapes:{other}", subsets=2, subset_size=4, max_samples=6)
+    assert value("cache", **more) == value("fresh", **more) != before

@@ -110,3 +110,11 @@ def test_counts_that_do_not_fit_are_refused(pipeline: OutpaintPipeline, window: 
         pipeline(["a lake", "a desert"], window, mask)
     with pytest.raises(ValueError, match="callback_on_step_end_tensor_inputs"):
         pipeline("a lake", window, mask, callback_on_step_end_tensor_inputs=["mask"])
+    with pytest.raises(ValueError, match=r"one mask, or one per window \(2\), got 3"):
+        pipeline("a lake", [window] * 2, [mask] * 3)
+
+
+def test_pictures_are_not_resized(pipeline: OutpaintPipeline, window: Image.Image, mask: Image.Image) -> None:
+    odd = (window.width + 2, window.height)
+    with pytest.raises(ValueError, match="sides of windows must be multiples of"):
+        pipeline("a lake", window.resize(odd), mask.resize(odd))

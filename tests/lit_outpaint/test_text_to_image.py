@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import EulerAncestralDiscreteScheduler, StableDiffusionPipeline
 from PIL import Image
 
 from lit_outpaint.diffusion.settings import Sampling
@@ -110,6 +110,8 @@ def test_what_does_not_fit_is_refused_in_one_line(pipeline: TextToImagePipeline,
         pipeline.draw(PROMPTS[:1], size=(60, 64))
     with pytest.raises(ValueError, match=r"one generator per picture \(2\), got 1"):
         pipeline.draw(PROMPTS[:2], generator=generators(1))
+    with pytest.raises(ValueError, match="at least one prompt"):
+        pipeline([])
     with pytest.raises(ValueError, match="callback_on_step_end_tensor_inputs"):
         pipeline("a lake", callback_on_step_end_tensor_inputs=["prompt_embeds"])
     with pytest.raises(ValueError, match="negative_prompt must be one text or one per picture"):
@@ -118,3 +120,14 @@ def test_what_does_not_fit_is_refused_in_one_line(pipeline: TextToImagePipeline,
         load_text_to_image(model)
     with pytest.raises(ValueError, match="does not exist"):
         load_text_to_image(tmp_path / "nowhere")
+
+
+def test_one_generator_decides_the_noise_of_every_step(pipeline: TextToImagePipeline) -> None:
+    drawn = []
+    ancestral = EulerAncestralDiscreteScheduler.from_config(pipeline.scheduler.config, rescale_betas_zero_snr=False)
+    for _ in range(2):
+        torch.manual_seed(len(drawn))
+        parts = {**pipeline.components, "scheduler": ancestral}
+        noisy = TextToImagePipeline(**parts)
+        drawn.append(noisy.draw(PROMPTS[:2], sampling=THREE_STEPS, generator=torch.Generator().manual_seed(1)))
+    assert torch.equal(*drawn)

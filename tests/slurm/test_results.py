@@ -166,3 +166,13 @@ def test_other_settings_in_the_same_directory_are_refused(record: Record, tmp_pa
     sweep = load_sweep(tmp_path / "toy.yaml")
     with pytest.raises(ValueError, match="holds the run with-seed0 of other settings"):
         merged(make_record(sweep, tmp_path / "toy.yaml", record.directory, [0], ["--data.batch_size=3"]))
+
+
+@pytest.mark.parametrize("end", [math.nan, math.inf])
+def test_a_run_that_diverged_does_not_count_with_its_last_good_value(record: Record, end: float) -> None:
+    cell = record.cells[0]
+    (record.run_dir(cell) / "metrics.csv").write_text(
+        f"step,train/loss,val/loss,epoch\n1,0.5,0.4,0\n2,0.3,0.25,0\n3,{end},{end},0\n"
+    )
+    assert not {"train/loss", "val/loss"} & read_values(record.run_dir(cell)).keys()
+    assert f"{cell.name} (lacks val/loss, which ended as {end})" in gather(record).missing

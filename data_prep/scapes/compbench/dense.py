@@ -4,11 +4,11 @@ import random
 from typing import Final
 
 from data_prep.scapes.captions import PLACES, TIME_PHRASES
-from data_prep.scapes.compbench.casting import Layout, cast
+from data_prep.scapes.casting import Layout, cast
 from data_prep.scapes.compbench.made import Made, biomes, colours, present
 from data_prep.scapes.compbench.scenes import scene_atoms
-from data_prep.scapes.compbench.staging import VIEWS, Scene, Seen, stage
 from data_prep.scapes.compbench.wording import named
+from data_prep.scapes.staging import VIEWS, Scene, Seen, stage
 from data_prep.scapes.world import WINDOW
 from lit_outpaint.data.prompts import Side, SideAtom, Thing
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from data_prep.scapes.compbench.staging import HOME, Scene, Seen
+from data_prep.scapes.staging import HOME, Scene, Seen
 from lit_outpaint.data.prompts import Atom, BiomeAtom, ColourAtom, PresentAtom
 
 

@@ -3,11 +3,11 @@
 import random
 from typing import Final
 
-from data_prep.scapes.compbench.casting import COLOURED_LAYOUTS, LAYOUTS, Layout, a_colour, cast, kinds_of
+from data_prep.scapes.casting import COLOURED_LAYOUTS, LAYOUTS, Layout, a_colour, cast, kinds_of
 from data_prep.scapes.compbench.made import Made, biomes, colours, present
-from data_prep.scapes.compbench.staging import HOME, Scene, Seen, stage
 from data_prep.scapes.compbench.wording import listed, named, opened, place_of, placed_groups, tidy
 from data_prep.scapes.palette import COLOURS
+from data_prep.scapes.staging import HOME, Scene, Seen, stage
 from lit_outpaint.data.prompts import Atom, CountAtom, Thing
 
 _PLACED_SHARE: Final = 0.4

@@ -9,8 +9,8 @@ from data_prep.scapes.compbench.made import Made
 from data_prep.scapes.compbench.objects import colour, counting, presence
 from data_prep.scapes.compbench.relations import spatial
 from data_prep.scapes.compbench.scenes import complex_prompt, scene
-from data_prep.scapes.compbench.staging import Scene
 from data_prep.scapes.compbench.steps import StepScene, as_step
+from data_prep.scapes.staging import Scene
 from lit_outpaint.data.prompts import Category, Prompt
 
 MAKERS: Final[dict[Category, Callable[[random.Random, int], list[Made]]]] = {

@@ -4,11 +4,11 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
-from data_prep.scapes.compbench.casting import Layout, a_colour, cast, kinds_of
+from data_prep.scapes.casting import Layout, a_colour, cast, kinds_of
 from data_prep.scapes.compbench.made import Made, colours, present
-from data_prep.scapes.compbench.staging import HOME, Seen, stage
 from data_prep.scapes.compbench.wording import named, opened, relation_phrase, tidy
 from data_prep.scapes.palette import BIOME_KINDS, COLOURS, UNDERGROUND_KINDS
+from data_prep.scapes.staging import HOME, Seen, stage
 from lit_outpaint.data.prompts import Atom, CountAtom, Relation, RelationAtom, Thing
 
 _LAYERS_SHARE: Final = 0.25

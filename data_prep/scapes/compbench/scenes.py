@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from data_prep.scapes.captions import PLACES
-from data_prep.scapes.compbench.casting import Layout, a_colour, cast
+from data_prep.scapes.casting import Layout, a_colour, cast
 from data_prep.scapes.compbench.made import Made, biomes, colours, present
-from data_prep.scapes.compbench.staging import HOME, Scene, Seen, stage
 from data_prep.scapes.compbench.wording import attributes, named, placed_groups, relation_phrase, tidy
 from data_prep.scapes.palette import BIOME_KINDS, BIOMES
+from data_prep.scapes.staging import HOME, Scene, Seen, stage
 from lit_outpaint.data.prompts import (
     Atom,
     BiomeAtom,

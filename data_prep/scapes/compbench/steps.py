@@ -15,8 +15,8 @@ import numpy as np
 
 from data_prep.scapes.captions import global_caption
 from data_prep.scapes.compbench.made import Made
-from data_prep.scapes.compbench.staging import VIEWS, Scene
 from data_prep.scapes.objects import HEIGHT
+from data_prep.scapes.staging import VIEWS, Scene
 from data_prep.scapes.world import WINDOW
 from lit_outpaint.canvas.geometry import Direction
 from lit_outpaint.data.prompts import Step

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from data_prep.scapes.captions import NUMBERS, PLACES, TIME_PHRASES, WEATHER_PHRASES, joined, noun_phrase
-from data_prep.scapes.compbench.staging import HOME, VIEWS, Scene, Seen
+from data_prep.scapes.staging import HOME, VIEWS, Scene, Seen
 from data_prep.scapes.world import SeenObject
 from lit_outpaint.data.prompts import Relation
 

@@ -79,6 +79,21 @@ def test_a_damaged_member_of_a_zip_is_not_taken(root: Path) -> None:
         ZipFolder(path, "val2017").read("000000000100.jpg")
 
 
+def test_a_member_that_cannot_be_unpacked_is_not_taken(root: Path) -> None:
+    path = zipped(root / "val2017.zip", root / "val2017", "val2017")
+    with zipfile.ZipFile(path) as archive:
+        info = archive.infolist()[0]
+    data = bytearray(path.read_bytes())
+    begin = info.header_offset + 30 + len(info.filename)
+    data[begin : begin + 40] = b"\xff" * 40
+    data[info.header_offset + 8 : info.header_offset + 10] = (8).to_bytes(2, "little")
+    place = data.index(b"PK\x01\x02")
+    data[place + 10 : place + 12] = (8).to_bytes(2, "little")
+    path.write_bytes(data)
+    with pytest.raises(FileError, match="unreadable"):
+        ZipFolder(path, "val2017").read(Path(info.filename).name)
+
+
 def test_a_pipe_does_not_hold_up_the_work(root: Path) -> None:
     os.mkfifo(root / "train2017" / "pipe.jpg")
     with pytest.raises(FileError, match="no_plain_file"):

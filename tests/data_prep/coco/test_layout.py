@@ -19,7 +19,7 @@ def captions_file(**tables: object) -> bytes:
 
 
 def test_images_come_by_number_with_all_their_captions_and_their_licence() -> None:
-    images, counts = parse_captions(captions_file(), "captions.json")
+    images, counts, _ = parse_captions(captions_file(), "captions.json")
     assert [(image.id, image.captions) for image in images] == [(2, ("Two dogs.",)), (7, ("A red bus.", "A bus."))]
     assert [image.licence for image in images] == [UNKNOWN_LICENCE, "By (http://l/3)"]
     assert counts == {"noted.unknown_licence": 1}
@@ -61,20 +61,20 @@ def test_what_is_no_captions_file_is_refused_in_one_line(data: bytes, message: s
 def test_rows_that_do_not_fit_are_counted_and_cost_no_other_row(row: object) -> None:
     plain = json.loads(captions_file())
     data = captions_file(images=[row, *plain["images"]], annotations=[row, *plain["annotations"]], licenses=[row])
-    images, counts = parse_captions(data, "captions.json")
+    images, counts, _ = parse_captions(data, "captions.json")
     assert [image.id for image in images] == [2, 7]
     assert counts == {"left_out.malformed_entry": 1, "noted.malformed_caption": 1, "noted.unknown_licence": 2}
 
 
 @pytest.mark.parametrize("licenses", [None, {}, "none"])
 def test_a_set_without_a_list_of_licences_is_used(licenses: object) -> None:
-    images, counts = parse_captions(captions_file(licenses=licenses), "captions.json")
+    images, counts, _ = parse_captions(captions_file(licenses=licenses), "captions.json")
     assert [image.licence for image in images] == [UNKNOWN_LICENCE] * 2
     assert counts == {"noted.unknown_licence": 2}
 
 
 def test_ids_may_be_texts_or_whole_floats_and_captions_may_be_numbered_by_image() -> None:
-    images, counts = parse_captions(
+    images, counts, _ = parse_captions(
         captions_file(
             licenses=[{"id": "3", "name": "By"}],
             images=[{"id": "0007", "file_name": "a.jpg", "license": 3}, {"id": 2.0, "file_name": "b.jpg"}],

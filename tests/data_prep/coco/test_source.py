@@ -55,11 +55,15 @@ def test_every_oddity_is_counted_by_cause(raw: Path) -> None:
 
 def test_every_image_that_is_left_out_is_named(raw: Path) -> None:
     lines = (raw.parents[1] / "left_out.txt").read_text().splitlines()
-    assert [line.split("train2017/")[1][:12] for line in lines] == [f"{n:012d}" for n in range(20, 27)] + [
+    listed, pictures = [line for line in lines if ".json" in line], [line for line in lines if ".json" not in line]
+    assert [line.split("train2017/")[1][:12] for line in pictures] == [f"{n:012d}" for n in range(20, 27)] + [
         "../outside.j"
     ]
-    assert lines[1].startswith("the image must be a picture, but train2017/000000000021.jpg is in no known format")
-    assert lines[2] == "the image train2017/000000000022.jpg cannot be had: missing"
+    assert pictures[1].startswith("the image must be a picture, but train2017/000000000021.jpg is in no known format")
+    assert pictures[2] == "the image train2017/000000000022.jpg cannot be had: missing"
+    assert sum(line.endswith("has no caption") for line in listed) == 2
+    assert sum("has the id" in line for line in listed) == sum("is malformed" in line for line in listed) == 1
+    assert len(lines) == sum(count for cause, count in TOY_COCO_COUNTS.items() if cause.startswith("left_out."))
 
 
 def test_plain_shards_give_the_same_windows(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,8 +169,22 @@ def test_a_set_without_one_usable_image_is_refused_with_the_causes(
     broken = Path(shutil.copytree(root, tmp_path / "coco"))
     for path in (broken / "train2017").glob("*.jpg"):
         path.write_bytes(b"") if path.is_file() else path.rmdir()
-    assert main(["coco", "--out", str(tmp_path / "set"), "--root", str(broken), *FLAGS]) == 2
+    words = ["coco", "--out", str(tmp_path / "set"), "--root", str(broken), *FLAGS]
+    assert main(words) == 2
     assert "not one image can be used" in capsys.readouterr().err
+    shutil.rmtree(broken / "train2017")
+    shutil.copytree(root / "train2017", broken / "train2017")
+    assert main(words) == 0, "the images are there now"
+
+
+def test_a_held_out_split_without_captions_is_refused(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = Path(shutil.copytree(root, tmp_path / "coco"))
+    (bare / "annotations" / "captions_val2017.json").write_text('{"images": [], "annotations": []}')
+    words = ["coco", "--out", str(tmp_path / "set"), "--root", str(bare), "--val_split", "val2017", *FLAGS]
+    assert main(words) == 2
+    assert "captions_val2017.json names no image with a caption; give another --val_split" in capsys.readouterr().err
 
 
 def test_settings_of_the_sources_do_not_leak_into_each_other(

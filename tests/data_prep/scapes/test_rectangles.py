@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from data_prep.__main__ import main
-from data_prep.scapes.compbench.staging import HOME
 from data_prep.scapes.rectangles import rectangle
+from data_prep.scapes.staging import HOME
 from lit_outpaint.captions.of_pictures import read_picture_captions
 from lit_outpaint.planning.places import read_scenery
 

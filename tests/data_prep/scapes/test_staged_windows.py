@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_prep.scapes.compbench.staging import SURFACE_KINDS
 from data_prep.scapes.corpus import Corpus
 from data_prep.scapes.staged_windows import StagedPlace
+from data_prep.scapes.staging import SURFACE_KINDS
 from data_prep.scapes.windows import mixed_place, random_place
 
 NUMBER = 200

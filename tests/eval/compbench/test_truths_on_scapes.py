@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from data_prep.scapes.compbench.prompts import Staged, make_prompts
-from data_prep.scapes.compbench.staging import VIEWS, Scene
 from data_prep.scapes.palette import LABEL_BIOMES, LABEL_COLOURS, LABEL_KINDS, LABEL_SKIES
+from data_prep.scapes.staging import VIEWS, Scene
 from eval.compbench.atoms import answers
 from eval.judge import read_labels, strip_of
 from eval.readings import ClassNames, JudgeConfig, LabelMaps, Reading

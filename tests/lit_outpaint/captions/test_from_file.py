@@ -40,6 +40,13 @@ def test_shuffled_captions_are_the_same_in_another_order(tmp_path: Path) -> None
     shuffled = FileCaptioner(path, shuffle_seed=1)
     assert shuffled.captions != captions
     assert sorted(shuffled.captions) == captions
+    for seed in range(20):
+        moved = FileCaptioner(path, shuffle_seed=seed)
+        assert all(own != other for own, other in zip(captions, moved.captions, strict=True))
+        assert all(own not in {text for text, *_ in moved.imagine(own, 8)} for own in captions)
+        assert all(moved.summarise([own]).text != own for own in captions)
+    with pytest.raises(ValueError, match="at least two captions"):
+        FileCaptioner(str(_write(tmp_path / "one.txt", "a lake")), shuffle_seed=0)
     assert shuffled.captions == FileCaptioner(path, shuffle_seed=1).captions != FileCaptioner(path, 2).captions
     assert (
         shuffled.next_local(view=None, direction="left", global_caption="a", previous=[], seen=[], step=0).writer
@@ -60,7 +67,7 @@ def test_shuffled_it_answers_preparation_with_captions_of_other_pictures(tmp_pat
     assert [again.summarise([text]).text for text in reversed(asked)] == summaries[::-1]
     assert again.imagine("a town", 5) == shuffled.imagine("a town", 5) != other.imagine("a town", 5)
     assert len(set(summaries)) > 15
-    with pytest.raises(CaptionError, match="holds 50 captions, 51 different ones"):
+    with pytest.raises(CaptionError, match="holds 50 captions of other pictures, 51 were asked for"):
         shuffled.imagine("a town", 51)
     for ask in (lambda: FileCaptioner(path).imagine("a", 1), lambda: FileCaptioner(path).summarise(["a"])):
         with pytest.raises(CaptionError, match="or a shuffle_seed"):

@@ -48,3 +48,15 @@ def test_a_draft_in_thoughts_that_were_cut_off_does_not(case: str) -> None:
 def test_words_of_an_answer_are_no_marks() -> None:
     for text in ("a [thoughtful] man", "1 < think of 2 > 3", "analysis of a lake", "<b>a lake</b>"):
         assert final_answer(text) == text
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"caption": "the moon [reflection] on a lake"}',
+        '{"caption": "<thought> bubble </thought> on a wall"}',
+        'analysis: the view\n{"caption": "a barn"}',
+    ],
+)
+def test_words_that_look_like_marks_are_words(answer: str) -> None:
+    assert final_answer(answer) == answer

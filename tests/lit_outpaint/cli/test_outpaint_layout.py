@@ -76,6 +76,29 @@ def test_an_edited_layout_is_drawn_again_where_it_changes(
     assert "what 0 steps are asked for" in capsys.readouterr().out
 
 
+def test_a_step_with_a_seed_of_its_own_keeps_it_whatever_else_changes(
+    outpaint: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    run, file = tmp_path / "run", tmp_path / "edited.json"
+    assert main(outpaint(steps="right:3")) == 0
+    of_the_run = records(run)[1]["seed"]
+    assert main(["--resume", str(run), "--edit_step", "1", "--edit_seed", "5"]) == 0
+    own = records(run)[1]["seed"]
+    assert own != of_the_run
+    layout = read_plan_file(run / "layout.json")
+    changed = replace(
+        layout, regions=tuple(replace(region, prompt=f"old {region.prompt}") for region in layout.regions)
+    )
+    file.write_text(plan_text(changed))
+    assert main(["--resume", str(run), "--layout", str(file)]) == 0
+    assert {step: record["revision"] for step, record in records(run).items()} == {0: 2, 1: 3, 2: 4}
+    assert records(run)[1]["seed"] == own
+    assert main(["--resume", str(run), "--edit_step", "1", "--edit_caption", "a barn"]) == 0
+    assert (records(run)[1]["local_caption"], records(run)[1]["seed"]) == ("a barn", own)
+    assert main(["--resume", str(run), "--edit_step", "1", "--edit_seed", "0"]) == 0
+    assert records(run)[1]["seed"] == of_the_run
+
+
 def test_a_layout_grows_with_its_strip_and_keeps_what_it_has(
     outpaint: Callable[..., list[str]], tmp_path: Path
 ) -> None:

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from lit_outpaint.cli import outpaint
 from lit_outpaint.cli.outpaint import main
 from lit_outpaint.runs.directory import only_user_of
+from lit_outpaint.runs.record import OutpaintRecord
 from lit_outpaint.testing.outpaint import argv_of
 
 
@@ -54,3 +56,23 @@ def test_steps_that_the_engine_cannot_draw_are_refused_before_the_run_asks_for_t
     assert main(["--resume", arguments["--out"], "--steps", "right:99"]) == 2
     assert "joint_memory_mib" in capsys.readouterr().err
     assert (Path(arguments["--out"]) / "run.yaml").read_bytes() == before
+
+
+def test_an_edit_made_while_the_same_command_loads_its_model_is_kept(
+    arguments: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = argv_of({**arguments, "--steps": "right:2"})
+    run, loaded = Path(arguments["--out"]), outpaint._Parts.outpainter
+    assert main(argv) == 0
+    unfinished = OutpaintRecord.load(run).model_copy(update={"finished": False})
+    unfinished.save(run)
+
+    def slowly_loaded(parts: Any, *own: Any) -> Any:
+        monkeypatch.setattr(outpaint._Parts, "outpainter", loaded)
+        assert main(["--resume", str(run)]) == 0
+        assert main(["--resume", str(run), "--edit_step", "1", "--edit_seed", "5"]) == 0
+        return loaded(parts, *own)
+
+    monkeypatch.setattr(outpaint._Parts, "outpainter", slowly_loaded)
+    assert main(argv) == 0
+    assert [edit.seed for edit in OutpaintRecord.load(run).edits] == [5]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from lit_outpaint.cli.fit import main
 from lit_outpaint.data.datamodule import OutpaintDataModule
-from lit_outpaint.data.plain import PlainBatch, to_window
+from lit_outpaint.data.plain import PlainBatch, captions_of, to_window
 from lit_outpaint.data.plain_index import PlainIndex
 from lit_outpaint.data.schema import ShardError
 
@@ -251,3 +251,36 @@ def test_captions_and_crops_change_from_epoch_to_epoch_and_resume_exactly(plain:
 def test_prepared_shards_are_neither_mirrored_nor_cut_again(option: dict, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="plain_px"):
         OutpaintDataModule(str(tmp_path), **option)
+
+
+@pytest.mark.parametrize("damage", ["header", "cut", "twice"])
+def test_a_tar_that_is_damaged_between_samples_is_named(plain: Path, tmp_path: Path, damage: str) -> None:
+    whole = tmp_path / "whole.tar"
+    write_tar(whole, {str(number): {"png": picture(number), "txt": b"a lake"} for number in range(4)})
+    data = bytearray(whole.read_bytes())
+    header = data.index(b"2.png")
+    if damage == "header":
+        data[header : header + 50] = b"\xff" * 50
+    changed = {"header": data, "cut": data[: header + 100], "twice": data + data}[damage]
+    (plain / "train-9.tar").write_bytes(bytes(changed))
+    with pytest.raises(ShardError, match=r"train-9\.tar is damaged, or goes on, behind"):
+        PlainIndex.of([plain / "train-9.tar"])
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"caption": ["a barn", "a red barn"]}, (["a barn", "a red barn"], "")),
+        ({"captions": "a barn", "global_caption": "a wide view"}, (["a barn"], "a wide view")),
+        ({"captions": [" a barn ", ""], "caption": "a lake"}, (["a barn"], "")),
+        ({"captions": None, "caption": "a lake"}, (["a lake"], "")),
+    ],
+)
+def test_captions_are_texts_or_lists_of_them(facts: dict, expected: tuple) -> None:
+    assert captions_of({"json": json.dumps(facts).encode()}) == expected
+
+
+@pytest.mark.parametrize("facts", [{"captions": [{"caption": "a barn"}]}, {"caption": 3}, {"captions": {"a": "b"}}])
+def test_what_is_no_text_is_no_caption(facts: dict) -> None:
+    with pytest.raises(ValueError, match="must be a text or a list of texts"):
+        captions_of({"json": json.dumps(facts).encode()})

@@ -6,8 +6,8 @@ import pytest
 
 from data_prep.scapes.compbench.made import Made
 from data_prep.scapes.compbench.prompts import Staged, make_prompts
-from data_prep.scapes.compbench.staging import Seen, stage
 from data_prep.scapes.compbench.steps import STRIDE, as_step
+from data_prep.scapes.staging import Seen, stage
 from data_prep.scapes.world import WINDOW
 from lit_outpaint.data.prompts import CATEGORIES, Prompt
 

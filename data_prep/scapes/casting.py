@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
-from data_prep.scapes.compbench.staging import LAYER_KINDS, LOW_KINDS, VIEWS, Seen, in_two_biomes
 from data_prep.scapes.palette import COLOURS, KINDS
+from data_prep.scapes.staging import LAYER_KINDS, LOW_KINDS, VIEWS, Seen, in_two_biomes
 
 
 class Layout(NamedTuple):

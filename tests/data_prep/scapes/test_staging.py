@@ -3,9 +3,9 @@ import random
 import numpy as np
 import pytest
 
-from data_prep.scapes.compbench.casting import COLOURED_LAYOUTS, LAYOUTS, cast
-from data_prep.scapes.compbench.staging import HOME, VIEWS, Scene, Seen, in_two_biomes, stage
+from data_prep.scapes.casting import COLOURED_LAYOUTS, LAYOUTS, cast
 from data_prep.scapes.palette import LABEL_BIOMES, LABEL_KINDS
+from data_prep.scapes.staging import HOME, VIEWS, Scene, Seen, in_two_biomes, stage
 from data_prep.scapes.world import WINDOW, Placed, Staged, World
 
 STAGED = Staged(
