@@ -33,8 +33,10 @@ def training_note(run: Path) -> dict[str, Any]:
     record = json.loads((run / "run.json").read_text())
     checkpoint = read_checkpoint(run / "last.ckpt")
     averages = checkpoint["ema"]["averages"]
-    with (run / "metrics.csv").open(newline="") as file:
-        seconds = stepping_seconds(csv.DictReader(file), config["data"]["batch_size"])
+    # A run that was killed after its last checkpoint, and before the first row was written, has no table.
+    table = run / "metrics.csv"
+    rows = csv.DictReader(table.read_text().splitlines()) if table.is_file() else ()
+    seconds = stepping_seconds(rows, config["data"]["batch_size"])
     return {
         "seed": record["seed"],
         "lr": config["model"]["optim"]["lr"],
