@@ -209,6 +209,15 @@ def test_documents_link_to_files_that_exist() -> None:
     assert not missing
 
 
+def test_rows_of_tables_have_a_cell_for_each_column() -> None:
+    for document in [path for path in tracked_files() if path.suffix == ".md"]:
+        columns = 0
+        for number, line in enumerate(document.read_text().splitlines(), 1):
+            bars = re.sub(r"`[^`]*`|\\\|", "", line).count("|") if line.startswith("|") else 0
+            assert not (columns and bars) or bars == columns, f"{document.name}:{number}: {line[:60]}"
+            columns = bars
+
+
 def test_captioner_of_the_recipe_is_a_captioner() -> None:
     from lit_outpaint.protocols import Captioner
 
