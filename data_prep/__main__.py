@@ -70,7 +70,7 @@ def build_parser(source: str = "scapes") -> ArgumentParser:
             names = Literal["scapes", "coco"]
             command.add_argument("--source", type=names, default="scapes", help="where windows come from")
             command.add_argument("--keep_work", action="store_true", help="keep intermediate files")
-            command.add_argument("--overwrite", action="store_true", help="replace a set that is there; all anew")
+            command.add_argument("--overwrite", action="store_true", help="replace a set that is there; starts over")
         if name == "caption":
             help_text = "say what the captions would cost; ask nothing, write nothing"
             command.add_argument("--dry_run", action="store_true", help=help_text)

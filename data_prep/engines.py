@@ -58,7 +58,7 @@ class LocalEngine:
         except BrokenProcessPool as error:
             raise OSError(
                 f"a process of {label} was killed, perhaps for want of memory; give fewer --workers, and the same "
-                "command goes on where it stopped"
+                "command continues"
             ) from error
 
 

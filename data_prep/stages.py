@@ -49,7 +49,7 @@ def run_all(
         return existing
     with work.lock():
         if overwrite:
-            work.begin_anew()
+            work.start_over()
         run_source(work, chosen, machine)
         caption_stage(work, caption, call, machine)
         encode_stage(work, encode, machine)

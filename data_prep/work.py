@@ -29,7 +29,7 @@ COUNTS_SUFFIX: Final = "counts.json"
 
 _SETTINGS: Final = "settings.json"
 _DONE: Final = "done"
-_ANEW: Final = "begun_anew"
+_STARTED_OVER: Final = "started_over"
 _OUTPUT: Final = re.compile(r"((?:train|val)-\d{5,})\.(?:tar|jsonl)")
 
 
@@ -112,9 +112,9 @@ class Work:
                     "run it and those after it again"
                 )
 
-    def begin_anew(self) -> None:
+    def start_over(self) -> None:
         """Forget all stages, once: what a call that was killed has made since then is kept."""
-        mark = self.root / _ANEW
+        mark = self.root / _STARTED_OVER
         if not mark.exists():
             for path in self.root.iterdir():
                 if path.is_dir():
@@ -123,7 +123,7 @@ class Work:
 
     def end(self) -> None:
         """Note that a set was made to its end, whose stages are kept."""
-        (self.root / _ANEW).unlink(missing_ok=True)
+        (self.root / _STARTED_OVER).unlink(missing_ok=True)
 
     def shards(self, name: str) -> list[str]:
         """Names of the shards that a stage made, without suffix, training first."""

@@ -20,8 +20,6 @@ _SAME = ("steps", "direction", "panoramas", "sampling.seed", "seed")
 """Settings that runs must share, beside their inputs and those of the judge."""
 _JUDGED = ("judge.", "rules.", "vqa", "clip", "format", "num_noun_phrases")
 """How the settings begin that say who judges, and how; runs must share them."""
-JUDGES = "judges"
-"""Where a run tells the checksum of the networks that judged it."""
 _WITHOUT_EFFECT = ("config", "out", "shown", "loss_csv", "batch_size")
 
 Sums = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -64,7 +62,7 @@ def why_unpaired(runs: Sequence[FinishedRun]) -> str:
     """Why runs cannot be set against each other panorama by panorama, in one line; empty where they can."""
     first = runs[0]
     settings, units = flat_settings(first), first.record.units
-    judges = first.made.get(JUDGES)
+    judges = first.made.get("judges")
     for run in runs[1:]:
         if run.record.units != units:
             return f"runs must be of one kind, but {first.name} has {units} and {run.name} has {run.record.units}"
@@ -75,7 +73,7 @@ def why_unpaired(runs: Sequence[FinishedRun]) -> str:
             if one != other:
                 return f"runs must share --{key}, got {one} in {first.name} and {other} in {run.name}"
         # Runs from before the judges were kept say nothing of them.
-        if None not in (judges, run.made.get(JUDGES)) and judges != run.made[JUDGES]:
+        if None not in (judges, run.made.get("judges")) and judges != run.made["judges"]:
             return (
                 f"runs must be judged by the same networks, but the probe or the evaluation CLIP of {run.name} has "
                 f"other weights than that of {first.name}; score both with one --models"

@@ -135,7 +135,7 @@ def _samples(path: Path) -> Iterator[tuple[str, dict[str, tuple[int, int]]]]:
                 members[info.name[place + 1 :].lower()] = (info.offset_data, info.size)
             # At a header that it cannot read, tarfile stops as it does at the end.
             if not _only_zeros(path, tar.offset):
-                raise ShardError(f"{path} is damaged, or goes on, behind {key or 'its beginning'}; copy it again")
+                raise ShardError(f"{path} is damaged, or continues, after {key or 'its beginning'}; copy it again")
     except (tarfile.TarError, OSError) as error:
         raise ShardError(f"{path} is not an uncompressed tar: {error}") from error
     if members:

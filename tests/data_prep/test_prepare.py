@@ -1,5 +1,7 @@
+import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,7 +13,6 @@ from data_prep import caption, encode
 from data_prep.__main__ import main
 from data_prep.engines import LocalEngine
 from data_prep.scapes import shards as scapes_shards
-from data_prep.scapes.shards import ScapesSource
 from data_prep.testing import build_toy_shards
 from lit_outpaint.captions.scene import read_scene
 from lit_outpaint.data.integrity import check_shard_set
@@ -203,30 +204,30 @@ def test_files_of_others_are_neither_deleted_nor_replaced(
     assert content(out) == {stranger: b"mine"}
 
 
-def test_a_killed_overwrite_goes_on_and_one_of_kept_stages_begins_anew(
-    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out, made = tmp_path / "set", []
-
-    def noted(self: object, directory: Path, stem: str) -> None:
-        made.append(stem)
-        write_shard(self, directory, stem)
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    write_shard = ScapesSource.write_shard
-    monkeypatch.setattr(ScapesSource, "write_shard", noted)
+def test_a_killed_overwrite_goes_on_and_one_of_kept_stages_starts_over(models: Path, tmp_path: Path) -> None:
+    out = tmp_path / "set"
     words = arguments(out, models, "--keep_work", "--workers=1", "--overwrite")
+
+    def made() -> dict[str, int]:
+        return {path.name: path.stat().st_mtime_ns for path in (out / "work" / "raw").glob("*.tar")}
+
     assert main(words) == 0
-    num_shards = len(made)
+    first = made()
     assert main(words) == 0
-    assert len(made) == 2 * num_shards
-    with monkeypatch.context() as patches:
-        patches.setattr("data_prep.stages.encode_stage", killed)
-        assert main(words) == 130
+    second = made()
+    assert first.keys() == second.keys()
+    assert all(first[name] != second[name] for name in first)
+    process = multiprocessing.get_context("forkserver").Process(target=main, args=(words,))
+    process.start()
+    while not ((out / "work" / "started_over").exists() and (out / "work" / "raw" / "done").exists()):
+        assert process.is_alive()
+        time.sleep(0.005)
+    process.kill()
+    process.join()
+    third = made()
+    assert all(second[name] != third[name] for name in second)
     assert main(words) == 0
-    assert len(made) == 3 * num_shards
+    assert made() == third
 
 
 def test_a_source_may_be_named_in_the_file_of_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

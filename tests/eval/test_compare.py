@@ -8,6 +8,7 @@ import pytest
 
 from eval.cli import main
 from eval.compare import CompareConfig, compare
+from eval.judge import judges_hash
 from eval.testing import write_toy_run
 
 
@@ -86,7 +87,9 @@ def test_runs_of_the_command_itself_can_be_compared_and_shown(family: Path, eval
     assert main(["compare", *runs, "--out", str(tmp_path / "out")]) == 0
     told = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert list(told["settings_that_differ"]) == ["sampling.guidance_scale"]
-    figures = json.loads((tmp_path / "two" / "metrics.json").read_text())["figures"]
+    content = json.loads((tmp_path / "two" / "metrics.json").read_text())
+    figures = content["figures"]
+    assert content["made"]["judges"] == judges_hash(family) != judges_hash(tmp_path)
     (seam,) = told["figures"]["seam"]["others"]
     assert seam["value"] == figures["seam"]["value"]
     assert seam["difference"] == pytest.approx(seam["value"] - told["figures"]["seam"]["first"], abs=1e-5)

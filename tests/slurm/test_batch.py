@@ -25,6 +25,11 @@ def test_a_script_is_resources_a_signal_and_one_srun() -> None:
     ]
 
 
+def test_names_may_hold_blanks() -> None:
+    options = render(Job(name="my run", command=["true"], log=Path("my runs/%j.log")), Site()).splitlines()
+    assert {"#SBATCH --job-name='my run'", "#SBATCH --output='my runs/%j.log'"} <= set(options)
+
+
 def test_what_does_not_save_itself_gets_no_signal() -> None:
     assert "--signal" not in render(job(), Site())
 

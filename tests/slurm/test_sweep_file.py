@@ -95,6 +95,7 @@ def test_a_world_replaces_keys(tmp_path: Path) -> None:
         ("base: a.yaml\ngrid: {drop: {no: {}, yes: {}}}", "quotes"),
         ("base: a.yaml\nevaluate: rm -rf /", "python -m"),
         ("base: a.yaml\nevaluate: python -m eval run --out {home}", "{home}"),
+        ("base: a.yaml\nevaluate: python -m eval 'run", "No closing quotation"),
         ("base: a.yaml\ngrid: {evaluate.steps: [1, 2]}", "evaluates nothing"),
         ("evaluate: python -m eval run\ngrid: {data.mask_ratio: [0.5]}", "trains nothing"),
         ("seeds: [0]", "base to train"),
@@ -104,6 +105,13 @@ def test_a_world_replaces_keys(tmp_path: Path) -> None:
 )
 def test_what_no_sweep_may_say_is_refused_in_one_line(tmp_path: Path, text: str, names: str) -> None:
     assert names in refusal(tmp_path, text)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    path.write_bytes(b"base: \xff.yaml")
+    with pytest.raises(ValueError, match=r"sweep\.yaml must be YAML"):
+        load_sweep(path)
 
 
 @pytest.mark.parametrize("value", [1, 0.5, True, None, "full", [1, 2], {"a": [0.1, None]}])

@@ -94,7 +94,7 @@ def test_drawn_runs_go_on_and_are_compared_prompt_by_prompt(prompts: Path, famil
 
 
 def test_chosen_prompts_alone_are_scored(prompts: Path, family: Path, tmp_path: Path) -> None:
-    more = ("--images", str(true_pictures_dir(prompts)), "--categories", "[counting]", "--per_category", "1")
+    more = ("--images", str(true_pictures_dir(prompts)), "--categories", "counting", "--per_category", "1")
     assert _scored(prompts, family, tmp_path / "out", *more) == 0
     answers = [json.loads(line) for line in (tmp_path / "out" / "answers.jsonl").read_text().splitlines()]
     assert [row["id"] for row in answers] == ["counting-0"]

@@ -263,7 +263,7 @@ def test_a_tar_that_is_damaged_between_samples_is_named(plain: Path, tmp_path: P
         data[header : header + 50] = b"\xff" * 50
     changed = {"header": data, "cut": data[: header + 100], "twice": data + data}[damage]
     (plain / "train-9.tar").write_bytes(bytes(changed))
-    with pytest.raises(ShardError, match=r"train-9\.tar is damaged, or goes on, behind"):
+    with pytest.raises(ShardError, match=r"train-9\.tar is damaged, or continues, after"):
         PlainIndex.of([plain / "train-9.tar"])
 
 
