@@ -9,13 +9,14 @@ rows, E width of the language model.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Final, NamedTuple, cast
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from lit_outpaint.diffusion.settings import Uncond
+from lit_outpaint.diffusion.settings import CONDITIONS, Condition, Sampling
 
 
 class Features(NamedTuple):
@@ -52,45 +53,61 @@ PICTURES: Final = frozenset({"visual"})
 """Features of pictures; all others are features of captions. A picture that is left out is zeros."""
 
 
-def replaced(
-    features: Features, empty: Features, captions: Bool[Tensor, " b"], pictures: Bool[Tensor, " b"]
-) -> Features:
-    """Leave captions or pictures out where a mask says so.
+def condition_of(name: str) -> Condition:
+    """Which condition a feature tells of.
+
+    >>> condition_of("text_global"), condition_of("visual")
+    ('global', 'visual')
+    """
+    return cast(Condition, name.rpartition("_")[2])
+
+
+def replaced(features: Features, empty: Features, left_out: Mapping[Condition, Bool[Tensor, " b"]]) -> Features:
+    """Leave conditions out where masks say so: captions become the empty one, pictures zeros.
 
     Args:
         features: of a batch.
         empty: features of the empty caption, without a batch axis.
-        captions: True where the captions of a sample become the empty one.
-        pictures: True where the visual features of a sample become zeros.
+        left_out: by condition, True where a sample loses it; a condition without a mask stays.
+
+    Raises:
+        ValueError: a caption is to be left out, and ``empty`` lacks its feature.
     """
     rows = {}
     for name, value in features._asdict().items():
-        if value is None:
+        mask = left_out.get(condition_of(name))
+        if value is None or mask is None:
             continue
-        substitute = getattr(empty, name)
-        left_out = pictures if name in PICTURES else captions
-        if name in PICTURES:
-            substitute = torch.zeros_like(value)
-        elif substitute is None:
+        substitute = torch.zeros_like(value) if name in PICTURES else getattr(empty, name)
+        if substitute is None:
             raise ValueError(f"to leave {name} out takes the features of the empty caption; the batch has none")
-        rows[name] = torch.where(left_out[:, None, None], substitute.to(value.dtype), value)
-    return Features(**rows)
+        rows[name] = torch.where(mask[:, None, None], substitute.to(value.dtype), value)
+    return features._replace(**rows)
 
 
-def unconditional(features: Features, empty: Features, uncond: Uncond) -> Features:
+def told(features: Features, empty: Features, sampling: Sampling) -> Features:
+    """A batch as a model is told of it, without what ``sampling`` leaves out."""
+    return replaced(features, empty, dict.fromkeys(sampling.left_out, _everywhere(features)))
+
+
+def unconditional(features: Features, empty: Features, sampling: Sampling) -> Features:
     """What guidance pushes away from: the same batch under the empty caption, with or without its picture.
 
     Args:
         features: of a batch.
         empty: features of the empty caption, without a batch axis.
-        uncond: what is dropped.
+        sampling: says what is dropped.
     """
-    first = next(value for value in features if value is not None)
-    everywhere = torch.ones(len(first), dtype=torch.bool, device=first.device)
-    return replaced(features, empty, everywhere, everywhere & (uncond == "text_and_visual"))
+    dropped = CONDITIONS if sampling.uncond == "text_and_visual" else ("local", "global")
+    return replaced(features, empty, dict.fromkeys(dropped, _everywhere(features)))
 
 
 def stacked(first: Features, second: Features) -> Features:
     """Two batches of the same features as one, ``first`` before ``second``."""
     pairs = zip(first, second, strict=True)
     return Features(*(None if a is None or b is None else torch.cat([a, b]) for a, b in pairs))
+
+
+def _everywhere(features: Features) -> Bool[Tensor, " b"]:
+    first = next(value for value in features if value is not None)
+    return torch.ones(len(first), dtype=torch.bool, device=first.device)

@@ -1,7 +1,11 @@
 """How latents are drawn, as configuration; knows no torch, so that a command line that asks for help is fast."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, get_args
+
+Condition = Literal["local", "global", "visual"]
+"""What a window is drawn from beside its known pixels: its caption, the caption of the whole scene, a picture."""
+CONDITIONS: Final[tuple[Condition, ...]] = get_args(Condition)
 
 Uncond = Literal["text", "text_and_visual"]
 """What the unconditional branch of guidance drops: the captions, or the captions and the picture."""
@@ -19,6 +23,9 @@ class Sampling:
     """Share in [0, 1] by which guidance's over-exposure is taken back."""
     uncond: Uncond = "text"
     """What the unconditional branch of guidance drops."""
+    left_out: tuple[Condition, ...] = ()
+    """Conditions that the model is not told while it draws: local or global for a caption, which becomes the empty one,
+    visual for the picture. It shows what each is worth."""
     scheduler: str | None = None
     """A diffusers scheduler class by name, such as DPMSolverMultistepScheduler; the model's own when absent."""
 
@@ -29,6 +36,8 @@ class Sampling:
             raise ValueError(f"guidance_scale must be at least 1 (no guidance), got {self.guidance_scale}")
         if not 0 <= self.guidance_rescale <= 1:
             raise ValueError(f"guidance_rescale must lie in [0, 1], got {self.guidance_rescale}")
+        if unknown := set(self.left_out) - set(CONDITIONS):
+            raise ValueError(f"left_out must be of {', '.join(CONDITIONS)}, got {', '.join(sorted(unknown))}")
         if self.scheduler is not None:
             # diffusers takes seconds to import, which is nothing to ask of a configuration.
             from lit_outpaint.diffusion.schedule import scheduler_class

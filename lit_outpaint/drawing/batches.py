@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lit_outpaint.data.batch import OutpaintBatch
-from lit_outpaint.data.features import stacked, unconditional
+from lit_outpaint.data.features import stacked, told, unconditional
 from lit_outpaint.diffusion.sampling import denoise
 from lit_outpaint.diffusion.schedule import scheduler_class
 from lit_outpaint.diffusion.settings import Sampling
@@ -56,9 +56,9 @@ def draw_batch(
     """
     batch = system.complete(batch)
     like = batch.moments.chunk(2, dim=1)[0]
-    features = batch.features
+    features = told(batch.features, batch.empty, sampling)
     if sampling.guided:
-        features = stacked(unconditional(features, batch.empty, sampling.uncond), features)
+        features = stacked(unconditional(features, batch.empty, sampling), features)
     changing = getattr(system.context, "reads_timestep", False)
     context = ChangingContext(partial(system.context, features)) if changing else system.context(features)
     predict = system.denoiser.guided(context, system.known(batch), (like.shape[2], like.shape[3]), sampling)

@@ -16,7 +16,7 @@ from diffusers.utils.torch_utils import get_device, randn_tensor
 from jaxtyping import Float
 from torch import Tensor
 
-from lit_outpaint.data.features import PICTURES, TEXTS, Features, stacked, unconditional
+from lit_outpaint.data.features import PICTURES, TEXTS, Features, stacked, told, unconditional
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.attention import AttentionRule, FullAttention
 from lit_outpaint.models.context import ChangingContext, Context
@@ -194,15 +194,12 @@ class ConditionedPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin):
             negative_captions: one per window, in place of the empty caption.
             regions: of each window; the attention rule must read them (`rule_of`).
         """
-        of_windows, without = features, None
+        empty = self._instead(features, None) if sampling.left_out or sampling.guided else Features()
+        of_windows, without = told(features, empty, sampling), None
+        features = of_windows
         if sampling.guided:
-            words = [""] if negative_captions is None else list(negative_captions)
-            empty = {}
-            for name, value in features._asdict().items():
-                if value is not None and name not in PICTURES:
-                    encoded = self._encode_captions(name, words)
-                    empty[name] = encoded[0] if negative_captions is None else encoded
-            without = unconditional(features, Features(**empty), sampling.uncond)
+            instead = empty if negative_captions is None else self._instead(features, negative_captions)
+            without = unconditional(features, instead, sampling)
             features = stacked(without, features)
         features = features.cast(self.context.dtype)
         regional = None if not regions else encode_guided_regions(regions, of_windows, without, self._captioned)
@@ -218,6 +215,15 @@ class ConditionedPipeline(DiffusionPipeline, StableDiffusionLoraLoaderMixin):
             return context._replace(hidden_states=context.hidden_states.to(self.unet.dtype))
 
         return ChangingContext(made) if getattr(self.context, "reads_timestep", False) else made()
+
+    def _instead(self, features: Features, captions: Sequence[str] | None) -> Features:
+        """What stands in place of the captions of some features: others, one per window, or the empty one for all."""
+        made = {}
+        for name, value in features._asdict().items():
+            if value is not None and name not in PICTURES:
+                encoded = self._encode_captions(name, [""] if captions is None else captions)
+                made[name] = encoded[0] if captions is None else encoded
+        return Features(**made)
 
     def _encode_captions(self, name: str, captions: Sequence[str]) -> Tensor:
         """The feature ``name`` of captions.

@@ -107,10 +107,13 @@ def encode_plain(batch: PlainBatch, encoders: FrozenEncoders, language: Language
 
 def drop_conditions(batch: OutpaintBatch, config: DropoutConfig, uniform: Float[Tensor, " b"]) -> OutpaintBatch:
     """Drop captions and visual features of some samples, as one uniform number per sample decides."""
-    drop_text, drop_visual = drop_masks(uniform, config.text, config.visual, config.both)
+    dropped = drop_masks(uniform, config)
     captions = batch.captions
     if captions is not None:
-        captions = tuple(
-            ("", "") if dropped else given for given, dropped in zip(captions, drop_text.tolist(), strict=True)
+        # Column by column: the local captions, then the global ones.
+        columns = (
+            ["" if gone else text for text, gone in zip(texts, dropped[of].tolist(), strict=True)]
+            for texts, of in zip(zip(*captions, strict=True), ("local", "global"), strict=True)
         )
-    return batch._replace(features=replaced(batch.features, batch.empty, drop_text, drop_visual), captions=captions)
+        captions = tuple(zip(*columns, strict=True))
+    return batch._replace(features=replaced(batch.features, batch.empty, dropped), captions=captions)

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import pytest
 import torch
 
@@ -5,16 +7,20 @@ from lit_outpaint.diffusion.dropout import DropoutConfig, drop_masks
 
 
 def test_dropped_shares_are_those_asked_for() -> None:
-    drop_text, drop_visual = drop_masks(torch.arange(1000) / 1000, text=0.1, visual=0.2, both=0.05)
-    assert (drop_text & drop_visual).sum() == 50
-    assert (drop_text & ~drop_visual).sum() == 100
-    assert (~drop_text & drop_visual).sum() == 200
+    config = DropoutConfig(text=0.1, visual=0.2, both=0.05, local_caption=0.15, global_caption=0.3)
+    dropped = drop_masks(torch.arange(1000) / 1000, config)
+    cases = Counter(zip(*(dropped[of].tolist() for of in ("local", "global", "visual")), strict=True))
+    assert cases[True, True, True] == 50
+    assert cases[True, True, False] == 100
+    assert cases[False, False, True] == 200
+    assert cases[True, False, False] == 150
+    assert cases[False, True, False] == 300
+    assert cases[False, False, False] == 200
 
 
 def test_no_share_drops_nothing() -> None:
-    drop_text, drop_visual = drop_masks(torch.rand(100), text=0.0, visual=0.0, both=0.0)
-    assert not drop_text.any()
-    assert not drop_visual.any()
+    dropped = drop_masks(torch.rand(100), DropoutConfig(text=0.0, visual=0.0, both=0.0))
+    assert not any(mask.any() for mask in dropped.values())
 
 
 def test_shares_above_one_are_refused() -> None:

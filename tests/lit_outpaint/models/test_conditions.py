@@ -28,6 +28,16 @@ def test_captions_that_are_dropped_say_nothing_either() -> None:
     assert dropped.captions == (("", ""), ("a red barn", "a farm")) * 2
 
 
+def test_one_caption_can_be_dropped_alone() -> None:
+    batch = toy_batch()._replace(captions=(("a red barn", "a farm"),) * 4)
+    config = DropoutConfig(text=0.0, visual=0.0, both=0.0, local_caption=0.5, global_caption=0.5)
+    dropped = drop_conditions(batch, config, torch.tensor([0.1, 0.9, 0.1, 0.9]))
+    assert dropped.captions == (("", "a farm"), ("a red barn", "")) * 2
+    assert torch.equal(dropped.features.text_global[0], batch.features.text_global[0])
+    assert torch.equal(dropped.features.text_global[1], batch.empty.text_global)
+    assert torch.equal(dropped.features.visual, batch.features.visual)
+
+
 def test_online_views_are_encoded_as_shard_writing_encodes_them(toy_family: Path) -> None:
     encoders = FrozenEncoders.from_pretrained(toy_family)
     pixel_values = torch.rand(4, 3, 64, 64) * 2 - 1
