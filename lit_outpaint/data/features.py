@@ -87,7 +87,7 @@ def replaced(features: Features, empty: Features, left_out: Mapping[Condition, B
 
 def told(features: Features, empty: Features, sampling: Sampling) -> Features:
     """A batch as a model is told of it, without what ``sampling`` leaves out."""
-    return replaced(features, empty, dict.fromkeys(sampling.left_out, _everywhere(features)))
+    return replaced(features, empty, dict.fromkeys(sampling.conditions_left_out, _everywhere(features)))
 
 
 def unconditional(features: Features, empty: Features, sampling: Sampling) -> Features:

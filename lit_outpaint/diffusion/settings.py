@@ -1,7 +1,7 @@
 """How latents are drawn, as configuration; knows no torch, so that a command line that asks for help is fast."""
 
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final, Literal, cast, get_args
 
 Condition = Literal["local", "global", "visual"]
 """What a window is drawn from beside its known pixels: its caption, the caption of the whole scene, a picture."""
@@ -23,9 +23,9 @@ class Sampling:
     """Share in [0, 1] by which guidance's over-exposure is taken back."""
     uncond: Uncond = "text"
     """What the unconditional branch of guidance drops."""
-    left_out: tuple[Condition, ...] = ()
-    """Conditions that the model is not told while it draws: local or global for a caption, which becomes the empty one,
-    visual for the picture. It shows what each is worth."""
+    left_out: str = ""
+    """Conditions that are left out in drawing, to see what each is worth, with commas between them: local or global for
+    a caption, which becomes the empty one, visual for the picture."""
     scheduler: str | None = None
     """A diffusers scheduler class by name, such as DPMSolverMultistepScheduler; the model's own when absent."""
 
@@ -36,13 +36,18 @@ class Sampling:
             raise ValueError(f"guidance_scale must be at least 1 (no guidance), got {self.guidance_scale}")
         if not 0 <= self.guidance_rescale <= 1:
             raise ValueError(f"guidance_rescale must lie in [0, 1], got {self.guidance_rescale}")
-        if unknown := set(self.left_out) - set(CONDITIONS):
-            raise ValueError(f"left_out must be of {', '.join(CONDITIONS)}, got {', '.join(sorted(unknown))}")
+        if not set(self.conditions_left_out) <= set(CONDITIONS):
+            raise ValueError(f"left_out must be of {', '.join(CONDITIONS)}, got {self.left_out!r}")
         if self.scheduler is not None:
             # diffusers takes seconds to import, which is nothing to ask of a configuration.
             from lit_outpaint.diffusion.schedule import scheduler_class
 
             scheduler_class(self.scheduler)
+
+    @property
+    def conditions_left_out(self) -> tuple[Condition, ...]:
+        """`left_out`, one by one."""
+        return cast(tuple[Condition, ...], tuple(part.strip() for part in self.left_out.split(",") if self.left_out))
 
     @property
     def guided(self) -> bool:

@@ -39,7 +39,7 @@ def test_language_features_are_captions_and_need_those_of_the_empty_one() -> Non
 def test_a_model_is_not_told_what_sampling_leaves_out() -> None:
     batch = toy_batch()
     assert told(batch.features, Features(), Sampling()) == batch.features
-    bare = told(batch.features, batch.empty, Sampling(left_out=("global", "visual")))
+    bare = told(batch.features, batch.empty, Sampling(left_out="global,visual"))
     assert torch.equal(bare.text_local, batch.features.text_local)
     assert torch.equal(bare.text_global, batch.empty.text_global.expand_as(bare.text_global))
     assert not bare.visual.any()
