@@ -1,7 +1,7 @@
 """How latents are drawn, as configuration; knows no torch, so that a command line that asks for help is fast."""
 
 from dataclasses import dataclass
-from typing import Final, Literal, cast, get_args
+from typing import Final, Literal, get_args
 
 Condition = Literal["local", "global", "visual"]
 """What a window is drawn from beside its known pixels: its caption, the caption of the whole scene, a picture."""
@@ -36,7 +36,8 @@ class Sampling:
             raise ValueError(f"guidance_scale must be at least 1 (no guidance), got {self.guidance_scale}")
         if not 0 <= self.guidance_rescale <= 1:
             raise ValueError(f"guidance_rescale must lie in [0, 1], got {self.guidance_rescale}")
-        if not set(self.conditions_left_out) <= set(CONDITIONS):
+        names = [part.strip() for part in self.left_out.split(",") if self.left_out]
+        if not set(names) <= set(CONDITIONS):
             raise ValueError(f"left_out must be of {', '.join(CONDITIONS)}, got {self.left_out!r}")
         if self.scheduler is not None:
             # diffusers takes seconds to import, which is nothing to ask of a configuration.
@@ -47,7 +48,8 @@ class Sampling:
     @property
     def conditions_left_out(self) -> tuple[Condition, ...]:
         """`left_out`, one by one."""
-        return cast(tuple[Condition, ...], tuple(part.strip() for part in self.left_out.split(",") if self.left_out))
+        named = {part.strip() for part in self.left_out.split(",")}
+        return tuple(condition for condition in CONDITIONS if condition in named)
 
     @property
     def guided(self) -> bool:

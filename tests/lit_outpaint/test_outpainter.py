@@ -207,6 +207,7 @@ def test_a_scheduler_is_chosen_by_name(model: Path) -> None:
         ({"num_inference_steps": 0}, "at least 1, got 0"),
         ({"guidance_scale": 0.5}, "at least 1"),
         ({"guidance_rescale": 1.5}, r"in \[0, 1\]"),
+        ({"left_out": "global,caption"}, "left_out must be of local, global, visual, got 'global,caption'"),
         ({"seam_reach_px": -1}, "not be negative"),
         ({"seam_feather_cells": -1}, "not be negative"),
         ({"visual_span_px": 0}, "must be positive"),

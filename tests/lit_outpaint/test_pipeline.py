@@ -178,6 +178,25 @@ def test_each_condition_reaches_the_picture(pipeline: OutpaintPipeline, part: st
     assert not torch.equal(one, two)
 
 
+@pytest.mark.parametrize("guidance_scale", [1.0, 3.0])
+def test_a_condition_that_is_left_out_does_not_reach_the_picture(
+    pipeline: OutpaintPipeline, guidance_scale: float
+) -> None:
+    def drawn(left_out: str, local: str, scene: str, seen: float) -> Tensor:
+        sampling = Sampling(num_inference_steps=2, guidance_scale=guidance_scale, left_out=left_out)
+        visual = torch.full((1, 3, 20, 50), seen)
+        given = {"sampling": sampling, "generator": _generators(1)}
+        return pipeline.draw(*_windows(1), [local], [scene], visual, **given)
+
+    bare = drawn("local, global,visual", "a lake", "a wide view", 0.0)
+    assert torch.equal(bare, drawn("local,global,visual", "a desert", "a forest", 1.0))
+    for left_out in ("local", "global", "visual"):
+        told = drawn(left_out, "a lake", "a wide view", 0.0)
+        assert not torch.equal(told, bare)
+        changed = {"local": ("a desert", "a wide view", 0.0), "global": ("a lake", "a forest", 0.0)}
+        assert torch.equal(told, drawn(left_out, *changed.get(left_out, ("a lake", "a wide view", 1.0))))
+
+
 def test_features_computed_before_give_the_same_window(pipeline: OutpaintPipeline) -> None:
     image, mask = _windows(1)
     encoders = pipeline.encoders
