@@ -84,7 +84,7 @@ def load_batches(work: Work, batch_size: int) -> list[Batch]:
     batches: list[Batch] = []
     for stem in work.shards("raw"):
         records = read_captions(work.stage("captions") / f"{stem}.jsonl")
-        for keys, windows in decode_windows(read_windows(work.stage("raw") / f"{stem}.tar"), batch_size):
+        for keys, windows, _ in decode_windows(read_windows(work.stage("raw"), stem), batch_size):
             batches.append((to_pixel_values(windows), [records[key] for key in keys]))
     return batches
 

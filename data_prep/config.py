@@ -36,6 +36,9 @@ class ScapesConfig:
     and down."""
     dense_share: float = 0.0
     """Share of windows whose local caption is a paragraph of 40 to 140 words instead of an annotated one."""
+    around: bool = False
+    """Store visual features of the picture around each window, too, for ``data.visual_view: picture``: of two windows'
+    width and height, the window in its middle."""
     seed: int = 0
     """Decides which windows; the same seed gives the same bytes."""
     samples_per_shard: int = 500
@@ -166,8 +169,9 @@ def settings_of(*configs: Any) -> dict[str, Any]:
     else:
         # Sets that were made before there were language models stay the same sets.
         merged.pop("language_global", None)
-    if not merged.get("dense_share"):
-        merged.pop("dense_share", None)
+    for name in ("dense_share", "around"):
+        if not merged.get(name):
+            merged.pop(name, None)
     return {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in merged.items()

@@ -1,7 +1,8 @@
 """The ``encode`` stage: features of the frozen encoders, so that training never runs them.
 
 Per window: the moments of its latents, the text features of its local and its global caption, and for every view the
-latents of the window with the part to generate blanked and the visual tokens of the visible part alone.
+latents of the window with the part to generate blanked and the visual tokens of the visible part alone; where the
+pictures around windows were kept, those of their visible part, too.
 """
 
 import io
@@ -12,7 +13,7 @@ from contextlib import nullcontext
 from functools import lru_cache, partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from PIL import Image
 from torch import Tensor
 from transformers.utils.logging import disable_progress_bar
 
+from data_prep.around import Around, pictures_of, read_around, seen_box
 from data_prep.atomic import write_atomic
 from data_prep.caption import read_captions
 from data_prep.config import EncodeConfig, MachineConfig
@@ -57,6 +59,25 @@ from lit_outpaint.models.language import LanguageConfig
 from lit_outpaint.models.language_encoders import LanguageEncoder
 from lit_outpaint.system.bfloat16 import warn_where_imitated
 from lit_outpaint.system.ranks import ALONE, Share, local_rank
+
+
+class RawWindow(NamedTuple):
+    """A window as its source wrote it."""
+
+    key: str
+    image: bytes
+    """WebP."""
+    around: Around | None = None
+    """The picture around it, where that was kept."""
+
+
+class Decoded(NamedTuple):
+    """Windows of one batch."""
+
+    keys: list[str]
+    windows: UInt8[np.ndarray, "b h w 3"]
+    around: list[Around]
+    """The pictures around them; empty where none were kept."""
 
 
 def write_features(
@@ -98,8 +119,8 @@ def encode_shard(directory: Path, work: Work, config: EncodeConfig, machine: Mac
     counts = text_card(encoders.tokenizer, list(captions.values()))
     # The counts go first: the tar is what says that a shard is done.
     write_atomic(directory / f"{stem}.{TEXT_SUFFIX}", counts.model_dump_json().encode())
-    first, samples = _peeked(read_windows(work.stage("raw") / f"{stem}.tar"))
-    batch_size = machine.windows_at_once(_decode([first]).shape[1] if first is not None else 1)
+    first, samples = _peeked(read_windows(work.stage("raw"), stem, bool(work.settings("raw").get("around"))))
+    batch_size = machine.windows_at_once(_decode([first.image]).shape[1] if first is not None else 1)
     language = load_language(config.language, machine.device)
     rows = encode_samples(encoders, samples, captions, config, batch_size, language)
     with TarWriter(directory / f"{stem}.tar") as tar, behind(partial(_write_row, tar), batch_size) as write:
@@ -107,15 +128,15 @@ def encode_shard(directory: Path, work: Work, config: EncodeConfig, machine: Mac
             write(key, tensors)
 
 
-def _peeked(samples: Iterator[tuple[str, bytes]]) -> tuple[bytes | None, Iterator[tuple[str, bytes]]]:
-    """The first picture, if there is one, and all samples."""
+def _peeked(samples: Iterator[RawWindow]) -> tuple[RawWindow | None, Iterator[RawWindow]]:
+    """The first window, if there is one, and all of them."""
     head = list(islice(samples, 1))
-    return (head[0][1] if head else None), chain(head, samples)
+    return (head[0] if head else None), chain(head, samples)
 
 
 def encode_samples(
     encoders: FrozenEncoders,
-    samples: Iterator[tuple[str, bytes]],
+    samples: Iterator[RawWindow],
     captions: dict[str, SampleRecord],
     config: EncodeConfig,
     batch_size: int,
@@ -129,9 +150,9 @@ def encode_samples(
     Yields:
         The key and its tensors, named and shaped as ``lit_outpaint.data.schema`` says.
     """
-    for keys, windows in prefetched(decode_windows(samples, batch_size)):
+    for keys, windows, around in prefetched(decode_windows(samples, batch_size)):
         records = [captions[key] for key in keys]
-        features = encode_batch(encoders, to_pixel_values(windows), records, config)
+        features = encode_batch(encoders, to_pixel_values(windows), records, config, around)
         if language is not None:
             features |= encode_language(language, records, config.language_global)
         _require_finite(keys, features)
@@ -139,12 +160,11 @@ def encode_samples(
             yield key, {name: tensor[row] for name, tensor in features.items()}
 
 
-def decode_windows(
-    samples: Iterator[tuple[str, bytes]], batch_size: int
-) -> Iterator[tuple[list[str], UInt8[np.ndarray, "b h w 3"]]]:
-    """Keys and pictures of one batch after the other; the last may be smaller."""
+def decode_windows(samples: Iterator[RawWindow], batch_size: int) -> Iterator[Decoded]:
+    """One batch after the other; the last may be smaller."""
     while batch := list(islice(samples, batch_size)):
-        yield [key for key, _ in batch], _decode([image for _, image in batch])
+        around = [each.around for each in batch if each.around is not None]
+        yield Decoded([each.key for each in batch], _decode([each.image for each in batch]), around)
 
 
 def to_pixel_values(windows: UInt8[np.ndarray, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:
@@ -153,7 +173,11 @@ def to_pixel_values(windows: UInt8[np.ndarray, "b h w 3"]) -> Float[Tensor, "b 3
 
 
 def encode_batch(
-    encoders: FrozenEncoders, pixel_values: Tensor, records: Sequence[SampleRecord], config: EncodeConfig
+    encoders: FrozenEncoders,
+    pixel_values: Tensor,
+    records: Sequence[SampleRecord],
+    config: EncodeConfig,
+    around: Sequence[Around] = (),
 ) -> dict[str, Tensor]:
     """Features of windows and their captions, stacked, as float16 in main memory.
 
@@ -162,7 +186,9 @@ def encode_batch(
         pixel_values: (B, 3, H, W) in [-1, 1].
         records: give the captions.
         config: which views.
+        around: the picture around each window; none to encode what is visible of the windows alone.
     """
+    pictures = [_decode_picture(each.image) for each in around]
     pixel_values = pixel_values.to(encoders.device)
     autocast = torch.autocast(encoders.device.type, torch.bfloat16) if config.bf16 else nullcontext()
     with torch.inference_mode(), autocast:
@@ -178,6 +204,9 @@ def encode_batch(
                 features[masked_latents_key(view)] = encoders.encode_mode(blank_masked(pixel_values, mask[None]))
             if visual_key(view) not in features:  # A corner shares it with its first side.
                 features[visual_key(view)] = encoders.encode_visual(visible_crop(pixel_values, mask))
+                if pictures:
+                    seen = [_seen(*each, view, pixel_values) for each in zip(pictures, around, strict=True)]
+                    features[visual_key(view, "picture")] = encoders.encode_visual(seen)
         return {name: tensor.to(torch.float16).cpu() for name, tensor in features.items()}
 
 
@@ -204,9 +233,8 @@ def _write_constants(directory: Path, encoders: FrozenEncoders, work: Work, conf
         if language is not None:
             constants[LANGUAGE_EMPTY] = language.encode([""])[0]
     write_atomic(directory / EMPTY_NAME, pack_tensors(constants))
-    windows = (window for stem in work.shards("raw") for window in read_windows(work.stage("raw") / f"{stem}.tar"))
-    _, image = next(windows)
-    pixel_values = to_pixel_values(_decode([image])).to(encoders.device)
+    windows = (window for stem in work.shards("raw") for window in read_windows(work.stage("raw"), stem))
+    pixel_values = to_pixel_values(_decode([next(windows).image])).to(encoders.device)
     with torch.inference_mode():
         moments, visual = encoders.encode_image(pixel_values), encoders.encode_visual(pixel_values)
     shapes = {
@@ -224,10 +252,25 @@ def _write_constants(directory: Path, encoders: FrozenEncoders, work: Work, conf
     write_atomic(directory / SHAPES_NAME, json.dumps(shapes).encode())
 
 
-def read_windows(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Keys and pictures of a raw shard, in its order."""
-    for key, members in read_samples(path, (IMAGE_SUFFIX, RECORD_SUFFIX)):
-        yield key, members[IMAGE_SUFFIX].data
+def read_windows(raw: Path, stem: str, around: bool = False) -> Iterator[RawWindow]:
+    """The windows of a raw shard, in its order.
+
+    Args:
+        raw: directory of the stage.
+        stem: name of the shard.
+        around: with the pictures around them.
+
+    Raises:
+        ValueError: these are of other windows.
+    """
+    pictures = read_around(pictures_of(raw, stem)) if around else None
+    for key, members in read_samples(raw / f"{stem}.tar", (IMAGE_SUFFIX, RECORD_SUFFIX)):
+        beside, picture = (key, None) if pictures is None else next(pictures, ("", None))
+        if beside != key:
+            raise ValueError(
+                f"{pictures_of(raw, stem)} lacks the picture around {key}; delete {raw.parent} and start over"
+            )
+        yield RawWindow(key, members[IMAGE_SUFFIX].data, picture)
 
 
 def _write_row(tar: TarWriter, key: str, tensors: dict[str, Tensor]) -> None:
@@ -246,6 +289,18 @@ def _decode(images: Sequence[bytes]) -> UInt8[np.ndarray, "b h w 3"]:
     if len({array.shape for array in arrays}) > 1:
         raise ValueError("all windows of a set must have one size; cut them alike before encoding")
     return np.stack(arrays)
+
+
+def _decode_picture(data: bytes) -> UInt8[np.ndarray, "h w 3"]:
+    with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
+        return np.array(image.convert("RGB"))
+
+
+def _seen(picture: np.ndarray, around: Around, view: str, windows: Tensor) -> Float[Tensor, "3 h w"]:
+    """What is visible of the picture around a window in a view, beside windows of its size and place."""
+    height, width = picture.shape[:2]
+    box = seen_box(view, around.place, windows.shape[-1], (width, height))
+    return to_pixel_values(picture[None, box.y0 : box.y1, box.x0 : box.x1])[0].to(windows.device)
 
 
 def _require_finite(keys: Sequence[str], features: dict[str, Tensor]) -> None:

@@ -140,7 +140,7 @@ def expected_shapes(card: Card) -> dict[str, tuple[int, ...]]:
     for view in card.views:
         if card.masked_latents:
             shapes[masked_latents_key(view)] = (card.latent_channels, side, side)
-        shapes[visual_key(view)] = card.visual_shape
+        shapes |= {visual_key(view, of): card.visual_shape for of in card.visual_views}
     return shapes
 
 

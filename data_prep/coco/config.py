@@ -31,6 +31,8 @@ class CocoConfig:
     """Side of the windows; when left out that of the model family (``all``) or 512 (``coco`` alone)."""
     crop: Literal["centre", "random"] = "centre"
     """Which square of an image becomes the window; random is seeded by the image's number."""
+    around: bool = False
+    """Store visual features of the image around each window, too, for ``data.visual_view: picture``."""
     min_side_px: int = 256
     """Images whose shorter side is below this are left out; between this and window_px they are enlarged."""
     quality: int = 95

@@ -5,14 +5,16 @@ import io
 import random
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from PIL import Image
 
+from data_prep.around import Around, add_around, around_writer
 from data_prep.coco.config import CocoConfig
-from data_prep.coco.crop import cut_window
+from data_prep.coco.crop import Window, cut_window, picture_around
 from data_prep.coco.files import FileError, Files, check_sums, image_files, read_annotations, zips_read
 from data_prep.coco.layout import CocoImage, parse_captions
 from data_prep.config import settings_of
@@ -89,7 +91,10 @@ class CocoSource:
         listed = list_images(self.root, split)
         counts = Counter(listed.counts if numbers.start == 0 else {})
         left_out = [*listed.left_out] if numbers.start == 0 else []
-        with TarWriter(directory / f"{stem}.tar") as tar:
+        with ExitStack() as tars:
+            # The tar of the windows is what says that a shard is done: it is closed last.
+            tar = tars.enter_context(TarWriter(directory / f"{stem}.tar"))
+            around = tars.enter_context(around_writer(directory, stem)) if self.config.around else None
             for image in progress(images, len(images), f"coco {stem}"):
                 try:
                     window = self._window(files, split, image, counts)
@@ -101,13 +106,16 @@ class CocoSource:
                     counts[f"{LEFT_OUT}{error.cause}"] += 1
                     left_out.append(str(error))
                     continue
-                record = self._record(split, image).model_dump_json().encode()
-                tar.add(f"{split}_{image.id:012d}", {IMAGE_SUFFIX: window, RECORD_SUFFIX: record})
+                key, record = f"{split}_{image.id:012d}", self._record(split, image).model_dump_json().encode()
+                tar.add(key, {IMAGE_SUFFIX: webp(window.image, self.config.quality), RECORD_SUFFIX: record})
+                if around is not None:
+                    picture, place = picture_around(window)
+                    add_around(around, key, Around(webp(picture, self.config.quality), place))
             write_counts(directory, stem, counts)
             write_left_out(directory, stem, left_out)
 
-    def _window(self, files: Files, split: str, image: CocoImage, counts: Counter[str]) -> bytes:
-        """The window as WebP.
+    def _window(self, files: Files, split: str, image: CocoImage, counts: Counter[str]) -> Window:
+        """The window of an image.
 
         Raises:
             FileError: the file cannot be had.
@@ -120,7 +128,7 @@ class CocoSource:
         window = cut_window(data, name, config.window_px, config.min_side_px, self._place(image))
         counts[USED] += 1
         counts.update(f"{MENDED}{what}" for what in window.mended)
-        return webp(window.image, config.quality)
+        return window
 
     def _place(self, image: CocoImage) -> Callable[[int], int]:
         if self.config.crop == "centre":

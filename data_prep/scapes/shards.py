@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, cast
 import numpy as np
 from PIL import Image
 
+from data_prep.around import Around, WindowPlace, add_around, around_writer
 from data_prep.config import ScapesConfig, settings_of
 from data_prep.progress import progress
 from data_prep.raw import RawRecord
@@ -87,6 +88,11 @@ class ScapesSource:
         share = self.config.surface_share if split == "train" else SURFACE_SHARE
         shares = {"surface_share": share, "dense_share": self.config.dense_share}
         jobs = [Job(split, number, self.config.seed, **shares) for number in self._plan()[stem]]  # type: ignore[arg-type]
+        if self.config.around:
+            # First: the tar of the windows is what says that a shard is done.
+            with around_writer(directory, stem) as tar:
+                for job in progress(jobs, len(jobs), f"render around {stem}"):
+                    add_around(tar, _key(job), _around(place_of(job)))
         with TarWriter(directory / f"{stem}.tar") as tar:
             for key, image, record in progress(map(_window, jobs), len(jobs), f"render {stem}"):
                 tar.add(key, {IMAGE_SUFFIX: image, RECORD_SUFFIX: record.model_dump_json().encode()})
@@ -157,6 +163,12 @@ def _window(job: Job) -> tuple[str, bytes, RawRecord]:
         annotator="scapes annotator",
     )
     return _key(job), _webp(place.render()), record
+
+
+def _around(place: Place) -> Around:
+    side = WINDOW // 2
+    picture = World(place.world).render(place.x - side, place.y - side, 2 * WINDOW, 2 * WINDOW)
+    return Around(_webp(picture), WindowPlace(x=side, y=side))
 
 
 def _eval_window(job: Job) -> tuple[bytes, EvalWindow]:

@@ -11,6 +11,7 @@ from numpy import ndarray
 from PIL import Image
 
 from lit_outpaint.canvas.decoding import MAX_IMAGE_PX, decode
+from lit_outpaint.canvas.geometry import Box
 
 MAX_ENLARGED = 4
 """How many times larger a small picture is made at most; beyond that there is nothing to see in it."""
@@ -42,12 +43,21 @@ def cut_square(image: Image.Image, side_px: int, place: Callable[[int], int] = l
         place: from the number of pixels that do not fit into the square to how many of them lie left of it or above;
             the middle when left out.
     """
-    short = min(image.size)
-    left, top = (place(length - short) for length in image.size)
-    box = (left, top, left + short, top + short)
-    if short == side_px:
-        return image.crop(box)
-    return image.resize((side_px, side_px), Image.Resampling.LANCZOS, box=box)
+    return resized_box(image, square_box(image.size, place), (side_px, side_px))
+
+
+def square_box(size: tuple[int, int], place: Callable[[int], int]) -> Box:
+    """The largest square of a picture of some width and height; ``place`` as for `cut_square`."""
+    short = min(size)
+    left, top = (place(length - short) for length in size)
+    return Box(left, top, left + short, top + short)
+
+
+def resized_box(image: Image.Image, box: Box, size: tuple[int, int]) -> Image.Image:
+    """A part of a picture in another width and height; its very pixels where these are its own."""
+    if size == (box.width, box.height):
+        return image.crop(box.as_tuple())
+    return image.resize(size, Image.Resampling.LANCZOS, box=box.as_tuple())
 
 
 def shrink_to_window(image: UInt8[ndarray, "h w 3"], window_px: int) -> UInt8[ndarray, "sh sw 3"]:

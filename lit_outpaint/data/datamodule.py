@@ -28,6 +28,7 @@ from lit_outpaint.data.schema import (
     Card,
     ShardError,
     Split,
+    VisualView,
 )
 from lit_outpaint.data.shard_cache import ShardCache, cache_home
 from lit_outpaint.data.shard_set import LocalSet, RemoteSet
@@ -49,6 +50,7 @@ class OutpaintDataModule(LightningDataModule):
         directions: Sequence[MaskKind] = DIRECTIONS,
         mask_ratio: float | tuple[float, float] = 0.5,
         views: Literal["precomputed", "online"] = "precomputed",
+        visual_view: VisualView = "window",
         num_workers: int | None = None,
         seed: int = 0,
         shuffle_buffer: int | None = None,
@@ -73,6 +75,8 @@ class OutpaintDataModule(LightningDataModule):
             mask_ratio: share of the window that is generated; a pair is a range that is sampled per window. With
                 precomputed views the stored ratios that fall into the range are used.
             views: where masked latents and visual features come from: the shards, or encoded in every step.
+            visual_view: what the image encoder was shown: the visible part of the window alone, or of the picture
+                around it, as far back as drawing looks; shards hold the latter where they were made with ``--around``.
             num_workers: loader processes of each rank, with one thread each; 0 loads in the main process. By default as
                 many as there are cores for beside the threads of the ranks (`loader_workers`): on CPUs at most two.
             seed: of sample order and views.
@@ -118,6 +122,11 @@ class OutpaintDataModule(LightningDataModule):
                 "data.flips and data.crops need plain shards (data.plain_px): prepared ones hold the latents of windows"
                 f" as they are; got flips {flips} and crops {crops}"
             )
+        if visual_view == "picture" and (views == "online" or plain_px is not None):
+            raise ValueError(
+                "data.visual_view picture takes stored views: nothing around a window comes along to be encoded; leave"
+                " data.views and data.plain_px as they are by default"
+            )
         self.augment = Augment(captions=captions == "all", crops=crops == "random", flips=flips)
         self.place, self.allow_other_shards = shards, allow_other_shards
         if not 0 <= max_damaged <= 1:
@@ -132,7 +141,7 @@ class OutpaintDataModule(LightningDataModule):
         self.batch_size = batch_size
         self.directions = tuple(directions)
         self.ratios = mask_ratio if isinstance(mask_ratio, tuple) else (mask_ratio, mask_ratio)
-        self.views = views
+        self.views, self.visual_view = views, visual_view
         self.num_workers = num_workers
         self.seed = seed
         # Refuses an impossible ratio before anything is loaded.
@@ -211,11 +220,17 @@ class OutpaintDataModule(LightningDataModule):
         if isinstance(held, RemoteSet):
             names = index.names
             self._remote = {"fetch": lambda number: held.path(names[number]), "ahead": self._shards_ahead(card)}
+        if self.visual_view not in card.visual_views:
+            raise ShardError(
+                "data.visual_view picture needs features of the pictures around windows; prepare the shards with"
+                " --around true"
+            )
         choice = ViewChoice(
             directions=self.directions,
             ratios=self.ratios,
             precomputed=tuple(card.views) if self.views == "precomputed" else None,
             masked_latents=card.masked_latents,
+            visual_view=self.visual_view,
         )
         stored = unpack_tensors(bytearray(held.path(EMPTY_NAME).read_bytes()), card.empty)
         text, language = stored[TEXT_EMPTY], stored.get(LANGUAGE_EMPTY)

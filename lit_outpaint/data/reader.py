@@ -33,6 +33,7 @@ from lit_outpaint.data.schema import (
     MOMENTS,
     TENSOR_SUFFIX,
     ShardError,
+    VisualView,
     masked_latents_key,
     parse_view,
     view_name,
@@ -74,6 +75,8 @@ class ViewChoice:
     """Names of the stored views to choose from; None when features are computed online, so that any share will do."""
     masked_latents: bool = True
     """Whether stored views hold masked latents; if not, the window comes along for them to be encoded online."""
+    visual_view: VisualView = "window"
+    """What the image encoder was shown in stored views."""
 
     def __post_init__(self) -> None:
         low, high = self.ratios
@@ -272,7 +275,7 @@ class ShardDataset(Dataset[Loaded]):
             if self.choice.precomputed is not None:
                 name = view_name(view.kind, view.ratio)
                 if "visual" in self.needs:
-                    fields["visual"] = visual_key(name)
+                    fields["visual"] = visual_key(name, self.choice.visual_view)
                 if MASKED_IMAGE_LATENTS in self.needs and self.choice.masked_latents:
                     fields[MASKED_IMAGE_LATENTS] = masked_latents_key(name)
             self._wanted[stored] = {"moments": MOMENTS, **fields}

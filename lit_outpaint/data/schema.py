@@ -52,6 +52,9 @@ LANGUAGE_EMPTY: Final = "language_empty"
 MAX_IMAGE_PX: Final = 4096
 """Longest image side that a reader decodes; guards against decompression bombs."""
 
+VisualView = Literal["window", "picture"]
+"""What the image encoder was shown: the visible part of the window alone, or of the picture around it."""
+
 Split = Literal["train", "val"]
 SPLITS: Final[tuple[Split, ...]] = ("train", "val")
 
@@ -89,16 +92,17 @@ def masked_latents_key(view: str) -> str:
     return f"masked_latents.{view}"
 
 
-def visual_key(view: str) -> str:
+def visual_key(view: str, of: VisualView = "window") -> str:
     """Tensor name of the (K, D) image-encoder tokens of the visible part alone.
 
     A corner shows its model what the view of its first side shows, so both share one tensor.
 
-    >>> visual_key("down+left.0.5")
-    'visual.down.0.5'
+    >>> visual_key("down+left.0.5"), visual_key("right.0.5", "picture")
+    ('visual.down.0.5', 'visual_picture.right.0.5')
     """
     growth, ratio = parse_view(view)
-    return f"visual.{view_name(growth.partition('+')[0], ratio)}"
+    name = "visual" if of == "window" else f"visual_{of}"
+    return f"{name}.{view_name(growth.partition('+')[0], ratio)}"
 
 
 def shard_name(split: str, number: int) -> str:
@@ -245,6 +249,11 @@ class Card(Strict):
         """Features that samples hold, by name (`lit_outpaint.data.features`), with their shapes."""
         shapes = {TEXT_LOCAL: self.text_shape, TEXT_GLOBAL: self.text_shape, "visual": self.visual_shape}
         return shapes | self.language_shapes
+
+    @property
+    def visual_views(self) -> tuple[VisualView, ...]:
+        """What the image encoder was shown, for each of which the views hold tokens."""
+        return ("window", "picture") if self.settings.get("around") else ("window",)
 
     @property
     def empty(self) -> dict[str, tuple[int, int]]:

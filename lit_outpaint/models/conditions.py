@@ -110,10 +110,9 @@ def drop_conditions(batch: OutpaintBatch, config: DropoutConfig, uniform: Float[
     dropped = drop_masks(uniform, config)
     captions = batch.captions
     if captions is not None:
-        # Column by column: the local captions, then the global ones.
-        columns = (
-            ["" if gone else text for text, gone in zip(texts, dropped[of].tolist(), strict=True)]
-            for texts, of in zip(zip(*captions, strict=True), ("local", "global"), strict=True)
+        without = zip(dropped["local"].tolist(), dropped["global"].tolist(), strict=True)
+        captions = tuple(
+            ("" if no_local else local, "" if no_global else scene)
+            for (local, scene), (no_local, no_global) in zip(captions, without, strict=True)
         )
-        captions = tuple(zip(*columns, strict=True))
     return batch._replace(features=replaced(batch.features, batch.empty, dropped), captions=captions)

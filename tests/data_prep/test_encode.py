@@ -1,11 +1,14 @@
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from data_prep.around import Around, WindowPlace
 from data_prep.config import EncodeConfig, MachineConfig
-from data_prep.encode import decode_windows, encode_batch, to_pixel_values
+from data_prep.encode import RawWindow, decode_windows, encode_batch, to_pixel_values
 from lit_outpaint.canvas.geometry import Direction, known_box
 from lit_outpaint.data.integrity import check_shard_set
 from lit_outpaint.data.reader import decode_window
@@ -55,11 +58,11 @@ def test_masked_latents_are_the_encoding_of_the_window_with_the_growing_side_gre
 def test_windows_are_decoded_without_tensors_to_what_training_sees(shards: Path) -> None:
     _, entries = check_shard_set(shards)
     files = ShardFiles(shards)
-    samples = [(entry.key, bytes(files.read(entry, "webp"))) for entry in entries[:5]]
-    ((keys, windows), _) = decode_windows(iter(samples), 3)
+    samples = [RawWindow(entry.key, bytes(files.read(entry, "webp"))) for entry in entries[:5]]
+    ((keys, windows, _), _) = decode_windows(iter(samples), 3)
     assert isinstance(windows, np.ndarray)  # Torch would start OpenMP's workers for the thread that decodes.
-    assert keys == [key for key, _ in samples[:3]]
-    assert torch.equal(to_pixel_values(windows), torch.stack([decode_window(data, 128) for _, data in samples[:3]]))
+    assert keys == [sample.key for sample in samples[:3]]
+    assert torch.equal(to_pixel_values(windows), torch.stack([decode_window(each.image, 128) for each in samples[:3]]))
 
 
 def test_moments_are_those_of_the_whole_window(shards: Path, encoders: FrozenEncoders) -> None:
@@ -101,6 +104,27 @@ def test_a_corner_has_masked_latents_of_its_own_and_the_visual_tokens_of_its_fir
     windows[:, :, 64:, 64:] = 0
     expected = encoders.encode_mode(windows)
     torch.testing.assert_close(features["masked_latents.down+right.0.5"].float(), expected, **HALF)
+
+
+def test_of_the_picture_around_a_window_the_encoder_sees_what_lies_behind_the_seam(encoders: FrozenEncoders) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (256, 224, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "WEBP", lossless=True)
+    around = [Around(buffer.getvalue(), WindowPlace(x=64, y=64))] * 2
+    picture = to_pixel_values(pixels[None])
+    windows = picture[..., 64:192, 64:192].expand(2, -1, -1, -1)
+    record = SampleRecord.model_construct(local_captions=["a hill"], local_index=0, global_caption="hills")
+    features = encode_batch(encoders, windows, [record, record], EncodeConfig(), around)
+    seen = {
+        "right": picture[..., 64:192, :128],
+        "left": picture[..., 64:192, 128:],  # The picture ends 96 px behind the seam.
+        "down": picture[..., :128, 64:192],
+        "up": picture[..., 128:, 64:192],
+    }
+    for side, part in seen.items():
+        expected = encoders.encode_visual(part).expand(2, -1, -1)
+        torch.testing.assert_close(features[f"visual_picture.{side}.0.5"].float(), expected, **HALF)
+        assert not torch.equal(features[f"visual_picture.{side}.0.5"], features[f"visual.{side}.0.5"])
 
 
 def test_as_many_windows_are_encoded_at_once_as_fit_16_gib() -> None:

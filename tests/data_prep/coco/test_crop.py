@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.coco.crop import Window, cut_window
+from data_prep.around import WindowPlace
+from data_prep.coco.crop import Window, cut_window, picture_around
 from lit_outpaint.canvas.decoding import PictureError
 
 
@@ -39,6 +40,25 @@ def test_larger_pictures_are_reduced_as_a_whole() -> None:
     reference = picture(160, 128).crop((0, 0, 128, 128)).resize((64, 64), Image.Resampling.LANCZOS)
     difference = np.abs(np.asarray(small, float) - np.asarray(reference, float))
     assert difference.mean() < 1
+
+
+@pytest.mark.parametrize(
+    ("size", "window_px", "offset", "around", "place"),
+    [
+        ((96, 64), 64, 11, (96, 64), (11, 0)),  # As it is.
+        ((192, 128), 64, 20, (96, 64), (10, 0)),  # Reduced as the window is.
+        ((64, 320), 64, 128, (64, 192), (0, 64)),  # At most a window far, on each side.
+        ((64, 64), 64, 0, (64, 64), (0, 0)),
+    ],
+)
+def test_the_picture_around_a_window_shows_it_at_its_place(
+    size: tuple[int, int], window_px: int, offset: int, around: tuple[int, int], place: tuple[int, int]
+) -> None:
+    window = cut(encoded(picture(*size)), window_px, offset=offset)
+    wide, at = picture_around(window)
+    assert (wide.size, at) == (around, WindowPlace(x=place[0], y=place[1]))
+    part = wide.crop((at.x, at.y, at.x + window_px, at.y + window_px))
+    assert np.abs(np.asarray(part, float) - np.asarray(window.image, float)).mean() < 1
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data_prep.around import WindowPlace, pictures_of, read_around
 from data_prep.config import ScapesConfig
 from data_prep.engines import LocalEngine
 from data_prep.raw import RawRecord
@@ -50,6 +52,20 @@ def windows(raw: Path, split: str) -> list[tuple[str, np.ndarray, RawRecord]]:
         with Image.open(io.BytesIO(members["webp"].data)) as image:
             rows.append((key, np.asarray(image.convert("RGB")), RawRecord.model_validate_json(members["json"].data)))
     return rows
+
+
+def test_the_picture_around_a_window_is_two_windows_wide_and_high(raw: Path, tmp_path: Path) -> None:
+    write_windows(tmp_path, replace(CONFIG, around=True))
+    assert (tmp_path / "train-00000.tar").read_bytes() == (raw / "train-00000.tar").read_bytes()
+    rows = windows(tmp_path, "train")
+    around = list(read_around(pictures_of(tmp_path, "train-00000")))
+    assert [key for key, _ in around] == [key for key, _, _ in rows]
+    for (_, picture), (_, window, _) in zip(around, rows, strict=True):
+        assert picture.place == WindowPlace(x=64, y=64)
+        with Image.open(io.BytesIO(picture.image)) as image:
+            pixels = np.asarray(image.convert("RGB"))
+        assert pixels.shape == (256, 256, 3)
+        assert np.array_equal(pixels[64:192, 64:192], window)
 
 
 def test_a_stored_window_is_the_world_at_its_place_without_loss(raw: Path) -> None:
