@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from eval.files import check_out, write_text
@@ -77,19 +78,22 @@ def study(config: StudyConfig, yaml: str = "") -> dict[str, Any]:
     captions = _captions(config, items)
     trials = make_trials(len(methods), items, config.checks, config.seed)
     shown, wide = _encoded(config, methods, trials)
+    # Else the first name of each pair would be of the first method, for whoever reads the page's source.
+    turned = np.random.default_rng([config.seed, 4]).random(len(trials)) < 0.5
+    pairs = [trial.pictures[:: -1 if turn else 1] for trial, turn in zip(trials, turned, strict=True)]
     plans = [
-        [2 * view.trial + view.swapped for view in plan(trials, rater, config.seed)]
+        [2 * view.trial + (view.swapped != bool(turned[view.trial])) for view in plan(trials, rater, config.seed)]
         for rater in range(1, config.raters + 1)
     ]
     # Pictures and captions make the name, so answers to another study cannot be taken for answers to this one.
-    told = [config.question, config.ties, captions, plans, sorted(shown.items()), [trial.pictures for trial in trials]]
+    told = [config.question, config.ties, captions, plans, sorted(shown.items()), pairs]
     name = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
     content = {
         "study": name,
         "question": config.question,
         "ties": config.ties,
         "wide": wide,
-        "trials": [[trial.name, *trial.pictures, captions.get(trial.item, "")] for trial in trials],
+        "trials": [[t.name, *pair, captions.get(t.item, "")] for t, pair in zip(trials, pairs, strict=True)],
         "plans": plans,
         "pictures": dict(sorted(shown.items())),
     }

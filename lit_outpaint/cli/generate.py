@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
+from lit_outpaint.chat.ledger import ledger_of
 from lit_outpaint.cli.generate_rpg import RpgSettings, check_used, described, loop_summary, rpg_method
 from lit_outpaint.cli.generate_rpg import add_arguments as add_rpg_arguments
 from lit_outpaint.cli.generate_rpg import taken as rpg_settings
@@ -125,8 +126,9 @@ def generate(config: GenerateConfig, sampling: Sampling, rpg: RpgSettings = RpgS
         raise ValueError(f"--{next(iter(planned))} needs --method rpg, got --method {config.method}")
     check_used(rpg)
     settings |= planned
-    if config.dtype == "float32":
-        del settings["dtype"]  # As runs have it that were begun before there was a choice.
+    for name, usual in (("dtype", "float32"), ("left_out", "")):
+        if settings[name] == usual:
+            del settings[name]  # As runs have it that were begun before there was a choice.
     # Nothing is written before the model is known to load.
     method: Any = None
     directory = Path(config.out)
@@ -142,8 +144,9 @@ def generate(config: GenerateConfig, sampling: Sampling, rpg: RpgSettings = RpgS
         method = method or _method(config, sampling, rpg)
         _draw(run, method, missing[begin : begin + config.batch_size], config)
         print(f"{len(prompts) - len(missing) + min(begin + config.batch_size, len(missing))} of {len(prompts)} drawn")
-    summary = loop_summary(list(run.done().values()))
-    print(f"{summary}\n{directory}" if summary else directory)
+    told = [ledger_of(rpg.plan.planner).text(what="plans"), ledger_of(rpg.parts.judge).text(what="looks")]
+    told.append(loop_summary(list(run.done().values())))
+    print(*filter(None, told), directory, sep="\n")
     return directory
 
 

@@ -14,6 +14,7 @@ from lit_outpaint.drawing.loop_config import LoopConfig, LoopParts
 from lit_outpaint.models.regional_config import RegionalConfig
 from lit_outpaint.planning.options import PlanOptions
 from lit_outpaint.runs.pictures import PictureRecord
+from lit_outpaint.system.files import file_sha256
 from lit_outpaint.system.named import class_path
 
 
@@ -57,6 +58,8 @@ def described(settings: RpgSettings) -> dict[str, Any]:
             value = getattr(own, field.name)
             if value != getattr(usual, field.name):
                 plain[field.name] = _plain(value)
+    if settings.plan.plan_file is not None and Path(settings.plan.plan_file).is_file():
+        plain["plan_file_sha256"] = file_sha256(Path(settings.plan.plan_file))
     return plain
 
 

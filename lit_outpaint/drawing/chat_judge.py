@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Final
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,6 +20,7 @@ from lit_outpaint.drawing.judging import Look, Pictures, Wish
 from lit_outpaint.drawing.prompts import FOLDER
 from lit_outpaint.planning.mentions import read_mentions
 from lit_outpaint.planning.phrases import COLOUR, head, singular_word
+from lit_outpaint.planning.placement import FREE, Placement
 from lit_outpaint.planning.regions import RegionPlan
 
 log = logging.getLogger(__name__)
@@ -67,15 +70,22 @@ class ModelJudge:
         self.chat, self.max_tokens, self.name = chat, max_tokens, chat.name
         self.ledger = Ledger()
 
-    def wish(self, plan: RegionPlan, placed: bool) -> Wish:
+    def identity(self) -> dict[str, Any]:
+        """What its verdicts depend on."""
+        return {"prompt": PROMPT, "model": self.chat.name, **self.chat.parameters, "max_tokens": self.max_tokens}
+
+    def wish(self, plan: RegionPlan, placed: Mapping[str, Placement]) -> Wish:
         """Each region's thing by its noun and colour, and the nouns of sky and ground in the prompt."""
         things = []
         for region in plan.regions:
-            phrase = region.thing or region.prompt
-            colour = COLOUR.search(phrase.lower())
-            box = region.box.as_tuple()
-            kind = singular_word(head(phrase))
-            things.append(Wanted(id=region.id, kind=kind, colour=colour[0] if colour else None, box=box, placed=placed))
+            mentions = read_mentions(region.thing or region.prompt).all
+            # The first thing is what the region is of: "a rustic barn under a red sky".
+            named = next((mention.rest for mention in mentions if not mention.scenery), None)
+            if named is None:
+                continue
+            box, bound = region.box.as_tuple(), placed.get(region.id, FREE)
+            kind = singular_word(head(named))
+            things.append(Wanted(id=region.id, kind=kind, colour=_colour_of(named), box=box, placed=bound))
         scenery = {
             singular_word(head(mention.phrase)) for mention in read_mentions(plan.base_prompt).all if mention.scenery
         }
@@ -110,6 +120,20 @@ class ModelJudge:
         return Look(fault=fault)
 
 
+def _colour_of(phrase: str) -> str | None:
+    """The colour of the thing that a phrase is about, not of what it has: "a man with a red hat" is of none."""
+    words = re.findall(r"[\w'-]+", phrase.lower())
+    noun = head(phrase)
+    before = " ".join(words[: words.index(noun)]) if noun in words else ""
+    colours = COLOUR.findall(before)
+    return _named(colours[-1]) if colours else None
+
+
+def _named(colour: str) -> str:
+    """One name for each colour, however it is written."""
+    return {"gray": "grey", "gold": "golden"}.get(colour, colour)
+
+
 def _read(text: str) -> Look:
     """What an answer says is to be seen.
 
@@ -136,4 +160,4 @@ def _seen(thing: _Thing) -> Seen:
     left, right, top, bottom = min(left, right), max(left, right), min(top, bottom), max(top, bottom)
     kind = singular_word(thing.kind.lower().split()[-1])
     share = (right - left) * (bottom - top)
-    return Seen(kind=kind, colour=thing.colour.lower() or None, box=(left, top, right, bottom), share=share)
+    return Seen(kind=kind, colour=_named(thing.colour.lower()) or None, box=(left, top, right, bottom), share=share)

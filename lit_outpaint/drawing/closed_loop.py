@@ -23,7 +23,7 @@ from jaxtyping import Bool, UInt8
 from numpy import ndarray
 
 from lit_outpaint.drawing.edit_masks import edit_mask
-from lit_outpaint.drawing.edit_operations import Edit, edits_of
+from lit_outpaint.drawing.edit_operations import Box, Edit, edits_of
 from lit_outpaint.drawing.inpainting import Repair, Repairer
 from lit_outpaint.drawing.judging import Judgement, PictureJudge, Wish, judge
 from lit_outpaint.drawing.loop_config import LoopConfig
@@ -106,7 +106,7 @@ class ClosedLoopMethod:
         planned = self.method.plan(prompts)
         seeds = [generator.initial_seed() for generator in generators]
         pictures = [
-            _Picture(each.plan, self.steering.wish(each.plan, self.method.is_placed(each)), seed)
+            _Picture(each.plan, self.steering.wish(each.plan, self.method.placements(each.plan)), seed)
             for each, seed in zip(planned, seeds, strict=True)
         ]
         self._draw_again(pictures, 0)
@@ -179,22 +179,28 @@ class ClosedLoopMethod:
         edits, cells = self._fitting(picture)
         if not edits:
             return None
-        return _repair(picture.plan, edits, np.kron(cells, np.ones((CELL_PX, CELL_PX), dtype=bool)), self.method)
+        mask = np.kron(cells, np.ones((CELL_PX, CELL_PX), dtype=bool))
+        return _repair(picture.plan, picture.wish, edits, mask, self.method)
 
     def _fitting(self, picture: _Picture) -> tuple[tuple[Edit, ...], Bool[ndarray, "h w"]]:
         """The edits of the best try that are made at once, and what they draw again, in latent cells.
 
-        The first that fit into `LoopConfig.max_edited`; the others wait for a later round.
+        The first that fit into `LoopConfig.max_edited`; the others wait for a later round, and what they are of stays
+        as it is.
         """
         best = picture.best
         height, width = (side // CELL_PX for side in best.pixels.shape[:2])
-        chosen: tuple[Edit, ...] = ()
-        mask = np.zeros((height, width), dtype=bool)
-        for edit in edits_of(best.judgement.findings):
-            wider = edit_mask((*chosen, edit), best.judgement.findings, height, width, self.config.edits)
-            if wider.sum() > mask.sum() and wider.mean() <= self.config.max_edited:
-                chosen, mask = (*chosen, edit), wider
-        return chosen, mask
+        findings, rules = best.judgement.findings, self.config.edits
+        right = [finding.seen.box for finding in findings if finding.verdict == "right" and finding.seen is not None]
+        chosen, waiting = list[Edit](), list[Box]()
+        for edit, finding in zip(edits_of(findings), (one for one in findings if one.verdict != "right"), strict=True):
+            own = edit_mask([edit], right, height, width, rules)
+            if own.any() and edit_mask([*chosen, edit], right, height, width, rules).mean() <= self.config.max_edited:
+                chosen.append(edit)
+            elif finding.seen is not None:
+                waiting.append(finding.seen.box)
+        mask = edit_mask(chosen, [*right, *waiting], height, width, rules)
+        return (tuple(chosen) if mask.any() else ()), mask
 
     def _best_of(self, pictures: Sequence[_Picture]) -> list[UInt8[ndarray, "h w 3"]]:
         """The best, by the judge that steers, of as many drawings as there were tries."""
@@ -220,10 +226,17 @@ class ClosedLoopMethod:
             note[f"{prefix}agrees"] = judgement.agrees
 
 
-def _repair(plan: RegionPlan, edits: Sequence[Edit], mask: Bool[ndarray, "h w"], method: RpgMethod) -> Repair:
-    """What is drawn under a mask: the regions that are edited; things that go are what guidance pushes away from."""
+def _repair(
+    plan: RegionPlan, wish: Wish, edits: Sequence[Edit], mask: Bool[ndarray, "h w"], method: RpgMethod
+) -> Repair:
+    """What is drawn under a mask: the regions that are edited; things that go are what guidance pushes away from.
+
+    Away from no kind that is drawn under the same mask: guidance knows of no places.
+    """
     edited = {edit.thing for edit in edits if edit.operation != "remove"}
-    gone = [f"a {edit.thing}" for edit in edits if edit.operation == "remove"]
+    kinds = {wanted.kind for wanted in wish.things if wanted.id in edited}
+    going = [edit for edit in edits if edit.operation == "remove" and edit.thing not in kinds]
+    gone = [" ".join(["a", *([edit.colour] if edit.colour else []), edit.thing]) for edit in going]
     own: list[Region] = [region for region in plan.regions if region.id in edited]
     ground = next((region.place for region in plan.regions if region.place), plan.base_prompt)
     caption = " and ".join(region.prompt for region in own) or ground

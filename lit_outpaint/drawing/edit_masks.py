@@ -5,17 +5,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_outpaint.drawing.edit_operations import Box, Edit, EditRules, Finding, grown
+from lit_outpaint.drawing.edit_operations import Box, Edit, EditRules, grown
 
 
 def edit_mask(
-    edits: Sequence[Edit], findings: Sequence[Finding], height: int, width: int, rules: EditRules = EditRules()
+    edits: Sequence[Edit], spared: Sequence[Box], height: int, width: int, rules: EditRules = EditRules()
 ) -> NDArray[np.bool_]:
-    """What is drawn again, ``(height, width)``: the boxes of the edits with a margin, without what is right.
+    """What is drawn again, ``(height, width)``: the boxes of the edits with a margin, without what stays.
 
     Args:
         edits: of `edits_of`.
-        findings: tell which things are right.
+        spared: what stays as it is.
         height: of the picture or of its map of latent cells.
         width: likewise.
         rules: say how wide the margin is.
@@ -24,9 +24,8 @@ def edit_mask(
     for edit in edits:
         for box in edit.boxes:
             mask[_slices(grown(box, rules.margin), height, width)] = True
-    for finding in findings:
-        if finding.verdict == "right" and finding.seen is not None:
-            mask[_slices(finding.seen.box, height, width)] = False
+    for box in spared:
+        mask[_slices(box, height, width)] = False
     return mask
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final, Literal, NamedTuple
 
+from lit_outpaint.planning.placement import FREE, Placement
+
 Box = tuple[float, float, float, float]
 Verdict = Literal["right", "missing", "wrong colour", "misplaced", "extra"]
 Operation = Literal["add", "modify", "move", "remove"]
@@ -35,8 +37,8 @@ class Wanted:
     """None where the prompt does not say."""
     box: Box = (0.0, 0.0, 1.0, 1.0)
     """Where the plan puts it."""
-    placed: bool = False
-    """Whether the prompt says where; else the thing is right wherever it stands."""
+    placed: Placement = FREE
+    """The axes along which the prompt, or a person, says where it stands; along others it is right anywhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,8 @@ class Edit(NamedTuple):
     """What is drawn again: where a thing comes to stand, and where it stood."""
     thing: str
     """Id of the wanted thing, or kind of the one that goes."""
+    colour: str | None = None
+    """Of the one that goes, where it has one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,18 +101,19 @@ def compare(wanted: Sequence[Wanted], seen: Sequence[Seen], rules: EditRules = E
     """What is right and what is not: a finding for each wanted thing, in order, then one for each thing too many.
 
     Each thing of the picture answers for one wanted thing. Those that are right are found first, then those in the
-    right place in another colour, then those elsewhere. A thing too many is one of a kind that the prompt names.
+    right place in another colour, then those elsewhere, in another colour last. A thing too many is one of a kind that
+    the prompt names.
     """
     free, found = list(seen), dict[int, Finding]()
-    for verdict in ("right", "wrong colour", "misplaced"):
+    for matches in product((True, False), (True, False)):
         pairs = [
             (_distance(want, thing), number, thing)
             for (number, want), thing in product(enumerate(wanted), free)
-            if number not in found and _verdict(want, thing, rules) == verdict
+            if number not in found and want.kind == thing.kind and _matches(want, thing, rules) == matches
         ]
         for _, number, thing in sorted(pairs, key=lambda pair: pair[:2]):
             if number not in found and thing in free:
-                found[number] = Finding(verdict, wanted[number], thing)
+                found[number] = Finding(_VERDICTS[matches], wanted[number], thing)
                 free.remove(thing)
     findings = [found.get(number, Finding("missing", want, None)) for number, want in enumerate(wanted)]
     return [*findings, *_extra(wanted, findings, free, rules)]
@@ -123,19 +128,26 @@ def edits_of(findings: Sequence[Finding]) -> list[Edit]:
         boxes = [] if wanted is None or verdict == "wrong colour" else [wanted.box]
         boxes += [] if seen is None else [seen.box]
         thing = wanted.id if wanted is not None else seen.kind if seen is not None else ""
-        edits.append(Edit(MENDS[verdict], tuple(boxes), thing))
+        colour = seen.colour if wanted is None and seen is not None else None
+        edits.append(Edit(MENDS[verdict], tuple(boxes), thing, colour))
     return edits
 
 
-def _verdict(want: Wanted, thing: Seen, rules: EditRules) -> Verdict | None:
-    """What a thing is as an answer to a wanted one; None when it is none."""
-    if want.kind != thing.kind:
-        return None
-    in_place = not want.placed or _inside(thing.centre, grown(want.box, rules.slack))
-    in_colour = want.colour in (None, thing.colour)
-    if in_place:
-        return "right" if in_colour else "wrong colour"
-    return "misplaced" if in_colour else None
+_VERDICTS: Final[dict[tuple[bool, bool], Verdict]] = {
+    (True, True): "right",
+    (True, False): "wrong colour",
+    (False, True): "misplaced",
+    # It goes from where it is and is drawn where it belongs, in the right colour.
+    (False, False): "misplaced",
+}
+"""Of a thing of the wanted kind, by whether it is in its place and in its colour."""
+
+
+def _matches(want: Wanted, thing: Seen, rules: EditRules) -> tuple[bool, bool]:
+    """Whether a thing stands where a wanted one should, as far as that was said, and whether it has its colour."""
+    (x, y), (left, top, right, bottom) = thing.centre, grown(want.box, rules.slack)
+    in_place = ("across" not in want.placed or left <= x <= right) and ("down" not in want.placed or top <= y <= bottom)
+    return in_place, want.colour in (None, thing.colour)
 
 
 def _extra(
@@ -162,7 +174,3 @@ def grown(box: Box, by: float) -> Box:
     """The box, wider by a share of the picture on each side, cut at the picture's edges."""
     left, top, right, bottom = box
     return max(left - by, 0.0), max(top - by, 0.0), min(right + by, 1.0), min(bottom + by, 1.0)
-
-
-def _inside(point: tuple[float, float], box: Box) -> bool:
-    return box[0] <= point[0] <= box[2] and box[1] <= point[1] <= box[3]

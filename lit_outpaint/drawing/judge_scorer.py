@@ -15,7 +15,7 @@ import numpy as np
 from lit_outpaint.drawing.candidates import SeamScorer
 from lit_outpaint.drawing.judging import PictureJudge, judge
 from lit_outpaint.drawing.probe_judge import ProbeJudge
-from lit_outpaint.planning.mentions import says_where
+from lit_outpaint.planning.placement import placements
 from lit_outpaint.planning.rules import RulePlanner
 from lit_outpaint.protocols import Candidate
 
@@ -37,7 +37,7 @@ class JudgeScorer:
         scores = []
         for candidate, look, seam in zip(candidates, looks, seams, strict=True):
             plan = RulePlanner().plan(candidate.local_caption).plan
-            wish = self.judge.wish(plan, says_where(candidate.local_caption))
+            wish = self.judge.wish(plan, placements(plan))
             # A seam's score lies in [-1, 0]; one finding more or less weighs more than any seam.
             scores.append(judge(wish, look).score + seam / 1000)
         return scores

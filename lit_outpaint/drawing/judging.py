@@ -5,9 +5,11 @@ The judge that steers is never the one that scores.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from lit_outpaint.drawing.edit_operations import EditRules, Finding, Seen, Wanted, compare
+from lit_outpaint.planning.placement import Placement
 from lit_outpaint.planning.regions import RegionPlan
 
 Pictures = Any
@@ -35,12 +37,12 @@ class Look(NamedTuple):
 class PictureJudge(Protocol):
     """Compares pictures with plans; its ``name``, if it has one, stands in records."""
 
-    def wish(self, plan: RegionPlan, placed: bool) -> Wish:
+    def wish(self, plan: RegionPlan, placed: Mapping[str, Placement]) -> Wish:
         """What of a plan can be checked.
 
         Args:
             plan: in shares of the picture.
-            placed: whether things must stand in their boxes, because the prompt, or a person, says where they stand.
+            placed: the axes along which each region's thing must stand in its box (`placements`), by id.
         """
         ...
 

@@ -4,6 +4,7 @@ The one that steers is a probe of its own, of another seed and other widths than
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from lit_outpaint.drawing.edit_operations import Seen, Wanted
 from lit_outpaint.drawing.judging import Look, Pictures, Wish
 from lit_outpaint.models.probe import ScapesProbe
 from lit_outpaint.planning.phrases import class_of, singular_word
+from lit_outpaint.planning.placement import FREE, Placement
 from lit_outpaint.planning.regions import RegionPlan
 
 _NEGATED = re.compile(r"\b(?:no|without|not a|free of) (?:any )?\w+")
@@ -47,7 +49,7 @@ class ProbeJudge:
         """The network."""
         return ScapesProbe.from_pretrained(self.path).float().eval()
 
-    def wish(self, plan: RegionPlan, placed: bool) -> Wish:
+    def wish(self, plan: RegionPlan, placed: Mapping[str, Placement]) -> Wish:
         """The regions whose thing is one of the probe's kinds, and the scenery that the base prompt names."""
         things = []
         for region in plan.regions:
@@ -55,8 +57,8 @@ class ProbeJudge:
             kind = class_of(phrase, self.probe.config.kinds[1:])
             if kind is not None:
                 colour = class_of(phrase, self.probe.config.colours[1:])
-                box = region.box.as_tuple()
-                things.append(Wanted(id=region.id, kind=kind, colour=colour, box=box, placed=placed))
+                box, bound = region.box.as_tuple(), placed.get(region.id, FREE)
+                things.append(Wanted(id=region.id, kind=kind, colour=colour, box=box, placed=bound))
         said = _NEGATED.sub("", plan.base_prompt.lower())
         words = [singular_word(word) for word in re.findall(r"[a-z]+", said)]
         words = ["cloud" if word == "cloudy" else word for word in words]

@@ -22,8 +22,8 @@ from lit_outpaint.models.region_conditions import RegionPrompt, rule_of
 from lit_outpaint.models.regional import RegionalAttention
 from lit_outpaint.models.regional_config import RegionalConfig
 from lit_outpaint.planning.files import plan_text
-from lit_outpaint.planning.mentions import says_where
-from lit_outpaint.planning.options import PlanOptions, planned_from_options
+from lit_outpaint.planning.options import PlanOptions, own_plan, planned_from_options
+from lit_outpaint.planning.placement import Placement, placements
 from lit_outpaint.planning.regions import RegionPlan
 from lit_outpaint.protocols import Planned
 from lit_outpaint.text_to_image import TextToImagePipeline
@@ -70,11 +70,10 @@ class RpgMethod:
             _check_unit(each)
         return planned
 
-    def is_placed(self, planned: Planned) -> bool:
-        """Whether things must stand in their boxes: the user drew them, or the prompt says where things stand."""
-        if self.options.plan_file is not None or self.options.regions is not None:
-            return True
-        return says_where(planned.plan.base_prompt)
+    def placements(self, plan: RegionPlan) -> dict[str, Placement]:
+        """Where things must stand in their boxes: the user drew those, or the prompt says where things stand."""
+        own = own_plan(plan.base_prompt, self.options)
+        return placements(plan, {region.id for region in own.regions} if own is not None else ())
 
     def draw(self, prompts: Sequence[str], generators: Sequence[torch.Generator]) -> Drawn:
         """Draw one picture per prompt."""

@@ -125,7 +125,8 @@ def last_region_timestep(scheduler: Any, num_inference_steps: int, end_fraction:
         end_fraction: share of the steps with regions.
     """
     scheduler.set_timesteps(num_inference_steps, device="cpu")
-    count = math.ceil(end_fraction * len(scheduler.timesteps))
+    # A share such as 0.28 of 25 steps is 7, and a little more in floating point.
+    count = math.ceil(end_fraction * len(scheduler.timesteps) - 1e-9)
     return float(scheduler.timesteps[count - 1]) if count else math.inf
 
 

@@ -47,7 +47,7 @@ def planned_from_options(prompt: str, options: PlanOptions) -> Planned:
     Raises:
         ValueError: the options or the file give no plan; the line names the option, or the file and the field.
     """
-    own = _own(prompt, options)
+    own = own_plan(prompt, options)
     if own is None:
         if not has_word(prompt):
             raise ValueError(f"--prompt must hold a word, got {prompt!r}; say what the picture shows")
@@ -73,7 +73,7 @@ def with_repeated_prompts(arguments: Sequence[str]) -> list[str]:
     ]
 
 
-def _own(prompt: str, options: PlanOptions) -> RegionPlan | None:
+def own_plan(prompt: str, options: PlanOptions) -> RegionPlan | None:
     """The regions that the user gives; None when there are none."""
     if options.plan_file is not None:
         plan = read_plan_file(Path(options.plan_file))

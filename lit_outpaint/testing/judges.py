@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jaxtyping import UInt8
@@ -9,6 +10,7 @@ from numpy import ndarray
 
 from lit_outpaint.drawing.edit_operations import Seen, Wanted
 from lit_outpaint.drawing.judging import Look, Pictures, Wish
+from lit_outpaint.planning.placement import Placement
 from lit_outpaint.planning.regions import RegionPlan
 
 
@@ -21,7 +23,7 @@ class BrightnessJudge:
     name: str = "brightness"
     """Who judges."""
 
-    def wish(self, plan: RegionPlan, placed: bool) -> Wish:
+    def wish(self, plan: RegionPlan, placed: Mapping[str, Placement]) -> Wish:
         """A thing for each region, each of a kind of its own."""
         return Wish(
             tuple(Wanted(id=one.id, kind=_kind(one.box.as_tuple()), box=one.box.as_tuple()) for one in plan.regions)

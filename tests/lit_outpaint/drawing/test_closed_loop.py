@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,15 +6,17 @@ import pytest
 import torch
 
 from lit_outpaint.diffusion.settings import Sampling
-from lit_outpaint.drawing.closed_loop import ClosedLoopMethod
-from lit_outpaint.drawing.edit_operations import EditRules
+from lit_outpaint.drawing.closed_loop import ClosedLoopMethod, Round, _Picture, _repair
+from lit_outpaint.drawing.edit_operations import Edit, EditRules, Seen, Wanted
 from lit_outpaint.drawing.inpainting import Inpainter, Repairer
+from lit_outpaint.drawing.judging import Look, Wish, judge
 from lit_outpaint.drawing.loop_config import LoopConfig
 from lit_outpaint.drawing.methods import Drawn
 from lit_outpaint.drawing.rpg import RpgMethod
 from lit_outpaint.models.regional_config import RegionalConfig
 from lit_outpaint.pipeline import load_pipeline
 from lit_outpaint.planning.options import PlanOptions
+from lit_outpaint.planning.regions import RegionPlan
 from lit_outpaint.testing.judges import BrightnessJudge
 from lit_outpaint.testing.models import build_toy_pipeline
 from lit_outpaint.text_to_image import load_text_to_image
@@ -124,6 +127,44 @@ def test_a_picture_does_not_depend_on_its_batch(method: RpgMethod, repairer: Inp
 def test_settings_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name}.*{value}"):
         LoopConfig(**{name: value})
+
+
+def _fitting(wish: Wish, seen: tuple[Seen, ...], config: LoopConfig, method: RpgMethod) -> tuple[list[str], np.ndarray]:
+    """What a loop would edit in a picture of which a judge sees this, and where, in cells."""
+    judgement = judge(wish, Look(seen), config.edits)
+    first = Round(action="draw", pixels=np.zeros((64, 64, 3), dtype=np.uint8), judgement=judgement)
+    plan = RegionPlan.from_grid("a picture", "1", ["a barn"])
+    edits, mask = ClosedLoopMethod(method, None, BrightnessJudge(), None, config)._fitting(
+        _Picture(plan, wish, 0, [first])
+    )
+    return [f"{edit.operation} {edit.thing}" for edit in edits], mask
+
+
+def test_an_edit_inside_the_mask_of_another_is_made_with_it_and_one_that_waits_is_spared(method: RpgMethod) -> None:
+    barn = Wanted(id="a-barn", kind="barn", box=(0, 0, 0.5, 1))
+    tent = Wanted(id="a-tent", kind="tent", colour="red", box=(0.5, 0, 1, 1))
+    blue = Seen(kind="tent", colour="blue", box=(0.125, 0.5, 0.25, 0.75), share=0.03)
+    edits, mask = _fitting(Wish((barn, tent)), (blue,), LoopConfig(max_edited=0.7), method)
+    assert edits == ["add a-barn", "modify a-tent"]
+    assert mask[:, :4].all()
+    # On the border of what may be edited: the barn is added around the tent, which waits.
+    half, beside = LoopConfig(max_edited=0.5, edits=EditRules(margin=0.0)), replace(blue, box=(0.375, 0.5, 0.625, 0.75))
+    edits, mask = _fitting(Wish((barn, tent)), (beside,), half, method)
+    assert edits == ["add a-barn"]
+    assert mask.sum() == 4 * 8 - 2
+    assert not mask[4:6, 3].any()
+
+
+def test_guidance_is_not_pushed_away_from_what_is_drawn(method: RpgMethod) -> None:
+    plan = RegionPlan.from_grid("a red barn", "1", ["a red barn"])
+    wish = Wish((Wanted(id=plan.regions[0].id, kind="barn", colour="red"),))
+    mask = np.ones((8, 8), dtype=bool)
+    add = Edit("add", ((0, 0, 1, 1),), plan.regions[0].id)
+    gone = [
+        Edit("remove", ((0, 0, 1, 1),), kind, colour)
+        for kind, colour in (("barn", "blue"), ("tent", "blue"), ("fossil", None))
+    ]
+    assert _repair(plan, wish, [add, *gone], mask, method).negative_caption == "a blue tent, a fossil"
 
 
 def test_edits_that_do_not_fit_wait_for_the_next_round(method: RpgMethod, repairer: Inpainter, level: float) -> None:

@@ -8,6 +8,7 @@ from skimage.measure import label
 from lit_outpaint.drawing.judging import Look, PictureJudge, Wish, judge
 from lit_outpaint.drawing.probe_judge import ProbeJudge, connected_pieces
 from lit_outpaint.models.probe import ScapesProbe
+from lit_outpaint.planning.placement import BOUND
 from lit_outpaint.planning.regions import RegionPlan
 from lit_outpaint.planning.rules import RulePlanner
 
@@ -40,17 +41,17 @@ def test_it_checks_what_it_knows_of_a_plan(probe: Path) -> None:
     steering = ProbeJudge(path=str(probe))
     assert isinstance(steering, PictureJudge)
     plan = RulePlanner().plan("a red barn to the left of two blue tents in a meadow on a cloudy night").plan
-    wish = steering.wish(plan, placed=True)
+    wish = steering.wish(plan, dict.fromkeys((region.id for region in plan.regions), BOUND))
     assert [(thing.kind, thing.colour) for thing in wish.things] == [
         ("barn", "red"),
         ("tent", "blue"),
         ("tent", "blue"),
     ]
     assert wish.scenery == {"meadow", "cloud", "night"}
-    assert steering.wish(RulePlanner().plan("a barn by day without clouds").plan, placed=False).scenery == set()
-    assert all(thing.placed for thing in wish.things)
+    assert steering.wish(RulePlanner().plan("a barn by day without clouds").plan, {}).scenery == set()
+    assert all(thing.placed == BOUND for thing in wish.things)
     unknown = RegionPlan.from_grid("a cow", "1", ["a cow"])
-    assert steering.wish(unknown, placed=False) == Wish()
+    assert steering.wish(unknown, {}) == Wish()
 
 
 def test_it_sees_the_pieces_of_its_label_maps(probe: Path) -> None:

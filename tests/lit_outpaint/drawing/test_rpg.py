@@ -13,6 +13,7 @@ from lit_outpaint.drawing.methods import BaseMethod, PromptMethod
 from lit_outpaint.drawing.rpg import RpgMethod
 from lit_outpaint.models.regional_config import Merge, RegionalConfig
 from lit_outpaint.planning.options import PlanOptions
+from lit_outpaint.planning.placement import BOUND, FREE
 from lit_outpaint.planning.regions import RegionPlan
 from lit_outpaint.testing.models import build_toy_family
 from lit_outpaint.text_to_image import TextToImagePipeline, load_text_to_image
@@ -116,7 +117,8 @@ def test_the_record_tells_the_plan(pipeline: TextToImagePipeline) -> None:
 
 def test_things_are_placed_where_the_prompt_or_the_user_says_so(pipeline: TextToImagePipeline) -> None:
     method = RpgMethod(pipeline, SAMPLING)
-    placed = {text: method.is_placed(method.plan([text])[0]) for text in (PROMPT, "a red barn and a blue tent")}
-    assert placed == {PROMPT: True, "a red barn and a blue tent": False}
+    said, unsaid = (method.placements(planned.plan) for planned in method.plan([PROMPT, "a red barn and a blue tent"]))
+    assert set(said.values()) == {frozenset({"across"})}
+    assert set(unsaid.values()) == {FREE}
     own = RpgMethod(pipeline, SAMPLING, PlanOptions(regions="1", regional_prompt=["a barn"]))
-    assert own.is_placed(own.plan(["a barn"])[0])
+    assert own.placements(own.plan(["a barn"])[0].plan) == {"a-barn": BOUND}
