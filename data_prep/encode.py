@@ -119,7 +119,8 @@ def encode_shard(directory: Path, work: Work, config: EncodeConfig, machine: Mac
     counts = text_card(encoders.tokenizer, list(captions.values()))
     # The counts go first: the tar is what says that a shard is done.
     write_atomic(directory / f"{stem}.{TEXT_SUFFIX}", counts.model_dump_json().encode())
-    first, samples = _peeked(read_windows(work.stage("raw"), stem, bool(work.settings("raw").get("around"))))
+    around = bool(work.settings("raw")["settings"].get("around"))
+    first, samples = _peeked(read_windows(work.stage("raw"), stem, around))
     batch_size = machine.windows_at_once(_decode([first.image]).shape[1] if first is not None else 1)
     language = load_language(config.language, machine.device)
     rows = encode_samples(encoders, samples, captions, config, batch_size, language)

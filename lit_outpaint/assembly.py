@@ -49,6 +49,8 @@ def lent_pipeline(module: OutpaintModule) -> Iterator[OutpaintPipeline | TextToI
     parts = (module.unet, module.context)
     trained = [[parameter.requires_grad for parameter in part.parameters()] for part in parts]
     modes = [[layer.training for layer in part.modules()] for part in parts]
+    vae = module.encoders.vae
+    sliced = vae.use_slicing
     with isolate_rng():
         try:
             pipeline = to_pipeline(module)
@@ -56,6 +58,8 @@ def lent_pipeline(module: OutpaintModule) -> Iterator[OutpaintPipeline | TextToI
             with gathered(module):
                 yield pipeline
         finally:
+            # In slices its numbers are others in the last bit, and training may encode with it.
+            vae.use_slicing = sliced
             for part, flags, training in zip(parts, trained, modes, strict=True):
                 for parameter, flag in zip(part.parameters(), flags, strict=True):
                     parameter.requires_grad_(flag)

@@ -26,10 +26,11 @@ from lit_outpaint.callbacks.prediction_writer import PredictionWriter
 from lit_outpaint.callbacks.preemption import Preempted
 from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
 from lit_outpaint.callbacks.throughput import Throughput
-from lit_outpaint.cli.fit_arguments import CHECKPOINT_DEFAULTS, CHECKPOINTS, OWN
+from lit_outpaint.cli.fit_arguments import CHECKPOINT_DEFAULTS, CHECKPOINTS, OWN, given_within
 from lit_outpaint.cli.print_memory import memory_of_run
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.diffusion.settings import Sampling
+from lit_outpaint.models.devices import allow_tf32
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.system.bfloat16 import warn_where_imitated
 from lit_outpaint.system.files import written_whole
@@ -44,7 +45,7 @@ from lit_outpaint.training.checkpoint import (
     read_checkpoint,
     remove,
 )
-from lit_outpaint.training.logger import WandbConfig, drop_rows
+from lit_outpaint.training.logger import WANDB_ID_NAME, WandbConfig, drop_rows
 from lit_outpaint.training.sharded_checkpoint import AnyCheckpointIO
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,10 @@ WHY_NOT: Final = (
 )
 
 RECORDED_PACKAGES = ("lit-outpaint", "torch", "lightning", "diffusers", "transformers")
+
+
+_OF_RUN: Final = ("metrics.csv", LAST, PREVIOUS, "samples", "eval", WANDB_ID_NAME)
+"""What a run leaves beside its records, which are written over."""
 
 
 class OneLineParser(LightningArgumentParser):
@@ -122,6 +127,7 @@ class OutpaintCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, without Lightning's remark that arguments came from a function call."""
+        self.sampling_given = given_within("model.sampling", args or [])
         self.config = parser.parse_args(args)
 
     def _parse_ckpt_path(self) -> None:
@@ -145,10 +151,10 @@ class OutpaintCLI(LightningCLI):
         hyper_parameters = dict(read_checkpoint(path, without=("optimizer_states",))["hyper_parameters"])
         hyper_parameters.pop("_instantiator", None)
         if verb != "fit":
-            drawn = vars(self.config[verb]["model"]["sampling"])
-            if drawn != asdict(Sampling()):
-                # How pictures are drawn is asked for now; what they are drawn with was trained.
-                hyper_parameters["sampling"] = drawn
+            # How pictures are drawn is asked for now, as far as it is; what they are drawn with was trained.
+            trained, drawn = hyper_parameters.get("sampling", {}), vars(config["model"]["sampling"])
+            trained = asdict(trained) if isinstance(trained, Sampling) else dict(trained)
+            hyper_parameters["sampling"] = trained | {name: drawn[name] for name in self.sampling_given}
             self.config = self.parser.parse_object({verb: {"model": hyper_parameters}}, self.config)
 
     def before_instantiate_classes(self) -> None:
@@ -160,7 +166,13 @@ class OutpaintCLI(LightningCLI):
             raise ValueError(
                 f"trainer.precision must be {' or '.join(PRECISIONS)}, got {trainer['precision']}{WHY_NOT}"
             )
-        torch.set_float32_matmul_precision("high" if config["tf32"] else "highest")
+        allow_tf32(bool(config["tf32"]))
+        if config["checkpoint"]["save_weights_only"]:
+            raise ValueError(
+                "checkpoint.save_weights_only leaves nothing to continue from; export gives a run's weights"
+            )
+        if config["wandb"]["project"] and trainer["logger"] is False:
+            raise ValueError("wandb.project logs by trainer.logger, which is false; leave one of them out")
         if config["print_memory"]:
             sys.stdout.write(f"{memory_of_run(config)}\n")
             raise SystemExit(0)
@@ -220,12 +232,14 @@ class OutpaintCLI(LightningCLI):
         run_dir = Path(self.trainer.default_root_dir)
         if self.replaces:
             for path in run_dir.glob("*"):
-                if path.name in ("metrics.csv", LAST, PREVIOUS) or path.name.startswith("events.out.tfevents."):
+                if path.name in _OF_RUN or path.suffix == ".ckpt" or path.name.startswith("events.out.tfevents."):
                     remove(path)
         elif self.config[self.verb]["ckpt_path"]:
             # What came after the checkpoint is trained, and logged, once more.
-            step = checkpoint_step(self.config[self.verb]["ckpt_path"])
-            drop_rows(run_dir / "metrics.csv", step)
+            path = self.config[self.verb]["ckpt_path"]
+            step, states = checkpoint_step(path), checkpoint_part(path, "callbacks") or {}
+            due = any(state.get("validation_due") for state in states.values() if isinstance(state, dict))
+            drop_rows(run_dir / "metrics.csv", step, due)
             for logger in self.trainer.loggers:
                 if isinstance(logger, TensorBoardLogger):
                     # For SummaryWriter, which is made later; Lightning takes it at construction only.

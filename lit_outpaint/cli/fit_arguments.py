@@ -48,7 +48,12 @@ OWN: Final = (
     ),
 )
 """Settings that the training verbs add to Lightning's."""
-SEED: Final = Setting(name="seed_everything", type="bool | int", default="0", help="Seed of it all; true takes any.")
+SEED: Final = Setting(
+    name="seed_everything",
+    type="bool | int",
+    default="0",
+    help="Seed of new weights, noise and timesteps; data.seed is that of sample order and views.",
+)
 CHECKPOINT_DEFAULTS: Final[Mapping[str, Any]] = {
     # One file, last.ckpt, as new as the last step; checkpoint.save_top_k keeps more.
     "save_last": True,
@@ -64,6 +69,19 @@ _NOT_SET: Final = ("self", "model", "train_dataloaders", "val_dataloaders", "dat
 
 CHECKPOINTS: Final = ("last", "best", "hpc", "registry")
 """What ``ckpt_path`` may be beside a path."""
+
+
+def given_within(group: str, arguments: Sequence[str]) -> set[str]:
+    """Names of the settings of a group that a command line gives, by flags or by its configurations.
+
+    >>> sorted(given_within("model.optim", ["--model.optim.lr", "1", "--config", "{model: {optim: {name: muon}}}"]))
+    ['lr', 'name']
+    """
+    given: list[tuple[str, Any]] = []
+    for name, value in _settings(arguments):
+        given += _of_file(value) if name == "config" else [(name, value)]
+    within = {name.removeprefix(f"{group}.") for name, _ in given if name.startswith(f"{group}.")}
+    return within.union(*(value for name, value in given if name == group and isinstance(value, dict)))
 
 
 def check_arguments(verb: str, arguments: Sequence[str]) -> None:
@@ -88,6 +106,9 @@ def check_arguments(verb: str, arguments: Sequence[str]) -> None:
             for inner, setting in _of_file(value):
                 _check_name(verb, inner, f"{value}: {inner}")
                 given[inner] = setting
+    for name in ("checkpoint.dirpath", "trainer.default_root_dir"):
+        if any(flag == name for flag, _ in _settings(arguments)):
+            raise ValueError(f"--{name} is where a run lies, which --runs_dir and --name say; leave it out")
     # These print something and train nothing.
     prints = "print_config" in given or str(given.get("print_memory", False)).lower() == "true"
     shards, checkpoint = given.get("data.shards"), given.get("ckpt_path")

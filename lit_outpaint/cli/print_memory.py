@@ -59,6 +59,8 @@ def _strategy(strategy: Any) -> tuple[bool, bool]:
 
 
 def _devices(devices: Any) -> int:
-    if isinstance(devices, str) and not devices.isdigit():
-        return len(devices.split(",")) if "," in devices else max(torch.cuda.device_count(), 1)
-    return len(devices) if isinstance(devices, list) else int(devices)
+    if isinstance(devices, str) and "," in devices:
+        devices = [number for number in devices.split(",") if number.strip()]
+    if isinstance(devices, list):
+        return len(devices)
+    return max(torch.cuda.device_count(), 1) if str(devices) in ("auto", "-1") else int(devices)

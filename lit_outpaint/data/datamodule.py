@@ -48,7 +48,7 @@ class OutpaintDataModule(LightningDataModule):
         shards: str,
         batch_size: int = 32,
         directions: Sequence[MaskKind] = DIRECTIONS,
-        mask_ratio: float | tuple[float, float] = 0.5,
+        mask_ratio: float | tuple[float, float] | list[float] = 0.5,
         views: Literal["precomputed", "online"] = "precomputed",
         visual_view: VisualView = "window",
         num_workers: int | None = None,
@@ -140,7 +140,8 @@ class OutpaintDataModule(LightningDataModule):
         )
         self.batch_size = batch_size
         self.directions = tuple(directions)
-        self.ratios = mask_ratio if isinstance(mask_ratio, tuple) else (mask_ratio, mask_ratio)
+        low, high = (mask_ratio, mask_ratio) if isinstance(mask_ratio, float | int) else mask_ratio
+        self.ratios = (float(low), float(high))
         self.views, self.visual_view = views, visual_view
         self.num_workers = num_workers
         self.seed = seed

@@ -29,7 +29,7 @@ class DropoutConfig:
         for name, share in shares.items():
             if not 0 <= share <= 1:
                 raise ValueError(f"dropout.{name} must lie in [0, 1], got {share}")
-        if sum(shares.values()) > 1:
+        if sum(shares.values()) > 1 + 1e-9:  # Ten tenths are more than 1 in floating point.
             raise ValueError(f"dropout shares must sum to at most 1, got {sum(shares.values()):g}; lower one of them")
 
 

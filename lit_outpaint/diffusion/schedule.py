@@ -22,12 +22,18 @@ def load_scheduler(pretrained: str | Path, prediction_type: PredictionType | Non
         prediction_type: what the U-Net is trained to predict from now on; None keeps the stored one.
 
     Raises:
-        ValueError: it cannot be had.
+        ValueError: it cannot be had, or epsilon is to be predicted where nothing but noise is left at its end.
     """
     with refused_in_one_line(f"scheduler of {pretrained}", "give a model directory, or a hub name that can be reached"):
         scheduler = DDIMScheduler.from_pretrained(str(pretrained), subfolder="scheduler")
     if prediction_type is not None:
         scheduler.register_to_config(prediction_type=prediction_type)
+    if scheduler.config.prediction_type == "epsilon" and not scheduler.alphas_cumprod[-1] > 0:
+        # From noise alone a prediction of the noise tells nothing: drawing would divide by zero.
+        raise ValueError(
+            f"the schedule of {pretrained} ends in noise alone, which takes objective.prediction_type v_prediction, got"
+            " epsilon"
+        )
     return scheduler
 
 

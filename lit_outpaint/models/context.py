@@ -10,6 +10,7 @@ Letters: B batch, L text rows of one caption, K visual tokens, D width of the te
 vision encoder. Source: Kwon et al. 2024, arXiv:2407.12642; what the paper leaves open is a field of `ContextConfig`.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -229,6 +230,16 @@ def load_context(context: nn.Module, directory: str | Path) -> None:
     path = Path(directory) / "context" / "diffusion_pytorch_model.safetensors"
     if not path.is_file():
         raise FileNotFoundError(f"{directory} must be an exported outpainting model, but it lacks {path}")
+    stored_config = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
+    own: Any = context
+    # What has no weights counts, too; where the gate began is told by its weight.
+    differing = [
+        name
+        for name, value in own.config.items()
+        if not name.startswith("_") and name != "gate_init" and stored_config.get(name, value) != value
+    ]
+    if differing:
+        raise ValueError(f"the context of {directory} must be what model.context says; it has another {differing[0]}")
     weights = {name: value.float() for name, value in load_file(path).items()}
     shapes = ({name: tuple(value.shape) for name, value in state.items()} for state in (weights, context.state_dict()))
     stored, wanted = shapes

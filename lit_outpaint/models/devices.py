@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
 import torch
@@ -28,15 +28,25 @@ def device_named(name: DeviceName) -> torch.device:
     return torch.device("cuda", local_rank(os.environ) % torch.cuda.device_count())
 
 
+def allow_tf32(allowed: bool) -> None:
+    """Say whether products of float32 matrices, and convolutions, may round their factors to TF32 on GPUs that can.
+
+    torch has one switch for each, and lets convolutions do it unless told.
+    """
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    torch.backends.cudnn.allow_tf32 = allowed
+
+
 @contextmanager
-def rounded_products() -> Iterator[None]:
-    """Let the products of float32 matrices round their factors to TF32, on GPUs that can; as it was afterwards."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high")
+def with_tf32(allowed: bool) -> Iterator[None]:
+    """`allow_tf32` for a while; as it was afterwards."""
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    allow_tf32(allowed)
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def computing_in(dtype: DtypeName, device: torch.device) -> AbstractContextManager[None]:
@@ -49,9 +59,9 @@ def computing_in(dtype: DtypeName, device: torch.device) -> AbstractContextManag
         ValueError: TF32 is asked for where there is no GPU.
     """
     if dtype == "float32":
-        return nullcontext()
+        return with_tf32(False)
     if dtype == "tf32":
         if device.type != "cuda":
             raise ValueError("--dtype tf32 needs an NVIDIA GPU; use float32 or bfloat16 on a CPU")
-        return rounded_products()
+        return with_tf32(True)
     return torch.autocast(device.type, dtype=getattr(torch, dtype))

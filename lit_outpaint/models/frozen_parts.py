@@ -62,6 +62,11 @@ class FrozenParts:
             needs: names of the features that the conditioning reads, and of the masked image where it is read.
             device: that encodes.
         """
+        # As shards and drawing have them: training may compute in another type.
+        with torch.autocast(device.type, enabled=False):
+            return self._completed(batch, needs, device)
+
+    def _completed(self, batch: OutpaintBatch, needs: Sequence[str], device: torch.device) -> OutpaintBatch:
         if self.language_online and batch.features.language_local is None:
             language = self.language(device)
             batch = batch if language is None else encode_language(batch, language, needs)
@@ -73,7 +78,8 @@ class FrozenParts:
 
     def encode(self, batch: PlainBatch, device: torch.device) -> OutpaintBatch:
         """Encode everything about a batch of plain shards."""
-        return encode_plain(batch, self.encoders(device), self.language(device))
+        with torch.autocast(device.type, enabled=False):
+            return encode_plain(batch, self.encoders(device), self.language(device))
 
     def check(self, card: Card) -> None:
         """Refuse a shard set that other encoders made, where the encoders are at hand to compare."""

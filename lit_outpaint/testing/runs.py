@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -181,3 +181,22 @@ def fit_on_ranks(world_size: int, strategy: Any, family: Path, shards: Path, out
         raise RuntimeError(f"ranks ended with {[process.exitcode for process in ranks]}")
     losses: list[float] = json.loads((out / "losses.json").read_text())
     return losses
+
+
+class StopAfter(Callback):
+    """Ends a run behind a batch, the first is 0: as a timer does, by a signal, or by an error in the validation."""
+
+    def __init__(self, batch: int, how: Literal["stop", "signal", "fail"]) -> None:
+        self.batch, self.how = batch, how
+
+    def on_train_batch_end(self, trainer: Trainer, *args: object) -> None:
+        """Stop, or send the signal."""
+        if trainer.fit_loop.total_batch_idx == self.batch:
+            trainer.should_stop = trainer.should_stop or self.how == "stop"
+            if self.how == "signal":
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    def on_validation_batch_end(self, trainer: Trainer, *args: object) -> None:
+        """Break off the validation behind that batch."""
+        if self.how == "fail" and trainer.fit_loop.total_batch_idx == self.batch:
+            raise RuntimeError("the validation breaks")

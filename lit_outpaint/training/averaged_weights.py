@@ -14,6 +14,9 @@ class AveragedWeights(Callback):
     which Lightning does after ``on_validation_epoch_end``.
     """
 
+    def __init__(self) -> None:
+        self._lent = False
+
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Collect the parameters once: walking through all modules takes milliseconds."""
         self._trained = pl_module.trained()
@@ -26,10 +29,17 @@ class AveragedWeights(Callback):
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Let the module hold the average."""
         pl_module.ema.swap(pl_module.trained())
+        self._lent = True
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Give the trained weights back."""
         pl_module.ema.swap(pl_module.trained())
+        self._lent = False
+
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+        """Give them back in the middle of it, too: a checkpoint may be written behind this."""
+        if self._lent:
+            self.on_validation_epoch_end(trainer, pl_module)
 
     on_test_epoch_start = on_predict_epoch_start = on_validation_epoch_start
     on_test_epoch_end = on_predict_epoch_end = on_validation_epoch_end

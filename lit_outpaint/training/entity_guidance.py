@@ -103,9 +103,12 @@ class EntityGuidance:
 
     def rows(self, caption: str, start: int = 0) -> list[TokenPair]:
         """Context rows of the pairs of a caption, for a block that starts at row ``start``."""
-        encoded = self.tokenizer(self.prefix + caption, return_offsets_mapping=True, verbose=False)
+        # Cut as the encoder cuts it: the last row of a caption that is too long is its end mark.
+        encoded = self.tokenizer(
+            self.prefix + caption, return_offsets_mapping=True, truncation=True, max_length=self.length
+        )
         shift = len(self.prefix)
-        offsets = [(begin - shift, end - shift) for begin, end in encoded.offset_mapping[: self.length]]
+        offsets = [(begin - shift, end - shift) for begin, end in encoded.offset_mapping]
         pairs = self.parser.pairs(caption)
         return [
             (

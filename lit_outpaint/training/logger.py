@@ -141,8 +141,14 @@ def read_wandb_id(path: Path) -> tuple[str, str]:
     return lines[0], lines[1]
 
 
-def drop_rows(path: Path, step: int) -> None:
-    """Take the rows of ``step`` and later out of a ``metrics.csv``, and a last row that was not written to its end."""
+def drop_rows(path: Path, step: int, validation_due: bool = False) -> None:
+    """Take out of a ``metrics.csv`` what a run that continues writes once more, and a row that has no end.
+
+    Args:
+        path: of the file.
+        step: that the run continues from; rows of it and later go.
+        validation_due: the run begins with the validation behind the step before, whose rows go, too.
+    """
     if not path.is_file():
         return
     with path.open(newline="") as file:
@@ -150,7 +156,13 @@ def drop_rows(path: Path, step: int) -> None:
     if not rows or "step" not in rows[0]:
         return
     place = rows[0].index("step")
-    kept = [row for row in rows[1:] if len(row) == len(rows[0]) and row[place].isdigit() and int(row[place]) < step]
+    whole = [row for row in rows[1:] if len(row) == len(rows[0]) and row[place].isdigit()]
+    scores = [column for column, name in enumerate(rows[0]) if name.startswith("val/")] if validation_due else []
+    kept = [
+        row
+        for row in whole
+        if int(row[place]) < step and not (int(row[place]) == step - 1 and any(row[column] for column in scores))
+    ]
     draft = path.with_name(f".{path.name}.part")
     with draft.open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([rows[0], *kept])

@@ -43,6 +43,14 @@ class TrainedSystem(LightningModule):
         schedule = build_lr_schedule(self.optim, optimizer, self.trainer.estimated_stepping_batches)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_train_start(self) -> None:
+        """Give the loader its place in a run that continues.
+
+        Lightning does so when it sets the loader up, and it was set up too early where `configure_optimizers` asks for
+        the length of a run that ``max_epochs`` bounds: then the place is still to be given.
+        """
+        self.trainer.fit_loop._load_combined_loader_states()
+
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:

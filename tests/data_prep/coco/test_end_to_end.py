@@ -30,16 +30,16 @@ def prepared(family: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
     sizes = {name: value for name, value in TOY_COCO_SETTINGS.items() if name != "window_px"}
     words = ["all", "--source", "coco", "--root", str(build_toy_coco(base / "download")), "--val_split", "val2017"]
     words += ["--models", str(family[0]), "--vision", str(family[1]), "--device", "cpu", "--workers", "1"]
-    words += ["--masked_latents", "false", *(f"--{name}={value}" for name, value in sizes.items())]
+    words += ["--masked_latents", "false", "--around", "true", *(f"--{name}={value}" for name, value in sizes.items())]
     assert data_prep([*words, "--out", str(base / "set")]) == 0
     return base / "set"
 
 
-def fit(shards: Path, family: tuple[Path, Path], runs: Path) -> int:
+def fit(shards: Path, family: tuple[Path, Path], runs: Path, *more: str) -> int:
     main = importlib.import_module("lit_outpaint.__main__").main
     configs = ["-c", str(ROOT / "experiments/coco.yaml"), "-c", str(ROOT / "experiments/debug/tiny.yaml")]
     base = [f"--model.base.pretrained={family[0]}", f"--model.base.vision={family[1]}"]
-    status: int = main(["fit", *configs, *base, f"--data.shards={shards}", f"--runs_dir={runs}"])
+    status: int = main(["fit", *configs, *base, f"--data.shards={shards}", f"--runs_dir={runs}", *more])
     return status
 
 
@@ -69,10 +69,11 @@ def test_a_shard_without_a_usable_image_leaves_no_gap_in_the_names(prepared: Pat
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("view", ["window", "picture"])
 def test_fit_trains_on_the_set_under_the_experiment_of_coco(
-    prepared: Path, family: tuple[Path, Path], tmp_path: Path
+    prepared: Path, family: tuple[Path, Path], tmp_path: Path, view: str
 ) -> None:
-    assert fit(prepared, family, tmp_path) == 0
+    assert fit(prepared, family, tmp_path, f"--data.visual_view={view}") == 0
 
 
 def test_fit_refuses_features_of_another_vision_encoder(

@@ -8,14 +8,22 @@ import torch
 from lightning import LightningModule, Trainer
 from torch import Tensor
 
+from data_prep.encode import to_pixel_values
+from data_prep.scapes.windows import Place
+from data_prep.scapes.world import World
+from data_prep.testing import build_toy_shards
+from data_prep.verify import verify
 from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
 from lit_outpaint.canvas.masks import MASK_KINDS
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.data.fingerprint import require_same_encoders
+from lit_outpaint.data.integrity import check_shard_set
 from lit_outpaint.data.reader import ViewChoice
 from lit_outpaint.data.schema import ShardError
+from lit_outpaint.data.shard_files import ShardFiles
 from lit_outpaint.data.shard_set import load_card
+from lit_outpaint.models.encoders import FrozenEncoders
 from lit_outpaint.models.unet import ModelConfig
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.training.draws import SampleDraws
@@ -56,6 +64,27 @@ def test_training_and_validation_share_no_sample(shards: Path) -> None:
     assert not trained & held_out
 
 
+def test_a_batch_sees_the_picture_around_its_windows(models: Path, tmp_path: Path) -> None:
+    set_of = build_toy_shards(tmp_path / "set", models, around=True, directions=("right", "down"))
+    verify(set_of)
+    window, picture = (setup(set_of, directions=["right"], visual_view=view) for view in ("window", "picture"))
+    assert picture.card is not None
+    assert picture.card.visual_views == ("window", "picture")
+    one, other = (next(iter(module.train_dataloader())) for module in (window, picture))
+    assert one.keys == other.keys
+    assert torch.equal(one.moments, other.moments)
+    assert not torch.equal(one.features.visual, other.features.visual)
+    entry = next(entry for entry in check_shard_set(set_of)[1] if entry.key == one.keys[0])
+    place = Place.parse(ShardFiles(set_of).record(entry).id)
+    behind = World(place.world).render(place.x - 64, place.y)
+    seen = FrozenEncoders.from_pretrained(models).encode_visual(to_pixel_values(behind[None]))
+    torch.testing.assert_close(other.features.visual[:1], seen, rtol=2e-3, atol=2e-3)
+
+
+def test_a_pair_of_ratios_may_be_a_list(shards: Path) -> None:
+    assert setup(shards, views="online", mask_ratio=[0.25, 0.75]).ratios == (0.25, 0.75)
+
+
 def test_online_views_allow_any_ratio(shards: Path) -> None:
     batch = next(iter(setup(shards, views="online", mask_ratio=(0.2, 0.9), batch_size=8).train_dataloader()))
     assert batch.pixel_values is not None
@@ -93,6 +122,8 @@ def test_a_model_learns_from_every_kind_of_mask(shards: Path, models: Path) -> N
         ({"directions": []}, "at least one side"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"max_damaged": 1.5}, "max_damaged must be a share"),
+        ({"visual_view": "picture"}, "prepare the shards with --around true"),
+        ({"visual_view": "picture", "views": "online"}, "takes stored views"),
     ],
 )
 def test_a_wrong_setting_is_refused_before_step_0(shards: Path, options: dict[str, object], message: str) -> None:

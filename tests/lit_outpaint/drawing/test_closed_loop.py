@@ -141,8 +141,8 @@ def _fitting(wish: Wish, seen: tuple[Seen, ...], config: LoopConfig, method: Rpg
 
 
 def test_an_edit_inside_the_mask_of_another_is_made_with_it_and_one_that_waits_is_spared(method: RpgMethod) -> None:
-    barn = Wanted(id="a-barn", kind="barn", box=(0, 0, 0.5, 1))
-    tent = Wanted(id="a-tent", kind="tent", colour="red", box=(0.5, 0, 1, 1))
+    barn = Wanted(id="a-barn", kind="barn", box=(0.0, 0.0, 0.5, 1.0))
+    tent = Wanted(id="a-tent", kind="tent", colour="red", box=(0.5, 0.0, 1.0, 1.0))
     blue = Seen(kind="tent", colour="blue", box=(0.125, 0.5, 0.25, 0.75), share=0.03)
     edits, mask = _fitting(Wish((barn, tent)), (blue,), LoopConfig(max_edited=0.7), method)
     assert edits == ["add a-barn", "modify a-tent"]
@@ -159,9 +159,9 @@ def test_guidance_is_not_pushed_away_from_what_is_drawn(method: RpgMethod) -> No
     plan = RegionPlan.from_grid("a red barn", "1", ["a red barn"])
     wish = Wish((Wanted(id=plan.regions[0].id, kind="barn", colour="red"),))
     mask = np.ones((8, 8), dtype=bool)
-    add = Edit("add", ((0, 0, 1, 1),), plan.regions[0].id)
+    add = Edit("add", ((0.0, 0.0, 1.0, 1.0),), plan.regions[0].id)
     gone = [
-        Edit("remove", ((0, 0, 1, 1),), kind, colour)
+        Edit("remove", ((0.0, 0.0, 1.0, 1.0),), kind, colour)
         for kind, colour in (("barn", "blue"), ("tent", "blue"), ("fossil", None))
     ]
     assert _repair(plan, wish, [add, *gone], mask, method).negative_caption == "a blue tent, a fossil"

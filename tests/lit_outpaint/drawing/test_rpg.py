@@ -121,4 +121,4 @@ def test_things_are_placed_where_the_prompt_or_the_user_says_so(pipeline: TextTo
     assert set(said.values()) == {frozenset({"across"})}
     assert set(unsaid.values()) == {FREE}
     own = RpgMethod(pipeline, SAMPLING, PlanOptions(regions="1", regional_prompt=["a barn"]))
-    assert own.placements(own.plan(["a barn"])[0].plan) == {"a-barn": BOUND}
+    assert own.placements(own.plan(["a barn"])[0].plan) == {"barn": BOUND}

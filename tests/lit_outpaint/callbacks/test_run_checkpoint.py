@@ -1,0 +1,119 @@
+"""Runs that are stopped anywhere and continue as if they had not been; toy sizes, through the command line."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from lit_outpaint.__main__ import main
+from lit_outpaint.training.checkpoint import newest_checkpoint
+
+Fit = Callable[..., Path]
+VALIDATED = ("--trainer.max_steps=6", "--trainer.val_check_interval=2", "--trainer.check_val_every_n_epoch=null")
+SAVED = "--checkpoint.every_n_train_steps=2"
+
+
+@pytest.fixture
+def fit(toy_shards: Path, toy_family: Path, tmp_path: Path) -> Fit:
+    """Trains a run of a name; the toy set has 8 windows, so that an epoch has 4 batches."""
+
+    def run(name: str, *more: str) -> Path:
+        settings = {
+            "data.shards": toy_shards,
+            "data.batch_size": 2,
+            "data.num_workers": 0,
+            "model.base.pretrained": toy_family,
+            "model.optim.lr": 1e-3,
+            "trainer.accelerator": "cpu",
+            "trainer.enable_progress_bar": "false",
+            "trainer.enable_model_summary": "false",
+            "trainer.num_sanity_val_steps": 0,
+            "trainer.log_every_n_steps": 1,
+            "runs_dir": tmp_path,
+            "name": name,
+        }
+        assert main(["fit", *(f"--{key}={value}" for key, value in settings.items()), *more]) == 0
+        return tmp_path / name
+
+    return run
+
+
+def stop(batch: int, how: str) -> list[str]:
+    """Flags that stop a run after a batch, the first is 0."""
+    callback = "--trainer.callbacks+=lit_outpaint.testing.runs.StopAfter"
+    leaving = ["--trainer.callbacks+=lit_outpaint.callbacks.preemption.Preemption"] if how == "signal" else []
+    return [*leaving, callback, f"--trainer.callbacks.batch={batch}", f"--trainer.callbacks.how={how}"]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    path = newest_checkpoint(run)
+    assert path is not None
+    checkpoint = torch.load(path, weights_only=True)
+    return {**checkpoint["state_dict"], **{f"ema.{k}": v for k, v in checkpoint["ema"]["averages"].items()}}
+
+
+def assert_same(one: Path, other: Path) -> None:
+    first, second = weights(one), weights(other)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def validated(run: Path) -> list[int]:
+    """The steps that have a validation loss."""
+    with (run / "metrics.csv").open() as file:
+        return [int(row["step"]) for row in csv.DictReader(file) if row.get("val/loss")]
+
+
+@pytest.mark.parametrize("bounds", [["--trainer.max_epochs=2"], ["--trainer.max_epochs=2", "--trainer.max_steps=7"]])
+def test_a_run_that_epochs_bound_continues_where_it_was(fit: Fit, bounds: list[str]) -> None:
+    whole = fit("whole", *bounds)
+    for batch in (1, 5):
+        fit(f"cut{batch}", *bounds, *stop(batch, "signal"))
+        assert_same(fit(f"cut{batch}", *bounds, "--ckpt_path=last"), whole)
+
+
+def test_a_run_that_stops_between_batches_of_one_step_continues_from_the_last_whole_one(fit: Fit) -> None:
+    flags = ["--trainer.accumulate_grad_batches=2", "--trainer.max_steps=4", "--trainer.limit_val_batches=0"]
+    whole, cut = fit("whole", *flags), fit("cut", *flags, *stop(4, "stop"))
+    path = newest_checkpoint(cut)
+    assert path is not None
+    assert torch.load(path, weights_only=True)["global_step"] == 2
+    assert_same(fit("cut", *flags, "--ckpt_path=last"), whole)
+
+
+@pytest.mark.parametrize(("batch", "how"), [(3, "signal"), (3, "fail"), (5, "signal"), (5, "fail")])
+def test_the_validation_that_comes_next_is_made_up_for(fit: Fit, batch: int, how: str) -> None:
+    flags = [*VALIDATED, SAVED]
+    if how == "fail":
+        with pytest.raises(RuntimeError, match="the validation breaks"):
+            fit("cut", *flags, *stop(batch, how))
+    else:
+        fit("cut", *flags, *stop(batch, how))
+    cut = fit("cut", *flags, "--ckpt_path=last")
+    assert validated(cut) == [1, 3, 5]
+    assert_same(cut, fit("whole", *flags))
+
+
+def test_what_is_saved_in_a_validation_are_the_trained_weights(fit: Fit) -> None:
+    flags = [*VALIDATED, "--checkpoint.every_n_train_steps=3"]
+    with pytest.raises(RuntimeError, match="the validation breaks"):
+        fit("cut", *flags, "--checkpoint.save_on_exception=true", *stop(3, "fail"))
+    assert_same(fit("cut", *flags, "--ckpt_path=last"), fit("whole", *flags))
+
+
+def test_the_best_checkpoint_is_chosen_by_the_validation_of_its_own_step(fit: Fit) -> None:
+    run = fit("best", *VALIDATED, SAVED, "--checkpoint.monitor=val/loss", "--checkpoint.save_top_k=1")
+    with (run / "metrics.csv").open() as file:
+        losses = {int(row["step"]) + 1: float(row["val/loss"]) for row in csv.DictReader(file) if row.get("val/loss")}
+    best = min(losses, key=lambda step: losses[step])
+    assert [path.name for path in run.glob("step*.ckpt")] == [f"step={best:07d}.ckpt"]
+    states = torch.load(run / f"step={best:07d}.ckpt", weights_only=True)
+    assert states["global_step"] == best
+
+
+def test_what_leaves_nothing_to_continue_from_is_refused(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(AssertionError):
+        fit("bare", "--checkpoint.save_weights_only=true")
+    assert capsys.readouterr().err.startswith("error: checkpoint.save_weights_only leaves nothing to continue from")
