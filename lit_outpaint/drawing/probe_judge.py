@@ -16,7 +16,8 @@ from torch.nn.functional import pad
 from lit_outpaint.drawing.edit_operations import Seen, Wanted
 from lit_outpaint.drawing.judging import Look, Pictures, Wish
 from lit_outpaint.models.probe import ScapesProbe
-from lit_outpaint.planning.phrases import class_of, singular_word
+from lit_outpaint.planning.inflection import singular_word
+from lit_outpaint.planning.phrases import class_of
 from lit_outpaint.planning.regions import RegionPlan
 
 _NEGATED = re.compile(r"\b(?:no|without|not a|free of) (?:any )?\w+")

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from lit_outpaint.planning.connectors import Band, Connector, Lane, connectors
+from lit_outpaint.planning.inflection import singular_word
 from lit_outpaint.planning.phrases import (
     ADJECTIVE,
     head,
     is_scenery,
     is_sky,
     names_nothing,
-    singular_word,
     split_count,
     whereabouts,
 )
