@@ -15,7 +15,7 @@ import numpy as np
 from lit_outpaint.drawing.candidates import SeamScorer
 from lit_outpaint.drawing.judging import PictureJudge, judge
 from lit_outpaint.drawing.probe_judge import ProbeJudge
-from lit_outpaint.planning.mentions import says_where
+from lit_outpaint.planning.reading import says_where
 from lit_outpaint.planning.rules import RulePlanner
 from lit_outpaint.protocols import Candidate
 

@@ -22,8 +22,8 @@ from lit_outpaint.models.region_conditions import RegionPrompt, rule_of
 from lit_outpaint.models.regional import RegionalAttention
 from lit_outpaint.models.regional_config import RegionalConfig
 from lit_outpaint.planning.files import plan_text
-from lit_outpaint.planning.mentions import says_where
 from lit_outpaint.planning.options import PlanOptions, planned_from_options
+from lit_outpaint.planning.reading import says_where
 from lit_outpaint.planning.regions import RegionPlan
 from lit_outpaint.protocols import Planned
 from lit_outpaint.text_to_image import TextToImagePipeline

@@ -9,8 +9,9 @@ from functools import lru_cache
 from typing import Final
 
 from lit_outpaint.planning.inflection import singular_word
-from lit_outpaint.planning.mentions import Mention, read_mentions
+from lit_outpaint.planning.mentions import Mention
 from lit_outpaint.planning.phrases import head, is_backdrop, is_sky, one_of
+from lit_outpaint.planning.reading import read_mentions
 from lit_outpaint.planning.regions import Level
 
 OPEN_SKY: Final = "the open sky"

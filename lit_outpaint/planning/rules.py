@@ -14,9 +14,10 @@ from lit_outpaint.planning.arrange import Item, Pair, arrange
 from lit_outpaint.planning.boxes import WHOLE, RegionBox
 from lit_outpaint.planning.connectors import Lane
 from lit_outpaint.planning.inflection import singular_word
-from lit_outpaint.planning.mentions import Mention, Mentions, Relation, read_mentions
+from lit_outpaint.planning.mentions import Mention, Mentions, Relation
 from lit_outpaint.planning.overlaps import largest_free, resolved
 from lit_outpaint.planning.phrases import head, one_of, whereabouts
+from lit_outpaint.planning.reading import read_mentions
 from lit_outpaint.planning.regions import Region, RegionPlan, region_ids
 from lit_outpaint.planning.scene import scene_of
 from lit_outpaint.protocols import Planned
@@ -25,13 +26,18 @@ MAX_REGIONS: Final = 16
 """A prompt that would give more regions has its counted things left together."""
 _SOURCES: Final = (
     "arrange.py",
+    "attributes.py",
     "connectors.py",
     "inflection.py",
+    "joints.py",
     "mentions.py",
     "overlaps.py",
     "phrases.py",
+    "reading.py",
+    "references.py",
     "rules.py",
     "scene.py",
+    "surroundings.py",
 )
 
 
