@@ -21,13 +21,14 @@ Kind = Literal[
     "between",
     "beside",
     "with",
+    "without",
     "place",
     "list",
     "stop",
     "filler",
 ]
 """A position in the picture; a part of the place that follows; the side of what was named before ("on its right"); a
-relation to what follows; "with"; a preposition before a place; a comma or "and"; the end of a sentence; a
+relation to what follows; "with"; "without"; a preposition before a place; a comma or "and"; the end of a sentence; a
 word that says nothing of places."""
 
 # Nothing that is optional here is given back (?+), or "on the left side of a dog" would end at "on the left".
@@ -90,7 +91,8 @@ _PATTERNS: Final[tuple[tuple[str, str], ...]] = (
         r"\b(?:is|are|was|were|stands?|sits?|lies|lie|appears?|rests?|floats?|drifts?|hangs?|rises?|standing|"
         r"sitting|lying|located|positioned|placed|covers?|seen|while|where|then)\b",
     ),
-    ("with", r"\b(?:without|with|containing|featuring|showing|shows|has|have)\b"),
+    ("without", r"\b(?:without|with no|with neither|free of)\b"),
+    ("with", r"\b(?:with|containing|featuring|showing|shows|has|have)\b"),
     (
         "place",
         r"\b(?:in the middle of|high up in|deep in|in|inside|within|on|onto|at|by|along|across|through|against|amid)\b",

@@ -56,7 +56,7 @@ def stands_inside(connector: Connector, phrase: str, after: str, *, stated: bool
         placed: another thing of the sentence has a side of the picture.
     """
     kind, words = connector.kind, phrase.split()
-    if not words or kind not in ("list", "with", "place"):
+    if not words or kind not in ("list", "with", "without", "place"):
         return False
     next_phrase = _next_phrase(after)
     if kind == "list":
@@ -72,7 +72,7 @@ def stands_inside(connector: Connector, phrase: str, after: str, *, stated: bool
         return not is_scenery(next_phrase) and not (connector.text.lower() == "by" and is_name(next_phrase))
     if is_backdrop(next_phrase):
         return False  # Mountains behind a house are no part of it.
-    return not (_RELATED_TO_IT.match(after) or _has_a_side(after, placed))
+    return kind == "without" or not (_RELATED_TO_IT.match(after) or _has_a_side(after, placed))
 
 
 def _next_phrase(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from lit_outpaint.captions.negations import denial
 from lit_outpaint.planning.attributes import (
     attributed,
     is_attribute,
@@ -89,12 +90,14 @@ class _Reader:
     def read(self, text: str) -> Mentions:
         place, pending = 0, ""
         for connector in connectors(text):
+            if connector.start < place:
+                continue  # It lies inside of what the prompt denies.
             phrase, after = pending + text[place : connector.start], text[connector.end :]
             placed = any(mention.lane for mention in self.mentions[self.surroundings.sentence_from :])
             inside = stands_inside(connector, phrase, after, stated=bool(self.stated), placed=placed)
-            place = connector.end
+            place = max(connector.end, denial(text, connector.start)) if connector.kind == "without" else connector.end
             if inside:
-                pending = phrase + connector.text
+                pending = phrase + text[connector.start : place]
                 continue
             self.take(phrase)
             self.connect(connector)

@@ -26,6 +26,7 @@ from lit_outpaint.protocols import Planned
 MAX_REGIONS: Final = 16
 """A prompt that would give more regions has its counted things left together."""
 _SOURCES: Final = (
+    "captions/negations.py",
     "planning/arrange.py",
     "planning/attributes.py",
     "planning/connectors.py",

@@ -199,6 +199,19 @@ def test_attributes_belong_to_their_thing(prompt: str, from_left: list[str]) -> 
     assert columns(prompt) == from_left
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    ["a beach without people", "a room with no windows and doors", "a meadow without a lake", "a street free of cars"],
+)
+def test_what_a_place_is_without_is_no_region(prompt: str) -> None:
+    assert plan(prompt) == RegionPlan(base_prompt=prompt)
+
+
+def test_what_a_thing_is_without_stays_in_its_phrase() -> None:
+    prompt = "a barn without windows and doors next to a beach without people and a dog"
+    assert columns(prompt) == ["a barn without windows and doors", "a dog"]
+
+
 def test_the_shining_sun_is_one_thing() -> None:
     expected = {"the sun shining": (0, 0, 1, 0.5), "a small house": (0, 0.5, 1, 1)}
     assert boxes("the sun is shining above a small house") == expected
