@@ -9,10 +9,10 @@ from lit_outpaint.planning.inflection import singular_word, with_article
 from lit_outpaint.planning.phrases import ADJECTIVE, DETERMINER, PARTICIPLE, many_of, parted, split_count
 
 _ADVERB: Final = r"(?:very|quite|so|really|mostly|all|also|still|now|\w{3,}ly)"
-_DESCRIBING: Final = rf"(?:{_ADVERB}\s+)*(?:{ADJECTIVE.pattern}|{PARTICIPLE})(?:\s+{_ADVERB})?"
+_DESCRIBING: Final = rf"(?:{_ADVERB}\s+)*(?:{ADJECTIVE.pattern}|{PARTICIPLE})"
 _ALONE: Final = re.compile(
     # Words that describe, and nothing else: "painted red", "big and red"; perhaps with a part: "red with a roof".
-    rf"(?:{_DESCRIBING}(?:(?:,\s*|\s+)(?:and\s+)?{_DESCRIBING})*(?:\s+with\s.*)?"
+    rf"(?:{_DESCRIBING}(?:(?:,\s*|\s+)(?:and\s+)?{_DESCRIBING})*(?:\s+{_ADVERB})?(?:\s+with\s.*)?"
     # A participle with what it acts on: "wearing a hat", "made of wood".
     rf"|(?:{_ADVERB}\s+)*{PARTICIPLE}\s+(?:{DETERMINER.pattern}|(?:of|in|with|by|from|to|on)\b).*)",
     re.IGNORECASE | re.DOTALL,
