@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from lit_outpaint.captions.negations import affirmed
 from lit_outpaint.captions.scene import content_words, local_part
 
 MAX_SEEN = 16
@@ -56,13 +57,16 @@ _NO_THING = re.compile(
 def noun_phrases(caption: str) -> list[str]:
     """Things and places that a caption names, in its order, without what it says of time, weather and mountains.
 
+    What it says is not there is left out.
+
     >>> noun_phrases("two red barns and a man riding a horse in a meadow at night")
     ['two red barns', 'a man', 'a horse', 'a meadow']
 
     Raises:
         ValueError: the caption holds no word.
     """
-    text = _PARTICIPLE.sub(lambda match: match[0] if _ING_NOUN.fullmatch(match[0]) else ",", local_part(caption))
+    said = affirmed(local_part(caption))
+    text = _PARTICIPLE.sub(lambda match: match[0] if _ING_NOUN.fullmatch(match[0]) else ",", said)
     phrases = [item.strip(" -'") for chunk in _BREAK.split(text) for item in _NEXT_ITEM.split(chunk)]
     return [" ".join(_lower(phrase).split()[:_MAX_WORDS]) for phrase in phrases if _things(phrase)]
 

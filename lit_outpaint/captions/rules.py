@@ -163,7 +163,7 @@ class RuleCaptioner:
 @cache
 def _rules_sha256() -> str:
     """Checksum of the source that decides what is written: this module and its lexicons."""
-    sources = (Path(__file__).with_name(name) for name in ("rules.py", "scene.py", "objects.py"))
+    sources = (Path(__file__).with_name(name) for name in ("rules.py", "scene.py", "objects.py", "negations.py"))
     return hashlib.sha256(b"\n".join(path.read_bytes() for path in sources)).hexdigest()
 
 

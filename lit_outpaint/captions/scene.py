@@ -52,8 +52,12 @@ _GLOBAL_PHRASE = re.compile(
     rf"\s*\b(?:and\s+)?(?:(?:{_LINKS})\s+)+(?:the\s+)?{_BETWEEN}{_GLOBAL_WORD}\b{_TAIL}", re.IGNORECASE
 )
 _GLOBAL_CLAUSE = re.compile(rf"^{_BETWEEN}{_GLOBAL_WORD}\b{_TAIL}$", re.IGNORECASE)
+_TIME_WORD = "(?:" + "|".join(pattern for _, pattern in _TIMES) + ")"
 _GLOBAL_OPENING = re.compile(
-    rf"^(?:an?\s+|the\s+)?{_BETWEEN}{_GLOBAL_WORD}\s+(?:over|above|behind|beyond)\s+(?=\w)", re.IGNORECASE
+    rf"^(?:an?\s+|the\s+)?{_BETWEEN}(?:{_GLOBAL_WORD}\s+(?:over|above|behind|beyond)\s+(?=\w)|"
+    # "A cloudy day on a lake" shows a lake; "a morning in the rain" names no place.
+    rf"{_TIME_WORD}\s+(?:on|in|at|by)\s+(?=\w)(?!(?:an?\s+|the\s+)?{_BETWEEN}{_GLOBAL_WORD}\b))",
+    re.IGNORECASE,
 )
 _GLOBAL_ADJECTIVE = re.compile(
     r"\b(?:cloudy|overcast|clouded|moonlit|starlit|starry|sunny|sunlit|cloudless|rainy|stormy|foggy|misty|hazy|mountainous|"

@@ -18,9 +18,10 @@ from lit_outpaint.chat.requests import ChatError, ChatModel
 from lit_outpaint.drawing.edit_operations import Seen, Wanted
 from lit_outpaint.drawing.judging import Look, Pictures, Wish
 from lit_outpaint.drawing.prompts import FOLDER
-from lit_outpaint.planning.mentions import read_mentions
-from lit_outpaint.planning.phrases import COLOUR, head, singular_word
+from lit_outpaint.planning.inflection import singular_word
+from lit_outpaint.planning.phrases import COLOUR, head
 from lit_outpaint.planning.placement import FREE, Placement
+from lit_outpaint.planning.reading import read_mentions
 from lit_outpaint.planning.regions import RegionPlan
 
 log = logging.getLogger(__name__)

@@ -14,15 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import pad
 
+from lit_outpaint.captions.negations import affirmed
 from lit_outpaint.drawing.edit_operations import Seen, Wanted
 from lit_outpaint.drawing.judging import Look, Pictures, Wish
 from lit_outpaint.models.probe import ScapesProbe
-from lit_outpaint.planning.phrases import class_of, singular_word
+from lit_outpaint.planning.inflection import singular_word
+from lit_outpaint.planning.phrases import class_of
 from lit_outpaint.planning.placement import FREE, Placement
 from lit_outpaint.planning.regions import RegionPlan
-
-_NEGATED = re.compile(r"\b(?:no|without|not a|free of) (?:any )?\w+")
-"""What a prompt says is not there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +58,7 @@ class ProbeJudge:
                 colour = class_of(phrase, self.probe.config.colours[1:])
                 box, bound = region.box.as_tuple(), placed.get(region.id, FREE)
                 things.append(Wanted(id=region.id, kind=kind, colour=colour, box=box, placed=bound))
-        said = _NEGATED.sub("", plan.base_prompt.lower())
+        said = affirmed(plan.base_prompt.lower())
         words = [singular_word(word) for word in re.findall(r"[a-z]+", said)]
         words = ["cloud" if word == "cloudy" else word for word in words]
         names = [*self.probe.config.skies[1:], *self.probe.config.biomes[1:]]

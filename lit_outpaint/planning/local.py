@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol, runtime_checkable
 
 from lit_outpaint.planning.boxes import Bounds, RegionBox
-from lit_outpaint.planning.phrases import COUNTS
+from lit_outpaint.planning.phrases import COUNTS, many_of, split_count
 from lit_outpaint.planning.regions import Region, RegionPlan
 
 VISIBLE_SHARE: Final = 0.55
@@ -82,11 +82,12 @@ def _positioned(things: Sequence[Region]) -> list[str]:
 
 
 def _counted(things: Sequence[Region]) -> list[str]:
-    """Each thing once, counted where it comes several times."""
-    counts = Counter(region.thing for region in things)
-    return [
-        thing if count == 1 else f"{_NUMBER_WORDS.get(count, str(count))} of {thing}" for thing, count in counts.items()
-    ]
+    """Each thing once, counted where it comes several times: "three red barns"."""
+    said = []
+    for thing, count in Counter(region.thing for region in things).items():
+        of_one, rest = split_count(thing)
+        said.append(f"{_NUMBER_WORDS.get(count, str(count))} {many_of(rest)}" if count > 1 and of_one == 1 else thing)
+    return said
 
 
 def _position(x: float) -> str:

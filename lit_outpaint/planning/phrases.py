@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from lit_outpaint.planning.inflection import plural_word, singular_word, with_article
+
 _NUMBERS: Final = "zero,one,two,three,four,five,six,seven,eight,nine,ten,eleven,twelve"
 COUNTS: Final = {word: count for count, word in enumerate(_NUMBERS.split(","))} | {"a couple of": 2, "both": 2}
 """Words for counts."""
@@ -34,32 +36,17 @@ _COUNT: Final = re.compile(
     + r")\s+)?(?P<rest>.*)",
     re.IGNORECASE | re.DOTALL,
 )
+DETERMINER: Final = re.compile(
+    r"(?:an?|the|some|several|many|few|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[0-9]+|another|"
+    r"both|his|her|its|their)\b",
+    re.IGNORECASE,
+)
+"""What a noun phrase begins with."""
 _NO: Final = re.compile(
     r"(?:no|not|nothing|without|just|only|every|each|all|most|none|we|you|i|they|those|these|everything)\b",
     re.IGNORECASE,
 )
 
-# What follows the noun that a phrase is about: "a pair | of stars", "a man | riding a horse".
-_AFTER_HEAD: Final = re.compile(
-    r"\s+(?:of|with|without|in|on|to|at|for|from|that|which|who|wearing|holding|riding|made|full|\w{2,}ing(?!$))\s",
-    re.IGNORECASE,
-)
-_IRREGULAR: Final = {
-    "people": "person",
-    "men": "man",
-    "women": "woman",
-    "children": "child",
-    "mice": "mouse",
-    "geese": "goose",
-    "feet": "foot",
-    "teeth": "tooth",
-    "wolves": "wolf",
-    "leaves": "leaf",
-    "knives": "knife",
-    "loaves": "loaf",
-    "shelves": "shelf",
-}
-_SAME_IN_PLURAL: Final = re.compile(r".*(?:sheep|fish|deer|aircraft|glass|grass|bus|cactus|ss|us|is)")
 _COLOURS: Final = (
     "red|green|blue|yellow|orange|purple|pink|brown|black|white|grey|gray|golden|gold|silver|beige|turquoise|violet"
 )
@@ -68,6 +55,23 @@ COLOUR: Final = re.compile(rf"\b(?:{_COLOURS})\b")
 ADJECTIVE: Final = re.compile(
     rf"(?:{_COLOURS}|big|small|large|little|tiny|huge|tall|short|long|old|new|young|round|square|wooden|metal|plastic|"
     r"glass|bright|dark|light|soft|fluffy|shiny|rusty|beautiful|wide|narrow|empty|quiet)",
+    re.IGNORECASE,
+)
+_NO_NOUN: Final = re.compile(rf"(?:{ADJECTIVE.pattern}|[0-9]+|{'|'.join([*COUNTS, *_ONE, *_SOME])})", re.IGNORECASE)
+_ING_NOUN: Final = (
+    "building|painting|drawing|carving|railing|awning|ceiling|string|spring|swing|clothing|lightning|crossing|landing|"
+    "opening|earring|viking|duckling|gosling|sapling|seedling|dumpling|pudding|stocking|wedding|icing|morning|evening|"
+    "thing|something|nothing|anything|everything"
+)
+PARTICIPLE: Final = (
+    rf"(?:(?!(?:{_ING_NOUN})s?\b)\w{{2,}}ing|(?!(?:flowerbed|bobsled|toolshed|hundred)\b)\w{{3,}}(?<!e)ed|"
+    r"made|built|drawn|frozen|broken|torn|worn)"
+)
+"""Pattern of a verb that says something of a noun: ``riding``, ``painted``."""
+# What follows the noun that a phrase is about: "a pair | of stars", "a man | riding a horse", "a dog | running".
+_AFTER_HEAD: Final = re.compile(
+    rf"\s+(?:(?:of|with|without|in|on|to|at|for|from|that|which|who|full)(?=\s)|"
+    rf"(?P<participle>{PARTICIPLE})(?:(?<=ing)(?=\s|$)|(?=\s+(?:by|in|with|on|of|from|to|{_COLOURS})\b|$)))",
     re.IGNORECASE,
 )
 
@@ -92,6 +96,22 @@ _FRAME: Final = (
     "view|scene|picture|image|photo|photograph|painting|drawing|illustration|shot|render|rendering|style|colour|color|"
     "shape|light|lighting|detail|quality|resolution|edge|side|sight|distance|part|rest|middle|center|centre|left|right|"
     "top|bottom|front|low|high|open|even|all|drawn|painted|empty|visible|alone|together|something|anything|everything|else|thing|eye|way|kind"
+)
+# How a picture is made: tags without an article, "digital art, 4k, highly detailed".
+_STYLE: Final = re.compile(
+    r"(?!(?:an?|the|some)\b)(?:[248]k|u?hd|hdr|bokeh|masterpiece|artstation|trending|award[ -]winning|"
+    r"(?:[\w-]+ )*(?:art|artwork|focus|engine|photography|sketch|watercolou?r|realism)|"
+    r"(?:\w+ly |hyper|photo|ultra[ -]?)*(?:detailed|realistic|rendered|cinematic))",
+    re.IGNORECASE,
+)
+_BACKDROP: Final = re.compile("mountain|peak|background|backdrop|foreground|scenery")
+# "A car of wood" is a car; "a stretch of water" is water.
+_MATERIAL: Final = re.compile("water|wood|ice|snow|sand|grass|earth|soil")
+_EXPANSE: Final = re.compile("stretch|expanse|sheet|strip|blanket|body|surface|edge|middle|corner|side|top|bottom|view")
+_PART: Final = re.compile(
+    "roof|door|window|chimney|porch|balcony|tower|hat|cap|shirt|dress|coat|jacket|suit|skirt|scarf|shoe|boot|glove|tie|"
+    "glasses|sunglasses|hair|beard|eye|ear|nose|mouth|face|arm|hand|leg|foot|tail|wing|horn|fur|mane|handle|wheel|sail|mast|"
+    "spot|stripe|button|pocket"
 )
 _SKY_WORD: Final = re.compile(_SKY)
 _SCENERY_WORD: Final = re.compile(f"{_SKY}|{_GROUND}")
@@ -126,30 +146,26 @@ def one_of(rest: str) -> str:
     >>> one_of("pairs of stars"), one_of("orange cactuses")
     ('a pair of stars', 'an orange cactus')
     """
-    noun, tail = _parted(rest)
+    noun, tail = parted(rest)
     *before, last = noun.split() or [""]
-    phrase = " ".join([*before, singular_word(last)]) + tail
-    return f"{'an' if phrase[:1].lower() in 'aeiou' else 'a'} {phrase}"
+    return with_article(" ".join([*before, singular_word(last)]) + tail)
+
+
+def many_of(rest: str) -> str:
+    """Several of a thing, without their count, from the phrase without its article.
+
+    >>> many_of("pair of stars"), many_of("red barn with a roof")
+    ('pairs of stars', 'red barns with a roof')
+    """
+    noun, tail = parted(rest)
+    *before, last = noun.split() or [""]
+    return " ".join([*before, plural_word(last)]) + tail
 
 
 def head(phrase: str) -> str:
     """The noun that a phrase is about, in lower case; empty when there is none."""
-    words = re.findall(r"[\w'-]+", _parted(phrase)[0].lower())
+    words = re.findall(r"[\w'-]+", parted(phrase)[0].lower())
     return words[-1] if words else ""
-
-
-def singular_word(word: str) -> str:
-    """A noun in the singular, as far as its ending tells."""
-    low = word.lower()
-    if low in _IRREGULAR:
-        return _IRREGULAR[low]
-    if len(low) < 4 or not low.endswith("s") or _SAME_IN_PLURAL.fullmatch(low):
-        return word
-    if low.endswith("ies"):
-        return word[:-3] + "y"
-    if re.search(r"(?:s|x|z|ch|sh)es$", low):
-        return word[:-2] if not low.endswith(("ouses", "orses", "oses", "ases", "axes")) else word[:-1]
-    return word[:-1]
 
 
 def class_of(phrase: str, names: Sequence[str]) -> str | None:
@@ -164,8 +180,34 @@ def class_of(phrase: str, names: Sequence[str]) -> str | None:
 
 def is_scenery(phrase: str) -> bool:
     """Whether a phrase is about sky or ground, which belong to the whole picture."""
-    nouns = [head(phrase), *re.findall(r"\bof (?:an? |the )?([\w'-]+)$", phrase.lower())]
-    return any(_SCENERY_WORD.fullmatch(singular_word(noun)) for noun in nouns)
+    noun = singular_word(head(phrase))
+    if re.fullmatch(rf"\s+{PARTICIPLE}", parted(phrase)[1], re.IGNORECASE):
+        return False  # "Snow falling" on something; "a lake surrounded" by something.
+    if _SCENERY_WORD.fullmatch(noun):
+        return True
+    whole = re.search(r"\bof (?:an? |the )?([\w'-]+)$", phrase.lower())
+    if whole is None or not _SCENERY_WORD.fullmatch(singular_word(whole[1])):
+        return False
+    return not _MATERIAL.fullmatch(whole[1]) or _EXPANSE.fullmatch(noun) is not None
+
+
+def is_backdrop(phrase: str) -> bool:
+    """Whether a phrase is about what stands behind everything."""
+    return _BACKDROP.fullmatch(singular_word(head(phrase))) is not None
+
+
+def is_name(phrase: str) -> bool:
+    """Whether a phrase is a name, as in "by Van Gogh".
+
+    >>> is_name("Van Gogh"), is_name("a lake")
+    (True, False)
+    """
+    return re.fullmatch(r"[A-Z][\w.'-]*(?:\s+(?:[A-Z][\w.'-]*|van|von|de|da|der|the))*", phrase.strip()) is not None
+
+
+def is_part(phrase: str) -> bool:
+    """Whether a phrase is about what is worn by, or a piece of, something else: a hat, a roof."""
+    return _PART.fullmatch(singular_word(head(phrase))) is not None
 
 
 def whereabouts(scenery: str) -> str:
@@ -183,12 +225,25 @@ def is_sky(phrase: str) -> bool:
 
 
 def names_nothing(phrase: str) -> bool:
-    """Whether a phrase names no thing and no place: words about the picture, a negation, no noun at all."""
-    noun = singular_word(head(phrase))
-    return not noun or _NO.match(phrase.strip()) is not None or _FRAME_WORD.fullmatch(noun) is not None
+    """Whether a phrase names no thing and no place: words about the picture, a negation, no noun at all.
+
+    >>> names_nothing("digital art"), names_nothing("a piece of art")
+    (True, False)
+    """
+    noun, bare = singular_word(head(phrase)), phrase.strip()
+    known = _NO.match(bare) or _STYLE.fullmatch(bare) or _FRAME_WORD.fullmatch(noun)
+    return not noun or known is not None
 
 
-def _parted(phrase: str) -> tuple[str, str]:
-    """A phrase up to the noun that it is about, and what follows."""
-    match = _AFTER_HEAD.search(phrase)
-    return (phrase, "") if match is None else (phrase[: match.start()], phrase[match.start() :])
+def parted(phrase: str) -> tuple[str, str]:
+    """A phrase up to the noun that it is about, and what follows.
+
+    >>> parted("a dog running in a park"), parted("a red flying car")
+    (('a dog', ' running in a park'), ('a red flying car', ''))
+    """
+    for match in _AFTER_HEAD.finditer(phrase):
+        before = phrase[: match.start()].split()
+        # "A red flying car" is about a car.
+        if match["participle"] is None or not (before and _NO_NOUN.fullmatch(before[-1])):
+            return phrase[: match.start()], phrase[match.start() :]
+    return phrase, ""

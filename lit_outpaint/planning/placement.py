@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final, Literal
 
-from lit_outpaint.planning.mentions import Mention, Mentions, read_mentions
-from lit_outpaint.planning.phrases import head, singular_word
+from lit_outpaint.planning.inflection import singular_word
+from lit_outpaint.planning.mentions import Mention, Mentions
+from lit_outpaint.planning.phrases import head
+from lit_outpaint.planning.reading import read_mentions
 from lit_outpaint.planning.regions import Region, RegionPlan
 
 Axis = Literal["across", "down"]

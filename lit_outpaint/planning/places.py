@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from lit_outpaint.planning.mentions import Mention, read_mentions
-from lit_outpaint.planning.phrases import head, is_sky, one_of, singular_word
+from lit_outpaint.planning.inflection import singular_word
+from lit_outpaint.planning.mentions import Mention
+from lit_outpaint.planning.phrases import head, is_backdrop, is_sky, one_of
+from lit_outpaint.planning.reading import read_mentions
 from lit_outpaint.planning.regions import Level
 
 OPEN_SKY: Final = "the open sky"
@@ -60,7 +62,7 @@ def read_scenery(caption: str) -> Scenery:
             continue
         if _BELOW.search(mention.phrase):
             ground = mention.phrase
-        elif not is_sky(mention.phrase) and not _is_backdrop(mention.phrase):
+        elif not is_sky(mention.phrase) and not is_backdrop(mention.phrase):
             names += [] if mention.phrase in names else [mention.phrase]
         elif singular_word(head(mention.phrase)) == "sky" and mention.phrase.split()[-2:][0] in ("open", "high"):
             sky = mention.phrase
@@ -114,11 +116,6 @@ def _level(mention: Mention) -> Level:
     if _BELOW.search(mention.ground) or any(_BURIED.fullmatch(noun) for noun in nouns):
         return "ground"
     return "surface"
-
-
-def _is_backdrop(phrase: str) -> bool:
-    """Whether a scenery stands behind everything."""
-    return singular_word(head(phrase)) in ("mountain", "peak", "background", "backdrop", "foreground", "scenery")
 
 
 def _each(mention: Mention) -> Iterable[str]:

@@ -20,11 +20,20 @@ _SCENE: Final = re.compile(
 )
 
 
-def scene_of(prompt: str) -> str:
+def scene_of(prompt: str, time: str = "") -> str:
     """The phrases about time and mountains, in order.
+
+    Args:
+        prompt: of the whole picture.
+        time: what it says of the time of one thing; where it names several times, that thing has this one alone.
 
     >>> scene_of("a red barn at dusk under a cloudy sky, left of a blue tent, with mountains behind")
     'at dusk with mountains'
+    >>> scene_of("a desert by day and a forest at night with mountains", "by day")
+    'by day with mountains'
     """
-    phrases = [match[0] for match in _SCENE.finditer(prompt)]
-    return " ".join(dict.fromkeys(phrases))
+    phrases = list(dict.fromkeys(match[0] for match in _SCENE.finditer(prompt)))
+    times = [phrase for phrase in phrases if not phrase.lower().startswith("with")]
+    if len(times) > 1:
+        phrases = [phrase for phrase in phrases if phrase == time or phrase not in times]
+    return " ".join(phrases)

@@ -137,6 +137,18 @@ def test_a_walk_through_few_places_names_what_is_in_them(
     assert not distinct or all(len(set(walk[step : step + 3])) == 3 for step in range(18)), walk
 
 
+@pytest.mark.parametrize(
+    ("caption", "shown"),
+    [
+        ("a beach without people", {"a beach", "a beach without people"}),
+        ("a street with no cars, and a park", {"a street", "a street with no cars", "a park"}),
+        ("a cloudy day on a lake and a red barn", {"a lake", "a red barn"}),
+    ],
+)
+def test_a_walk_shows_nothing_that_is_not_there(caption: str, shown: set[str]) -> None:
+    assert set(_walk("right", caption, 6)) == shown
+
+
 def test_rules_cannot_look() -> None:
     with pytest.raises(CaptionError, match="cannot look"):
         RuleCaptioner().describe(Image.new("RGB", (8, 8)))

@@ -77,6 +77,8 @@ def test_elements_are_the_places_a_global_caption_lists() -> None:
     assert elements("a meadow with a red barn; a desert with a cactus; a lake") == places
     assert elements("a red barn and a tree") == ["a red barn", "a tree"]
     assert elements("a quiet valley at dusk") == ["a quiet valley"]
+    assert elements("a cloudy day on a lake and a red barn") == ["a lake", "a red barn"]
+    assert elements("a night in a city") == ["a city"]
 
 
 def test_scenes_contradict_only_where_both_say_something() -> None:

@@ -49,6 +49,8 @@ def test_it_checks_what_it_knows_of_a_plan(probe: Path) -> None:
     ]
     assert wish.scenery == {"meadow", "cloud", "night"}
     assert steering.wish(RulePlanner().plan("a barn by day without clouds").plan, {}).scenery == set()
+    for prompt in ("a barn without a lake", "a barn but no big lake", "a tent without clouds or a lake"):
+        assert steering.wish(RulePlanner().plan(prompt).plan, {}).scenery == set(), prompt
     assert all(thing.placed == BOUND for thing in wish.things)
     unknown = RegionPlan.from_grid("a cow", "1", ["a cow"])
     assert steering.wish(unknown, {}) == Wish()

@@ -47,6 +47,11 @@ def test_a_caption_is_read_as_places_sky_and_ground() -> None:
     )
     assert read_scenery("a red barn and a tent").surface == (Place("", ("a red barn", "a tent")),)
     assert read_scenery("a quiet view").surface == (Place("", ()),)
+    assert read_scenery("a street without cars and a park with a fountain").surface == (
+        Place("a street", ()),
+        Place("a park", ("a fountain",)),
+    )
+    assert read_scenery("a bottle of water in a kitchen").surface == (Place("a kitchen", ("a bottle of water",)),)
 
 
 @pytest.mark.parametrize(

@@ -112,8 +112,141 @@ def test_a_region_says_where_its_thing_is() -> None:
     assert [region.prompt for region in regions] == ["a red boat on a lake at dusk", "a cactus in a desert at dusk"]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "from_left"),
+    [
+        ("a red barn and to the right of it a blue tent", ["a red barn", "a blue tent"]),
+        ("a red barn, and to the left of it, a blue tent", ["a blue tent", "a red barn"]),
+        ("a house. To the left of it a tent.", ["a tent", "a house"]),
+        ("a cat, to the left of which is a dog", ["a dog", "a cat"]),
+        ("two cats, and to the left of them a dog", ["a dog", "a cat", "a cat"]),
+        ("a barn and a tent, and on its left a car", ["a barn", "a car", "a tent"]),
+        ("a house and next to it a tent", ["a house", "a tent"]),
+        ("a house and behind it a tree", ["a house", "a tree"]),
+        ("a red house and a blue house, between them stands a tree", ["a red house", "a tree", "a blue house"]),
+        ("a lake and to the left of it a barn", ["a barn", "a lake"]),
+        ("a car left of a house and right of a tree", ["a tree", "a car", "a house"]),
+    ],
+)
+def test_a_pronoun_stands_for_what_was_named_before(prompt: str, from_left: list[str]) -> None:
+    assert columns(prompt) == from_left
+
+
+def test_above_it_and_above_them_is_above_what_was_named_before() -> None:
+    assert boxes("a barn and above it a balloon") == {"a barn": (0, 0.5, 1, 1), "a balloon": (0, 0, 1, 0.5)}
+    assert boxes("a barn, and below it, a fossil") == {"a barn": (0, 0, 1, 0.5), "a fossil": (0, 0.5, 1, 1)}
+    assert boxes("two cats with a bird above them")["a bird"] == (0, 0, 1, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "from_left"),
+    [
+        ("a cat on the left side of a dog", ["a cat", "a dog"]),
+        ("a red barn on the right-hand side of a blue tent", ["a blue tent", "a red barn"]),
+        ("a house with a tree on the left and a car on the right", ["a tree", "a house", "a car"]),
+        ("a red barn with a blue tent to the right", ["a red barn", "a blue tent"]),
+        (
+            "a man with a dog on the left and a woman with a cat on the right",
+            ["a man with a dog", "a woman with a cat"],
+        ),
+        ("a barn with a red roof on the left and a tent on the right", ["a barn with a red roof", "a tent"]),
+        ("a barn on the left and a house with a tree on the right", ["a barn", "a house with a tree"]),
+        ("a red chair in the left corner and a blue chair in the right corner", ["a red chair", "a blue chair"]),
+        ("blue tent (right), red barn (left)", ["red barn", "blue tent"]),
+    ],
+)
+def test_sides_are_those_of_things_or_of_the_picture(prompt: str, from_left: list[str]) -> None:
+    assert columns(prompt) == from_left
+
+
+def test_above_after_with_is_above_the_thing_before() -> None:
+    expected = {"a fireplace": (0, 0.33, 1, 0.67), "a clock": (0, 0, 1, 0.33), "a rug": (0, 0.67, 1, 1)}
+    assert boxes("a fireplace with a clock above and a rug below") == expected
+
+
+def test_a_side_of_a_place_is_in_it() -> None:
+    (chair,) = RulePlanner().plan("a chair in the upper left corner of the room").plan.regions
+    assert (chair.prompt, chair.box.as_tuple()) == ("a chair in the room", (0, 0, 0.5, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "from_left"),
+    [
+        ("the house is red and the barn is blue", ["the red house", "the blue barn"]),
+        ("a barn that is red", ["a red barn"]),
+        ("the barn to the left is red and the tent to the right is blue", ["the red barn", "the blue tent"]),
+        ("the house to the left of the barn is old", ["the old house", "the barn"]),
+        ("a house, painted red, near a lake", ["a house painted red"]),
+        ("a dog and a cat, both sleeping", ["a dog sleeping", "a cat sleeping"]),
+        ("a dog, a cat and a bird, all sleeping", ["a dog sleeping", "a cat sleeping", "a bird sleeping"]),
+        ("a cat and a dog are sleeping next to a ball", ["a cat sleeping", "a dog sleeping", "a ball"]),
+        (
+            "the house is red with a green roof and the barn is blue",
+            ["the red house with a green roof", "the blue barn"],
+        ),
+        ("a dog that sits next to a cat", ["a dog", "a cat"]),
+        ("a barn, which is red, to the left of a tent", ["a red barn", "a tent"]),
+        ("a red and a blue balloon", ["a red balloon", "a blue balloon"]),
+        ("one red and two blue balloons", ["one red balloon", "a blue balloon", "a blue balloon"]),
+        ("a red, a green and a blue ball", ["a red ball", "a green ball", "a blue ball"]),
+        ("a big dog and a small one", ["a big dog", "a small dog"]),
+        ("an orange and a banana", ["an orange", "a banana"]),
+        ("the sky is blue and the barn is red", ["the red barn"]),
+        ("two dogs running", ["a dog running", "a dog running"]),
+    ],
+)
+def test_attributes_belong_to_their_thing(prompt: str, from_left: list[str]) -> None:
+    assert columns(prompt) == from_left
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["a beach without people", "a room with no windows and doors", "a meadow without a lake", "a street free of cars"],
+)
+def test_what_a_place_is_without_is_no_region(prompt: str) -> None:
+    assert plan(prompt) == RegionPlan(base_prompt=prompt)
+
+
+def test_what_a_thing_is_without_stays_in_its_phrase() -> None:
+    prompt = "a barn without windows and doors next to a beach without people and a dog"
+    assert columns(prompt) == ["a barn without windows and doors", "a dog"]
+
+
+def test_the_shining_sun_is_one_thing() -> None:
+    expected = {"the sun shining": (0, 0, 1, 0.5), "a small house": (0, 0.5, 1, 1)}
+    assert boxes("the sun is shining above a small house") == expected
+
+
+@pytest.mark.parametrize(
+    ("prompt", "from_left"),
+    [
+        ("a purple dog and a yellow cat, digital art, 4k, highly detailed", ["a purple dog", "a yellow cat"]),
+        ("a red barn, oil painting, by Van Gogh", ["a red barn"]),
+        ("a cat & a dog", ["a cat", "a dog"]),
+        ("a black & white cat", ["a black & white cat"]),
+    ],
+)
+def test_words_about_style_are_no_things(prompt: str, from_left: list[str]) -> None:
+    assert columns(prompt) == from_left
+
+
+@pytest.mark.parametrize(
+    ("prompt", "from_left"),
+    [
+        ("a house made of glass and a car made of wood", ["a house made of glass", "a car made of wood"]),
+        ("a ring of stones and a bench of wood", ["a ring of stones", "a bench of wood"]),
+        ("a bottle of water next to a plate", ["a bottle of water", "a plate"]),
+    ],
+)
+def test_what_a_thing_is_made_of_is_no_place(prompt: str, from_left: list[str]) -> None:
+    assert columns(prompt) == from_left
+
+
 def test_many_things_stay_together() -> None:
     assert columns("twenty red apples and a bowl") == ["twenty red apples", "a bowl"]
+    made = RulePlanner().plan(", ".join(f"a {letter}{letter}" for letter in "bcdfghjklmnpqrstvw"))
+    assert len(made.plan.regions) == 16
+    assert made.reasoning == "no room is left for a vv, a ww"
     together = plan("six red cars, six blue cars and six green cars").regions
     assert [region.prompt for region in together] == ["six red cars", "six blue cars", "six green cars"]
 
@@ -212,6 +345,22 @@ def test_each_region_is_told_of_the_scene() -> None:
     assert [region.thing for region in regions] == ["a red barn", "a blue tent"]
     regions = RulePlanner(with_scene=False).plan(prompt).plan.regions
     assert [region.prompt for region in regions] == ["a red barn", "a blue tent"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "prompts"),
+    [
+        ("a house with mountains in the background", ["a house with mountains"]),
+        ("a red barn with no mountains", ["a red barn with no mountains"]),
+        ("a barn with mountains behind it and a tent", ["a barn with mountains", "a tent with mountains"]),
+        ("a lake with mountains and a barn", ["a barn on a lake with mountains"]),
+        ("a desert by day on the left and a forest at night on the right", ["a desert by day", "a forest at night"]),
+        ("a barn by day, a tent and a car at night", ["a barn by day", "a tent at night", "a car at night"]),
+        ("at dusk, a barn and a tent", ["a barn at dusk", "a tent at dusk"]),
+    ],
+)
+def test_a_region_is_told_of_the_scene_once_and_of_its_own_time(prompt: str, prompts: list[str]) -> None:
+    assert [region.prompt for region in RulePlanner().plan(prompt).plan.regions] == prompts
 
 
 def test_what_is_above_something_does_not_stand_in_its_place() -> None:

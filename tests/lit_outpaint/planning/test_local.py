@@ -1,0 +1,23 @@
+import pytest
+
+from lit_outpaint.planning.boxes import RegionBox
+from lit_outpaint.planning.local import local_caption
+from lit_outpaint.planning.regions import Region, RegionPlan
+
+
+@pytest.mark.parametrize(
+    ("things", "caption"),
+    [
+        (["a red barn"] * 3 + ["a tent"], "a meadow with three red barns and a tent"),
+        (["a pair of stars"] * 2 + ["an igloo"] * 2, "a meadow with two pairs of stars and two igloos"),
+        (["a cactus"] * 4, "a meadow with four cactuses"),
+        (["some apples"] * 2 + ["a bowl"] * 2, "a meadow with some apples and two bowls"),
+    ],
+)
+def test_many_things_are_counted_in_the_plural(things: list[str], caption: str) -> None:
+    regions = [
+        Region(id=f"r{n}", prompt=thing, thing=thing, place="a meadow", box=RegionBox(32 * n, 0, 32 * n + 32, 128))
+        for n, thing in enumerate(things)
+    ]
+    plan = RegionPlan(base_prompt="a meadow", regions=tuple(regions), unit="px")
+    assert local_caption(plan, RegionBox(0, 0, 128, 128)) == caption
