@@ -126,9 +126,8 @@ def generate(config: GenerateConfig, sampling: Sampling, rpg: RpgSettings = RpgS
         raise ValueError(f"--{next(iter(planned))} needs --method rpg, got --method {config.method}")
     check_used(rpg)
     settings |= planned
-    for name, usual in (("dtype", "float32"), ("left_out", "")):
-        if settings[name] == usual:
-            del settings[name]  # As runs have it that were begun before there was a choice.
+    if config.dtype == "float32":
+        del settings["dtype"]  # As runs have it that were begun before there was a choice.
     # Nothing is written before the model is known to load.
     method: Any = None
     directory = Path(config.out)

@@ -23,7 +23,7 @@ class Sampling:
     """Share in [0, 1] by which guidance's over-exposure is taken back."""
     uncond: Uncond = "text"
     """What the unconditional branch of guidance drops."""
-    left_out: str = ""
+    left_out: str | None = None
     """Conditions that are left out in drawing, to see what each is worth, with commas between them: local or global for
     a caption, which becomes the empty one, visual for the picture."""
     scheduler: str | None = None
@@ -36,8 +36,7 @@ class Sampling:
             raise ValueError(f"guidance_scale must be at least 1 (no guidance), got {self.guidance_scale}")
         if not 0 <= self.guidance_rescale <= 1:
             raise ValueError(f"guidance_rescale must lie in [0, 1], got {self.guidance_rescale}")
-        names = [part.strip() for part in self.left_out.split(",") if self.left_out]
-        if not set(names) <= set(CONDITIONS):
+        if not set(self._names_left_out) <= set(CONDITIONS):
             raise ValueError(f"left_out must be of {', '.join(CONDITIONS)}, got {self.left_out!r}")
         if self.scheduler is not None:
             # diffusers takes seconds to import, which is nothing to ask of a configuration.
@@ -48,8 +47,11 @@ class Sampling:
     @property
     def conditions_left_out(self) -> tuple[Condition, ...]:
         """`left_out`, one by one."""
-        named = {part.strip() for part in self.left_out.split(",")}
-        return tuple(condition for condition in CONDITIONS if condition in named)
+        return tuple(condition for condition in CONDITIONS if condition in self._names_left_out)
+
+    @property
+    def _names_left_out(self) -> list[str]:
+        return [] if self.left_out is None else [name.strip() for name in self.left_out.split(",")]
 
     @property
     def guided(self) -> bool:
