@@ -80,6 +80,12 @@ def test_settings_that_nothing_has_are_named(
     assert told in str(refused.value)
 
 
+@pytest.mark.parametrize("name", ["checkpoint.dirpath", "trainer.default_root_dir"])
+def test_the_place_of_a_run_is_said_by_its_name(name: str) -> None:
+    with pytest.raises(ValueError, match=f"--{name} is where a run lies, which --runs_dir and --name say"):
+        check_arguments("fit", [f"--{name}", "elsewhere"])
+
+
 @pytest.mark.parametrize("words", [["-c", "absent.yaml"], ["--data.shards", "absent"], ["--ckpt_path=absent.ckpt"]])
 def test_what_is_not_there_is_named(words: list[str]) -> None:
     with pytest.raises(FileNotFoundError, match="absent"):

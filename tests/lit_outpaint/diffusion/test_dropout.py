@@ -23,6 +23,12 @@ def test_no_share_drops_nothing() -> None:
     assert not any(mask.any() for mask in dropped.values())
 
 
+def test_shares_that_make_up_the_whole_are_taken() -> None:
+    config = DropoutConfig(text=0.05, visual=0.55, both=0.3, local_caption=0.1)
+    dropped = drop_masks(torch.arange(1000) / 1000, config)
+    assert (dropped["local"] | dropped["visual"]).sum() >= 999
+
+
 def test_shares_above_one_are_refused() -> None:
     with pytest.raises(ValueError, match="sum to at most 1"):
         DropoutConfig(text=0.6, visual=0.6)

@@ -11,6 +11,7 @@ from lit_outpaint.models.context import (
     PromptConfig,
     PromptEncoder,
     interpolation_matrix,
+    load_context,
 )
 
 DIMS = ContextDims(text_length=7, text_dim=8, visual_length=5, visual_dim=8)
@@ -100,6 +101,15 @@ def test_saving_and_loading_keeps_weights_and_configuration(tmp_path) -> None:
     assert loaded.config.fusion == "channels"
     torch.testing.assert_close(loaded(_features()).hidden_states, context(_features()).hidden_states)
     torch.testing.assert_close(loaded.gate, context.gate)
+
+
+def test_weights_of_a_conditioning_that_computes_something_else_are_refused(tmp_path) -> None:
+    ContextConfig(fusion="mean", gate_init=0.25).build(DIMS).save_pretrained(tmp_path / "context")
+    load_context(ContextConfig(fusion="mean").build(DIMS), tmp_path)
+    with pytest.raises(ValueError, match="it has another fusion"):
+        load_context(ContextConfig(fusion="none").build(DIMS), tmp_path)
+    with pytest.raises(ValueError, match="it has another visual_norm"):
+        load_context(ContextConfig(fusion="mean", visual_norm=False).build(DIMS), tmp_path)
 
 
 def test_a_gate_out_of_range_is_refused() -> None:

@@ -48,6 +48,9 @@ def test_words_behind_the_length_have_no_rows() -> None:
     tokenizer = CLIPTokenizer.from_pretrained(MODELS, subfolder="tokenizer")
     rows = EntityGuidance(EntityLossConfig(weight=1.0), None, tokenizer, prefix="", length=5).rows(CAPTION)
     assert rows == [([2], [3]), ([], [])]
+    # "barn" would be the fourth row, which holds the end mark of a caption that is cut there.
+    cut = EntityGuidance(EntityLossConfig(weight=1.0), None, tokenizer, prefix="", length=4).rows(CAPTION)
+    assert cut == [([2], []), ([], [])]
 
 
 def test_a_pair_that_looks_to_one_place_costs_less() -> None:
