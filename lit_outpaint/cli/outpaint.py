@@ -33,7 +33,7 @@ from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.chat.ledger import Prices
 from lit_outpaint.drawing.config import OutpainterConfig
 from lit_outpaint.drawing.lay_out import lay_out
-from lit_outpaint.models.overlay import is_model, part_directories, window_px_of
+from lit_outpaint.models.overlay import is_model, window_px_of
 from lit_outpaint.models.regional_config import RegionalConfig
 from lit_outpaint.runs.config import OutpaintConfig, plan_given
 from lit_outpaint.runs.directory import (
@@ -50,6 +50,7 @@ from lit_outpaint.runs.directory import (
     same_run,
 )
 from lit_outpaint.runs.exports import pictures_there, write_exports_only, write_pictures
+from lit_outpaint.runs.fingerprint import fingerprint
 from lit_outpaint.runs.global_view import global_view
 from lit_outpaint.runs.interrupt import Interrupt
 from lit_outpaint.runs.layouts import keep_layout, layout_of_run, read_layout, relaid, show_layout
@@ -58,7 +59,6 @@ from lit_outpaint.runs.progress import Progress
 from lit_outpaint.runs.record import (
     RUN_NAME,
     OutpaintRecord,
-    fingerprint,
     mask_arguments,
     mask_secrets,
     plan_of,
@@ -184,7 +184,7 @@ def _resume(parser: ArgumentParser, given: Namespace, named: Collection[str]) ->
     if formats and record.finished and given.layout is None:
         print(*write_exports_only(directory, record, formats), sep="\n")
         return 0
-    if record.model_fingerprint != _fingerprint(settings):
+    if record.model_fingerprint != fingerprint(settings.model, like=record.model_fingerprint):
         raise ValueError(f"the model in {settings.model} is not the one {directory} began with; give that by --model")
     if given.layout is None and _nothing_left(directory, record, settings):
         return 0
@@ -257,7 +257,7 @@ def _describe(
         steps=[str(plan)],
         finished=False,
         image_sha256=checksum(image),
-        model_fingerprint=_fingerprint(settings),
+        model_fingerprint=fingerprint(settings.model),
         versions=versions(),
     )
 
@@ -362,7 +362,3 @@ def _computing(settings: Namespace) -> AbstractContextManager[None]:
     from lit_outpaint.models.devices import computing_in, device_named
 
     return computing_in(settings.dtype, device_named(settings.device))
-
-
-def _fingerprint(settings: Namespace) -> str:
-    return fingerprint(part_directories(is_model(settings.model)))

@@ -27,6 +27,7 @@ from lit_outpaint.captions.from_file import FileCaptioner
 from lit_outpaint.runs.config import ROLES, plan_given, settings_that
 from lit_outpaint.system.text import clean
 from lit_outpaint.runs.edits import with_edit, without_last_edit
+from lit_outpaint.runs.fingerprint import fingerprint
 from lit_outpaint.runs.layouts import keep_layout, new_layout, show_layout
 from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord, plan_of
 
@@ -127,7 +128,10 @@ def same_run(directory: Path, wanted: OutpaintRecord, defaults: Mapping[str, Any
     differing = [name for name in wanted.config if ROLES[name].identity and before[name] != wanted.config[name]]
     differing += ["steps"] if found.steps != wanted.steps else []
     differing += ["image"] if found.image_sha256 != wanted.image_sha256 else []
-    differing += ["model"] if found.model_fingerprint != wanted.model_fingerprint else []
+    model = wanted.model_fingerprint
+    if found.model_fingerprint != model:  # The run may be from before models were looked at as closely.
+        model = fingerprint(wanted.config["model"], like=found.model_fingerprint)
+    differing += ["model"] if found.model_fingerprint != model else []
     if differing:
         raise ValueError(
             f"{directory} holds another run ({', '.join(differing)} differ); choose another --out, or use --resume"

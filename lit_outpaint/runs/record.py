@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import re
 from collections.abc import Sequence
@@ -20,7 +19,6 @@ from lit_outpaint.system.files import written_whole
 RUN_NAME = "run.yaml"
 _PACKAGES = ("lit-outpaint", "torch", "diffusers", "transformers", "numpy", "pillow", "zarr")
 _SECRET = re.compile(r"(?:^|[._-])(?:api_?key|key|token|secret|password|credentials?)$", re.IGNORECASE)
-_SAMPLE_BYTES = 1 << 20
 
 
 class Relayout(BaseModel):
@@ -58,7 +56,8 @@ class OutpaintRecord(BaseModel):
     image_sha256: str
     """Of the pixels that the run started from."""
     model_fingerprint: str
-    """Of the model's files, so that a run does not continue with other weights; see `fingerprint`."""
+    """Of the model's files, so that a run does not continue with other weights; see
+    `lit_outpaint.runs.fingerprint`."""
     versions: dict[str, str]
     """Versions of Python and of the packages that the pixels depend on."""
 
@@ -127,23 +126,3 @@ def mask_arguments(arguments: Sequence[str]) -> list[str]:
         after_secret = bool(masked) and masked[-1].startswith("--") and _SECRET.search(masked[-1]) is not None
         masked.append("***" if after_secret else f"{name}=***" if equals and _SECRET.search(name) else argument)
     return masked
-
-
-def fingerprint(parts: Sequence[Path]) -> str:
-    """Hash of the directories of a model: names and sizes of their files, and up to 1 MiB of each end.
-
-    The whole of a large model would take longer to read than a step takes to draw; weights that differ differ there
-    too.
-    """
-    digest = hashlib.sha256()
-    for part in parts:
-        for path in sorted(part.rglob("*")):
-            if not path.is_file() or path.suffix not in (".json", ".safetensors", ".txt"):
-                continue
-            size = path.stat().st_size
-            digest.update(f"{part.name}/{path.relative_to(part).as_posix()}:{size}\n".encode())
-            with path.open("rb") as file:
-                digest.update(file.read(_SAMPLE_BYTES))
-                file.seek(max(size - _SAMPLE_BYTES, 0))
-                digest.update(file.read(_SAMPLE_BYTES))
-    return digest.hexdigest()
