@@ -26,7 +26,7 @@ from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.from_file import FileCaptioner
 from lit_outpaint.runs.config import ROLES, plan_given, settings_that
 from lit_outpaint.system.text import clean
-from lit_outpaint.runs.edits import with_edit, without_last_edit
+from lit_outpaint.runs.edits import check_settled, with_edit, without_last_edit
 from lit_outpaint.runs.fingerprint import fingerprint
 from lit_outpaint.runs.layouts import keep_layout, new_layout, show_layout
 from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord, plan_of
@@ -102,7 +102,7 @@ def prepare(
     """Make the run directory with the first image: whole, or not at all."""
     outpainter.check_joint(graph, range(len(graph)))
     extent = graph.box
-    layout = new_layout(record, graph, box_of(image), outpainter)
+    layout = new_layout(record, graph, box_of(image), outpainter.config, outpainter.window_px)
     check_formats(formats, extent)
     check_room(directory, extent.area)
     place = directory.resolve()  # A link to an empty directory stays a link.
@@ -179,22 +179,23 @@ def load_resumed(
         raise ValueError(f"--layout with --resume needs a run that has a layout, {directory} was drawn without one")
     if given.edit_step is None and any(given[name] is not None for name in ("edit_caption", "edit_seed", "candidate")):
         raise ValueError("--edit_caption, --edit_seed and --candidate need --edit_step, the step that they are for")
+    if given.layout is not None and record.pending == "undo":
+        check_settled(record, directory)
     if added.parts:
-        record = _with_steps(record, str(added))
+        record = _with_steps(record, directory, str(added))
     elif given.edit_step is not None:
-        record = with_edit(
-            record, directory, given.edit_step, given.edit_caption, given.edit_seed, given.candidate
-        )
+        record = with_edit(record, directory, given.edit_step, given.edit_caption, given.edit_seed, given.candidate)
     elif given.undo:
-        record = without_last_edit(record)
+        record = without_last_edit(record, directory)
     return directory, record, settings
 
 
-def _with_steps(record: OutpaintRecord, added: str) -> OutpaintRecord:
+def _with_steps(record: OutpaintRecord, directory: Path, added: str) -> OutpaintRecord:
     """The record with more steps; the same addition again, while it is not finished, means: continue it."""
-    if not record.finished and record.steps[-1] == added and len(record.steps) > 1:
+    if record.pending == "steps" and record.steps[-1] == added:
         return record
-    return record.model_copy(update={"steps": [*record.steps, added], "finished": False})
+    check_settled(record, directory)
+    return record.model_copy(update={"steps": [*record.steps, added]}).unfinished("steps")
 
 
 def lay_out_run(outpainter: Outpainter, record: OutpaintRecord, image_box: Box) -> Graph:

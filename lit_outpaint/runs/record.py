@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,6 +17,7 @@ from lit_outpaint.canvas.plan import Plan, parse_plan
 from lit_outpaint.system.files import written_whole
 
 RUN_NAME = "run.yaml"
+Pending = Literal["plan", "steps", "edit", "undo", "layout"]
 _PACKAGES = ("lit-outpaint", "torch", "diffusers", "transformers", "numpy", "pillow", "zarr")
 _SECRET = re.compile(r"(?:^|[._-])(?:api_?key|key|token|secret|password|credentials?)$", re.IGNORECASE)
 
@@ -53,6 +54,9 @@ class OutpaintRecord(BaseModel):
     """Layouts that took the place of the one the run began with, oldest first."""
     finished: bool
     """Whether all steps are done and the picture is written."""
+    pending: Pending | None = None
+    """What a run that is not finished is at: its plan as it began, or what was lost of it; else what the latest command
+    asked for: added steps, an edit, an undo, another layout. None when it is finished."""
     image_sha256: str
     """Of the pixels that the run started from."""
     model_fingerprint: str
@@ -74,13 +78,18 @@ class OutpaintRecord(BaseModel):
                 f"a run to resume must hold {RUN_NAME}, {directory} does not; start it with --image and --out"
             )
         try:
-            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            record = cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
         except ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(map(str, problem["loc"])) or "it"
             raise ValueError(f"{path} is no run record ({where}: {problem['msg']})") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is no run record: {' '.join(str(error).split())}") from error
+        return record if record.finished or record.pending else record.unfinished(_pending_by_looks(record))
+
+    def unfinished(self, pending: Pending) -> OutpaintRecord:
+        """The record of the run while it is at something."""
+        return self.model_copy(update={"finished": False, "pending": pending})
 
     def seed_of(self, step: int) -> int:
         """The seed that a step is drawn from: of its latest edit in force, else the run's."""
@@ -91,6 +100,14 @@ class OutpaintRecord(BaseModel):
         """Write the record in one go."""
         with written_whole(directory / RUN_NAME) as draft, draft.open("w", encoding="utf-8") as file:
             yaml.safe_dump(self.model_dump(), file, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _pending_by_looks(record: OutpaintRecord) -> Pending:
+    """What a run is at that was written before runs said it, as far as that can be told."""
+    if record.edits:
+        last = record.edits[-1]
+        return "undo" if last.undone else "layout" if last.group else "edit"
+    return "steps" if len(record.steps) > 1 else "plan"
 
 
 def plan_of(record: OutpaintRecord, num_parts: int | None = None) -> Plan:

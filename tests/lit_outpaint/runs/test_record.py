@@ -9,6 +9,7 @@ RECORD = OutpaintRecord(
     config={"seed": 3, "caption": "a lake: \u00fcber Nacht"},
     steps=["right:2"],
     finished=False,
+    pending="plan",
     image_sha256="00",
     model_fingerprint="11",
     versions=versions(),
