@@ -9,21 +9,19 @@ continues like any other. Versions of a window that were not chosen lie in ``kep
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from lit_outpaint.canvas.graph import Graph
 from lit_outpaint.canvas.journal import StepRecord
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.system.files import written_whole
-from lit_outpaint.system.one_line import one_line
+from lit_outpaint.system.one_line import refused_in_one_line
 
 KEPT_NAME = "kept"
 
@@ -170,11 +168,9 @@ def _load(directory: Path, name: str) -> tuple[StepRecord, UInt8[ndarray, "h w 3
     path = directory / KEPT_NAME / name
     if not path.is_file():
         return None
-    try:
-        with np.load(path, allow_pickle=False) as kept:
-            return StepRecord.model_validate_json(kept["record"].tobytes()), kept["pixels"]
-    except (ValidationError, ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is damaged ({one_line(error)}); delete it, and the step is drawn again") from error
+    damaged = refused_in_one_line(str(path), "delete it, and the step is drawn again")
+    with damaged, np.load(path, allow_pickle=False) as kept:
+        return StepRecord.model_validate_json(kept["record"].tobytes()), kept["pixels"]
 
 
 def _name(step: int, revision: int, candidate: int | None = None) -> str:
