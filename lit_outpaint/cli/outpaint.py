@@ -5,6 +5,7 @@ A run continues from its last finished step whenever the same command, or ``--re
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shlex
@@ -42,6 +43,7 @@ from lit_outpaint.runs.directory import (
     check_new,
     check_resumed,
     check_room,
+    check_used,
     fit_image,
     lay_out_run,
     load_resumed,
@@ -98,7 +100,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser = build_parser()
         settings = parser.parse_args(arguments)
         return _outpaint(parser, settings, arguments)
-    except (*INPUT_ERRORS, ArgumentError) as error:
+    except (*INPUT_ERRORS, ArgumentError, OSError) as error:
+        if isinstance(error, OSError) and not isinstance(error, INPUT_ERRORS) and error.errno != errno.ENAMETOOLONG:
+            raise
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 2
     except SystemExit as stop:  # --help
@@ -157,6 +161,8 @@ def _outpaint(parser: ArgumentParser, settings: Namespace, arguments: Sequence[s
         check_resumed(named, directory)
         with only_user_of(directory):
             return _resume(parser, settings, named)
+
+    check_used(settings)
 
     @cache
     def parts() -> _Parts:

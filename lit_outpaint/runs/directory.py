@@ -28,7 +28,8 @@ from lit_outpaint.runs.config import ROLES, plan_given, settings_that
 from lit_outpaint.system.text import clean
 from lit_outpaint.runs.edits import check_settled, with_edit, without_last_edit
 from lit_outpaint.runs.fingerprint import fingerprint
-from lit_outpaint.runs.layouts import keep_layout, new_layout, show_layout
+from lit_outpaint.runs.global_view import check_global_view
+from lit_outpaint.runs.layouts import AUTO, keep_layout, new_layout, show_layout
 from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord, plan_of
 
 if TYPE_CHECKING:
@@ -59,6 +60,23 @@ def check_asked(settings: Namespace, needed: Sequence[str]) -> None:
     for name in settings_that("edits"):
         if settings[name] is not None and settings[name] is not False:
             raise ValueError(f"--{name} needs --resume and the run to edit")
+
+
+def check_used(settings: Namespace) -> None:
+    """Refuse settings of a new run that would change nothing."""
+    many = settings.image is not None and Path(settings.image).is_dir()
+    describes = many and settings.caption is None and settings.captions_from is None
+    laid_out = settings.layout is not None
+    unused = {
+        "captions": (laid_out, "with --layout, which writes the local captions"),
+        "captioner": (laid_out and not describes, "with --layout, which writes the local captions"),
+        "captions_from": (not many, "without a directory of pictures as --image"),
+        "image_caption": (settings.layout != AUTO, f"without --layout {AUTO}"),
+        "scorer": (settings.candidates == 1, "without --candidates"),
+    }
+    for name, (is_unused, where) in unused.items():
+        if settings[name] is not None and is_unused:
+            raise ValueError(f"--{name} has no effect {where}; leave one of them out")
 
 
 def check_writable(directory: Path) -> None:
@@ -101,6 +119,8 @@ def prepare(
 ) -> None:
     """Make the run directory with the first image: whole, or not at all."""
     outpainter.check_joint(graph, range(len(graph)))
+    if outpainter.config.visual_source == "image_from_global_caption":
+        check_global_view(Path(record.config["model"]))
     extent = graph.box
     layout = new_layout(record, graph, box_of(image), outpainter.config, outpainter.window_px)
     check_formats(formats, extent)
@@ -117,8 +137,9 @@ def prepare(
             show_layout(partial, layout)
         partial.rename(place)
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
         raise ValueError(f"--out {directory} cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def same_run(directory: Path, wanted: OutpaintRecord, defaults: Mapping[str, Any]) -> OutpaintRecord:
