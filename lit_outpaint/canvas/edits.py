@@ -9,19 +9,19 @@ continues like any other. Versions of a window that were not chosen lie in ``kep
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from lit_outpaint.canvas.graph import Graph
 from lit_outpaint.canvas.journal import StepRecord
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.system.files import written_whole
+from lit_outpaint.system.one_line import refused_in_one_line
 
 KEPT_NAME = "kept"
 
@@ -117,18 +117,32 @@ def take_back(canvas: Canvas, step: int, revisions: Revisions) -> tuple[StepReco
         ValueError: the version that an edit takes is not kept any more.
     """
     revision, edit = revisions.of(step), revisions.edit_of(step)
-    kept = _load(canvas, _name(step, revision))
+    kept = _load(canvas.directory, _name(step, revision))
     if kept is not None or edit is None or edit.candidate is None or edit.number != revision:
         return kept
+    version = kept_version(canvas.directory, step, edit.drawn_as, edit.candidate)
+    if version is None:
+        raise ValueError(
+            f"version {edit.candidate} of step {step} must lie in {canvas.directory / KEPT_NAME}, and does not; take "
+            "the edit back with --undo, or draw others with --edit_seed"
+        )
+    return version[0].model_copy(update={"revision": revision}), version[1]
+
+
+def kept_version(
+    directory: Path, step: int, revision: int, candidate: int
+) -> tuple[StepRecord, UInt8[ndarray, "h w 3"]] | None:
+    """One of the versions that were drawn of a step in a revision; None where it is not kept.
+
+    Raises:
+        ValueError: its file is damaged.
+    """
     # The version that was chosen first was set aside like any step; the others have names of their own.
-    for name in (_name(step, edit.drawn_as, edit.candidate), _name(step, edit.drawn_as)):
-        kept = _load(canvas, name)
-        if kept is not None and kept[0].candidate == edit.candidate:
-            return kept[0].model_copy(update={"revision": revision}), kept[1]
-    raise ValueError(
-        f"version {edit.candidate} of step {step} must lie in {canvas.directory / KEPT_NAME}, and does not; take the "
-        f"edit back with --undo, or draw others with --edit_seed"
-    )
+    for name in (_name(step, revision, candidate), _name(step, revision)):
+        kept = _load(directory, name)
+        if kept is not None and kept[0].candidate == candidate:
+            return kept
+    return None
 
 
 def keep_candidate(canvas: Canvas, record: StepRecord, pixels: UInt8[ndarray, "h w 3"]) -> None:
@@ -150,17 +164,13 @@ def _save(canvas: Canvas, name: str, record: StepRecord, pixels: UInt8[ndarray, 
         draft.write_bytes(buffer.getvalue())
 
 
-def _load(canvas: Canvas, name: str) -> tuple[StepRecord, UInt8[ndarray, "h w 3"]] | None:
-    path: Path = canvas.directory / KEPT_NAME / name
+def _load(directory: Path, name: str) -> tuple[StepRecord, UInt8[ndarray, "h w 3"]] | None:
+    path = directory / KEPT_NAME / name
     if not path.is_file():
         return None
-    try:
-        with np.load(path, allow_pickle=False) as kept:
-            return StepRecord.model_validate_json(kept["record"].tobytes()), kept["pixels"]
-    except (ValidationError, ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} is damaged ({type(error).__name__}); delete it, and the step is drawn again"
-        ) from error
+    damaged = refused_in_one_line(str(path), "delete it, and the step is drawn again")
+    with damaged, np.load(path, allow_pickle=False) as kept:
+        return StepRecord.model_validate_json(kept["record"].tobytes()), kept["pixels"]
 
 
 def _name(step: int, revision: int, candidate: int | None = None) -> str:

@@ -7,7 +7,8 @@ written down, and a run that finds such a list with steps missing takes the othe
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.system.files import written_whole
@@ -32,14 +33,24 @@ def undo_torn_pass(canvas: Canvas) -> None:
     Raises:
         ValueError: the list is damaged.
     """
-    path = canvas.directory / PASS_NAME
+    torn = torn_pass(canvas.directory, canvas.is_done)
+    if torn:
+        canvas.forget(torn)
+    end_pass(canvas)
+
+
+def torn_pass(directory: Path, is_done: Callable[[int], bool]) -> set[int]:
+    """The steps that a pass has committed which was cut short; none when all of it is there.
+
+    Raises:
+        ValueError: the list is damaged.
+    """
+    path = directory / PASS_NAME
     if not path.is_file():
-        return
+        return set()
     try:
         steps = [int(step) for step in json.loads(path.read_text(encoding="utf-8"))]
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} must be a list of steps, but is damaged; start a new run") from error
-    done = {step for step in steps if canvas.is_done(step)}
-    if done and len(done) < len(steps):
-        canvas.forget(done)
-    end_pass(canvas)
+    done = set(filter(is_done, steps))
+    return done if len(done) < len(steps) else set()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,10 @@ from numpy import ndarray
 
 from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.system.files import sync
+
+
+class DamagedChunk(ValueError):
+    """A file of pixels that cannot be decoded; what it held has to be drawn again."""
 
 
 class PixelArray:
@@ -54,29 +58,35 @@ class PixelArray:
         return cls(path)
 
     def __getitem__(self, box: Box) -> UInt8[ndarray, "h w 3"]:
-        return self._array[self._index(box)]
+        return self._read(*self._index(box))
 
     def __setitem__(self, box: Box, pixels: UInt8[ndarray, "h w 3"]) -> None:
-        self._array[self._index(box)] = pixels
+        try:
+            self._array[self._index(box)] = pixels
+        except (OSError, MemoryError):
+            raise
+        except Exception:
+            # A chunk that is changed in part is read first. One that cannot be decoded holds no known pixel, because
+            # those were read when the canvas was opened.
+            self._clear_damaged(box)
+            self._array[self._index(box)] = pixels
 
-    def checksum(self, box: Box) -> str:
-        """SHA-256 of stored pixels, row by row, read in bands of one chunk."""
+    def holds(self, box: Box, checksum: str) -> bool:
+        """Whether stored pixels have this SHA-256, row by row; they are read in bands of one chunk."""
         digest = hashlib.sha256()
         step = self._array.chunks[0]
-        for y in range(box.y0, box.y1, step):
-            band = Box(box.x0, y, box.x1, min(y + step, box.y1))
-            digest.update(np.ascontiguousarray(self[band]).tobytes())
-        return digest.hexdigest()
+        try:
+            for y in range(box.y0, box.y1, step):
+                band = Box(box.x0, y, box.x1, min(y + step, box.y1))
+                digest.update(np.ascontiguousarray(self[band]).tobytes())
+        except DamagedChunk:
+            return False
+        return digest.hexdigest() == checksum
 
     def flush(self, box: Box) -> None:
         """Wait until the chunks under ``box`` are on disk, so that a power cut cannot lose them."""
-        rows, columns = self._index(box)
-        side = self._array.chunks[0]
-        for cy in range(rows.start // side, -(-rows.stop // side)):
-            for cx in range(columns.start // side, -(-columns.stop // side)):
-                chunk = self.path / "c" / str(cy) / str(cx) / "0"
-                if chunk.exists():  # A chunk of zeros is not stored.
-                    sync(chunk)
+        for chunk, _, _ in self._chunks(box):
+            sync(chunk)
 
     def reserve(self, box: Box, slack: bool = False) -> None:
         """Make room for ``box``: costs a link per chunk when the array is too small, nothing otherwise.
@@ -106,6 +116,33 @@ class PixelArray:
         self._oy, self._ox = (int(value) for value in self.attributes["origin_px"])
         height, width = self._array.shape[:2]
         self.room = Box(-self._ox, -self._oy, width - self._ox, height - self._oy)
+
+    def _read(self, rows: slice, columns: slice) -> UInt8[ndarray, "h w 3"]:
+        try:
+            return self._array[rows, columns]
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # Each codec has classes of its own for what it cannot decode.
+            raise DamagedChunk(
+                f"{self.path} is damaged ({error}); resume the run to draw again what is lost"
+            ) from error
+
+    def _chunks(self, box: Box) -> Iterator[tuple[Path, int, int]]:
+        """The files under ``box`` that there are, with the first row and column of each; zeros are not stored."""
+        rows, columns = self._index(box)
+        side = self._array.chunks[0]
+        for y in range(rows.start // side * side, rows.stop, side):
+            for x in range(columns.start // side * side, columns.stop, side):
+                chunk = self.path / "c" / str(y // side) / str(x // side) / "0"
+                if chunk.exists():
+                    yield chunk, y, x
+
+    def _clear_damaged(self, box: Box) -> None:
+        for chunk, y, x in self._chunks(box):
+            try:
+                self._read(slice(y, y + 1), slice(x, x + 1))
+            except DamagedChunk:
+                chunk.unlink()
 
     def _index(self, box: Box) -> tuple[slice, slice]:
         return slice(box.y0 + self._oy, box.y1 + self._oy), slice(box.x0 + self._ox, box.x1 + self._ox)

@@ -150,6 +150,8 @@ def _parse_list(text: str, where: str) -> Plan:
         entries = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"{where} must be YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise ValueError(f"{where} must be YAML, but it is nested too deeply") from error
     if not isinstance(entries, list) or not entries:
         raise ValueError(f"{where} must be a list of steps, got {type(entries).__name__}; begin each with '- '")
     parts: list[Part] = []

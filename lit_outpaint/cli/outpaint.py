@@ -5,6 +5,7 @@ A run continues from its last finished step whenever the same command, or ``--re
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shlex
@@ -22,9 +23,10 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_s
 from numpy import ndarray
 
 from lit_outpaint.canvas.edits import Revisions, check_same_plan, set_aside
-from lit_outpaint.canvas.export.formats import Format, check_formats, parse_formats
+from lit_outpaint.canvas.export.formats import Format, parse_formats
 from lit_outpaint.canvas.graph import Graph
 from lit_outpaint.canvas.image_io import load_image
+from lit_outpaint.canvas.joint_pass import undo_torn_pass
 from lit_outpaint.canvas.plan import Plan
 from lit_outpaint.canvas.store import Canvas, checksum
 from lit_outpaint.captions.fallback import WithFallback
@@ -32,8 +34,7 @@ from lit_outpaint.captions.from_file import FileCaptioner
 from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.chat.ledger import Prices
 from lit_outpaint.drawing.config import OutpainterConfig
-from lit_outpaint.drawing.lay_out import lay_out
-from lit_outpaint.models.overlay import is_model, part_directories, window_px_of
+from lit_outpaint.models.overlay import is_model, window_px_of
 from lit_outpaint.models.regional_config import RegionalConfig
 from lit_outpaint.runs.config import OutpaintConfig, plan_given
 from lit_outpaint.runs.directory import (
@@ -42,6 +43,7 @@ from lit_outpaint.runs.directory import (
     check_new,
     check_resumed,
     check_room,
+    check_used,
     fit_image,
     lay_out_run,
     load_resumed,
@@ -49,7 +51,9 @@ from lit_outpaint.runs.directory import (
     prepare,
     same_run,
 )
-from lit_outpaint.runs.exports import pictures_there, write_exports_only, write_pictures
+from lit_outpaint.runs.exports import check_pictures, write_pictures
+from lit_outpaint.runs.fingerprint import fingerprint
+from lit_outpaint.runs.finished import FinishedRun, finished_run, pictures_there, write_exports_only
 from lit_outpaint.runs.global_view import global_view
 from lit_outpaint.runs.interrupt import Interrupt
 from lit_outpaint.runs.layouts import keep_layout, layout_of_run, read_layout, relaid, show_layout
@@ -58,10 +62,8 @@ from lit_outpaint.runs.progress import Progress
 from lit_outpaint.runs.record import (
     RUN_NAME,
     OutpaintRecord,
-    fingerprint,
     mask_arguments,
     mask_secrets,
-    plan_of,
     versions,
 )
 from lit_outpaint.system.one_line import one_line
@@ -98,7 +100,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser = build_parser()
         settings = parser.parse_args(arguments)
         return _outpaint(parser, settings, arguments)
-    except (*INPUT_ERRORS, ArgumentError) as error:
+    except (*INPUT_ERRORS, ArgumentError, OSError) as error:
+        if isinstance(error, OSError) and not isinstance(error, INPUT_ERRORS) and error.errno != errno.ENAMETOOLONG:
+            raise
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 2
     except SystemExit as stop:  # --help
@@ -158,6 +162,8 @@ def _outpaint(parser: ArgumentParser, settings: Namespace, arguments: Sequence[s
         with only_user_of(directory):
             return _resume(parser, settings, named)
 
+    check_used(settings)
+
     @cache
     def parts() -> _Parts:
         return _Parts(parser, settings)
@@ -181,19 +187,20 @@ def _resume(parser: ArgumentParser, given: Namespace, named: Collection[str]) ->
     """Go on with a run that is this process's alone, or only export it."""
     formats = parse_formats(given.export or "")
     directory, record, settings = load_resumed(parser, given, named)
-    if formats and record.finished and given.layout is None:
-        print(*write_exports_only(directory, record, formats), sep="\n")
+    finished = finished_run(directory, record, _config(settings)) if given.layout is None else None
+    if finished is not None and formats:
+        print(*write_exports_only(finished, formats), sep="\n")
         return 0
-    if record.model_fingerprint != _fingerprint(settings):
+    if record.model_fingerprint != fingerprint(settings.model, like=record.model_fingerprint):
         raise ValueError(f"the model in {settings.model} is not the one {directory} began with; give that by --model")
-    if given.layout is None and _nothing_left(directory, record, settings):
+    if _nothing_left(finished, settings):
         return 0
     parts = _Parts(parser, settings)
     caption = clean(settings.caption)
     outpainter = parts.outpainter(settings, directory, caption)
     formats = formats or parse_formats(settings.export or "")
     with _computing(settings):
-        canvas = Canvas.open(directory)
+        canvas = _open(directory)
         graph = lay_out_run(outpainter, record, canvas.image_box)
         _check(canvas, graph, formats)
         if given.layout is not None:
@@ -229,7 +236,7 @@ def _start(
         if record.finished and not again:
             return False
         with only_user_of(directory):
-            if _nothing_left(directory, record, settings):
+            if _nothing_left(finished_run(directory, record, _config(settings)), settings):
                 return False
     computing = _computing(settings)
     outpainter = parts().outpainter(settings, directory, caption)
@@ -239,7 +246,7 @@ def _start(
     with only_user_of(directory), computing:
         # Read once nobody else can write it: while the model was loaded, another command may have edited the run.
         record = same_run(directory, described, defaults)
-        canvas = Canvas.open(directory)
+        canvas = _open(directory)
         graph = lay_out_run(outpainter, record, canvas.image_box)
         _check(canvas, graph, formats)
         _grow(record, canvas, graph, outpainter, caption, formats)
@@ -256,16 +263,24 @@ def _describe(
         config=mask_secrets({name: value for name, value in plain.items() if name not in ("config", "resume")}),
         steps=[str(plan)],
         finished=False,
+        pending="plan",
         image_sha256=checksum(image),
-        model_fingerprint=_fingerprint(settings),
+        model_fingerprint=fingerprint(settings.model),
         versions=versions(),
     )
+
+
+def _open(directory: Path) -> Canvas:
+    """The canvas of a run that is to be drawn, with whatever was cut short taken back."""
+    canvas = Canvas.open(directory)
+    undo_torn_pass(canvas)  # Before anything asks what is drawn.
+    return canvas
 
 
 def _check(canvas: Canvas, graph: Graph, formats: Collection[Format]) -> None:
     """Refuse what cannot be drawn or written, before the run says that it was asked for."""
     check_same_plan(canvas, graph)
-    check_formats(formats, graph.box)
+    check_pictures(canvas.directory, formats, graph.box)
     check_room(canvas.directory, graph.box.area - canvas.box.area)
 
 
@@ -275,7 +290,7 @@ def _relay(
     """Keep another layout; the record that is returned puts it in force and asks for the steps that it changes."""
     directory = canvas.directory
     layout = read_layout(Path(layout_file))
-    before = layout_of_run(directory, record, graph, canvas.image_box, outpainter)
+    before = layout_of_run(directory, record, graph, canvas.image_box, outpainter.config, outpainter.window_px)
     assert before is not None, "load_resumed refuses a run without one"
     changed = relaid(record, canvas, graph, before, layout)
     if changed is not record:
@@ -295,14 +310,15 @@ def _grow(
 ) -> None:
     """Do what is left of the plan, then write the panorama and say so."""
     directory = canvas.directory
-    layout = layout_of_run(directory, record, graph, canvas.image_box, outpainter)
+    layout = layout_of_run(directory, record, graph, canvas.image_box, outpainter.config, outpainter.window_px)
     revisions, steps = Revisions(graph, record.edits), range(len(graph))
     outpainter.check_joint(
         graph,
         (step for step in steps if not canvas.is_done(step) or canvas.record(step).revision != revisions.of(step)),
     )
-    if not record.finished or canvas.num_steps < len(graph):
-        record = record.model_copy(update={"finished": False})
+    if record.finished and canvas.num_steps < len(graph):
+        record = record.unfinished("plan")
+    if not record.finished:
         record.save(directory)
     if layout is not None:
         show_layout(directory, layout)
@@ -328,8 +344,8 @@ def _grow(
     _say_cut_captions(canvas, outpainter.truncated(caption=caption))
     if graph.circumference_px is not None:
         print(f"the ring is {graph.circumference_px} px around")
-    print(*write_pictures(canvas, directory, record, formats), sep="\n")
-    record.model_copy(update={"finished": True}).save(directory)
+    print(*write_pictures(canvas, record, formats, layout), sep="\n")
+    record.model_copy(update={"finished": True, "pending": None}).save(directory)
 
 
 def _say_cut_captions(canvas: Canvas, of_global: dict[str, str]) -> None:
@@ -340,18 +356,11 @@ def _say_cut_captions(canvas: Canvas, of_global: dict[str, str]) -> None:
         print(f"{num_local} local captions were longer than the text encoder reads; see steps.jsonl")
 
 
-def _nothing_left(directory: Path, record: OutpaintRecord, settings: Namespace) -> bool:
-    """Whether a run is finished, with all its steps and pictures; says then what there is. Needs no model."""
-    window_px = settings.window_px or window_px_of(Path(settings.model))
-    if not record.finished or window_px is None:
-        return False
-    canvas = Canvas.open(directory)
-    graph = lay_out(plan_of(record), canvas.image_box, _config(settings), window_px)
-    lines = pictures_there(canvas, directory, parse_formats(settings.export or ""))
-    if canvas.num_steps < len(graph) or not lines:
-        return False
-    print(*lines, sep="\n")
-    return True
+def _nothing_left(run: FinishedRun | None, settings: Namespace) -> bool:
+    """Whether a run is finished with all its pictures; says then what there is."""
+    lines = [] if run is None else pictures_there(run, parse_formats(settings.export or ""))
+    print(*lines, sep="\n", end="\n" if lines else "")
+    return bool(lines)
 
 
 def _config(settings: Namespace) -> OutpainterConfig:
@@ -362,7 +371,3 @@ def _computing(settings: Namespace) -> AbstractContextManager[None]:
     from lit_outpaint.models.devices import computing_in, device_named
 
     return computing_in(settings.dtype, device_named(settings.device))
-
-
-def _fingerprint(settings: Namespace) -> str:
-    return fingerprint(part_directories(is_model(settings.model)))

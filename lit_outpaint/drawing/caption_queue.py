@@ -87,12 +87,14 @@ class CaptionQueue:
         Args:
             path: a JSON line per caption; those it holds are not asked for again.
             should_stop: asked before each step.
+
+        Raises:
+            ValueError: a line of the file holds no caption.
         """
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        whole = [json.loads(line) for line in lines if line.endswith(b"\n")]  # A kill may tear the last one.
-        self._given = {entry.pop("step"): Written(**entry) for entry in whole} | self._given
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []  # A kill may tear the last one.
+        self._given = dict(_read(line, f"{path}:{number}") for number, line in enumerate(lines, 1)) | self._given
         with path.open("r+b" if path.exists() else "wb") as file:
-            file.truncate(sum(len(line) for line in lines if line.endswith(b"\n")))
+            file.truncate(sum(len(line) + 1 for line in lines))
             file.seek(0, os.SEEK_END)
             for (step,) in self._graph.batches(1):
                 if step in self._given or self._canvas.is_done(step):
@@ -139,3 +141,15 @@ class CaptionQueue:
         if self._canvas.is_done(step):
             return self._canvas.record(step).local_caption
         return self._asked.get(step)
+
+
+def _read(line: bytes, where: str) -> tuple[int, Written]:
+    """The step and the caption of a line that `CaptionQueue.write_all` wrote."""
+    try:
+        entry = json.loads(line)
+        step, written = int(entry.pop("step")), Written(**entry)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{where} must be the caption of a step, but is damaged; delete the file") from error
+    if not all(isinstance(value, str) for value in written):
+        raise ValueError(f"{where} must be the caption of a step, but is damaged; delete the file")
+    return step, written

@@ -21,7 +21,7 @@ class OutpaintConfig:
     """What to outpaint, and where to."""
 
     image: str | None = setting(None)
-    """The picture to widen, at least one window large; or a directory of pictures, a run for each."""
+    """The picture to widen; or a directory of pictures, a run for each. See --fit for its size."""
     caption: str | None = None
     """Global caption: the whole scene, as wide as it will become. With a directory it may be left out: the captioner
     then describes each picture and imagines what lies around it."""
@@ -69,7 +69,7 @@ class OutpaintConfig:
     default), eval.candidates.ClipScorer, or lit_outpaint.drawing.candidates.WeightedScorer over several."""
     fit: Literal["shrink", "keep"] = "shrink"
     """A picture larger than a window: scale its shorter side to one window, or keep it and grow around its middle. A
-    smaller one is enlarged to a window, or with keep refused."""
+    smaller one is enlarged to a window, at most 4 times, or with keep refused."""
     export: str | None = setting(None, on_resume="asks")
     """What to write beside panorama.png, a list of page (opens in a browser), dzi, tiff, ome-zarr, jpeg and webp; with
     --resume of a finished run nothing else is done."""

@@ -26,8 +26,10 @@ from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.from_file import FileCaptioner
 from lit_outpaint.runs.config import ROLES, plan_given, settings_that
 from lit_outpaint.system.text import clean
-from lit_outpaint.runs.edits import with_edit, without_last_edit
-from lit_outpaint.runs.layouts import keep_layout, new_layout, show_layout
+from lit_outpaint.runs.edits import check_settled, with_edit, without_last_edit
+from lit_outpaint.runs.fingerprint import fingerprint
+from lit_outpaint.runs.global_view import check_global_view
+from lit_outpaint.runs.layouts import AUTO, keep_layout, new_layout, show_layout
 from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord, plan_of
 
 if TYPE_CHECKING:
@@ -58,6 +60,23 @@ def check_asked(settings: Namespace, needed: Sequence[str]) -> None:
     for name in settings_that("edits"):
         if settings[name] is not None and settings[name] is not False:
             raise ValueError(f"--{name} needs --resume and the run to edit")
+
+
+def check_used(settings: Namespace) -> None:
+    """Refuse settings of a new run that would change nothing."""
+    many = settings.image is not None and Path(settings.image).is_dir()
+    describes = many and settings.caption is None and settings.captions_from is None
+    laid_out = settings.layout is not None
+    unused = {
+        "captions": (laid_out, "with --layout, which writes the local captions"),
+        "captioner": (laid_out and not describes, "with --layout, which writes the local captions"),
+        "captions_from": (not many, "without a directory of pictures as --image"),
+        "image_caption": (settings.layout != AUTO, f"without --layout {AUTO}"),
+        "scorer": (settings.candidates == 1, "without --candidates"),
+    }
+    for name, (is_unused, where) in unused.items():
+        if settings[name] is not None and is_unused:
+            raise ValueError(f"--{name} has no effect {where}; leave one of them out")
 
 
 def check_writable(directory: Path) -> None:
@@ -100,8 +119,10 @@ def prepare(
 ) -> None:
     """Make the run directory with the first image: whole, or not at all."""
     outpainter.check_joint(graph, range(len(graph)))
+    if outpainter.config.visual_source == "image_from_global_caption":
+        check_global_view(Path(record.config["model"]))
     extent = graph.box
-    layout = new_layout(record, graph, box_of(image), outpainter)
+    layout = new_layout(record, graph, box_of(image), outpainter.config, outpainter.window_px)
     check_formats(formats, extent)
     check_room(directory, extent.area)
     place = directory.resolve()  # A link to an empty directory stays a link.
@@ -116,8 +137,9 @@ def prepare(
             show_layout(partial, layout)
         partial.rename(place)
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
         raise ValueError(f"--out {directory} cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def same_run(directory: Path, wanted: OutpaintRecord, defaults: Mapping[str, Any]) -> OutpaintRecord:
@@ -127,7 +149,10 @@ def same_run(directory: Path, wanted: OutpaintRecord, defaults: Mapping[str, Any
     differing = [name for name in wanted.config if ROLES[name].identity and before[name] != wanted.config[name]]
     differing += ["steps"] if found.steps != wanted.steps else []
     differing += ["image"] if found.image_sha256 != wanted.image_sha256 else []
-    differing += ["model"] if found.model_fingerprint != wanted.model_fingerprint else []
+    model = wanted.model_fingerprint
+    if found.model_fingerprint != model:  # The run may be from before models were looked at as closely.
+        model = fingerprint(wanted.config["model"], like=found.model_fingerprint)
+    differing += ["model"] if found.model_fingerprint != model else []
     if differing:
         raise ValueError(
             f"{directory} holds another run ({', '.join(differing)} differ); choose another --out, or use --resume"
@@ -175,22 +200,23 @@ def load_resumed(
         raise ValueError(f"--layout with --resume needs a run that has a layout, {directory} was drawn without one")
     if given.edit_step is None and any(given[name] is not None for name in ("edit_caption", "edit_seed", "candidate")):
         raise ValueError("--edit_caption, --edit_seed and --candidate need --edit_step, the step that they are for")
+    if given.layout is not None and record.pending == "undo":
+        check_settled(record, directory)
     if added.parts:
-        record = _with_steps(record, str(added))
+        record = _with_steps(record, directory, str(added))
     elif given.edit_step is not None:
-        record = with_edit(
-            record, directory, given.edit_step, given.edit_caption, given.edit_seed, given.candidate
-        )
+        record = with_edit(record, directory, given.edit_step, given.edit_caption, given.edit_seed, given.candidate)
     elif given.undo:
-        record = without_last_edit(record)
+        record = without_last_edit(record, directory)
     return directory, record, settings
 
 
-def _with_steps(record: OutpaintRecord, added: str) -> OutpaintRecord:
+def _with_steps(record: OutpaintRecord, directory: Path, added: str) -> OutpaintRecord:
     """The record with more steps; the same addition again, while it is not finished, means: continue it."""
-    if not record.finished and record.steps[-1] == added and len(record.steps) > 1:
+    if record.pending == "steps" and record.steps[-1] == added:
         return record
-    return record.model_copy(update={"steps": [*record.steps, added], "finished": False})
+    check_settled(record, directory)
+    return record.model_copy(update={"steps": [*record.steps, added]}).unfinished("steps")
 
 
 def lay_out_run(outpainter: Outpainter, record: OutpaintRecord, image_box: Box) -> Graph:

@@ -7,13 +7,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from lit_outpaint.canvas.export.formats import Format, place_of, present_formats, write_exports
+from lit_outpaint.canvas.export.formats import Format, check_formats, place_of, present_formats, write_exports
 from lit_outpaint.canvas.export.png import MAX_PNG_SIDE, write_png
 from lit_outpaint.canvas.export.provenance import xmp_packet
+from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.drawing.config import OutpainterConfig
 from lit_outpaint.planning.boxes import RegionBox
-from lit_outpaint.runs.layouts import LAYOUT_NAME, read_layout
+from lit_outpaint.planning.regions import RegionPlan
 from lit_outpaint.runs.record import OutpaintRecord
 
 PANORAMA_NAME = "panorama.png"
@@ -37,51 +38,48 @@ def run_facts(record: OutpaintRecord) -> dict[str, Any]:
     }
 
 
-def layout_facts(canvas: Canvas, record: OutpaintRecord, directory: Path) -> dict[str, Any]:
-    """The layout of a run for its page: boxes in pixels of the picture, with what each shows."""
-    if record.config.get("layout") is None:
-        return {}
+def check_pictures(directory: Path, formats: Collection[Format], extent: Box) -> None:
+    """Refuse what could not be written after the last step; formats that lie there from before are renewed then.
+
+    Raises:
+        ValueError: the picture will be too long for a format, or pyvips is missing.
+    """
+    check_formats(formats, extent)
+    for name in present_formats(directory):
+        try:
+            check_formats([name], extent)
+        except ValueError as error:
+            raise ValueError(f"{directory / place_of(name)} could not be renewed, delete it: {error}") from error
+
+
+def page_facts(canvas: Canvas, record: OutpaintRecord, layout: RegionPlan | None) -> dict[str, Any]:
+    """`run_facts` with the layout in force for the page: boxes in pixels of the picture, with what each shows."""
+    if layout is None:
+        return run_facts(record)
     around = RegionBox.of(canvas.box)
     entries = []
-    for region in read_layout(directory / LAYOUT_NAME).regions:
+    for region in layout.regions:
         box = region.box.intersection(around)
         if box is not None:
             edges = [round(edge) for edge in box.shift(-around.x0, -around.y0).as_tuple()]
             entries.append({"box": edges, "text": region.thing or region.prompt, "is_thing": bool(region.thing)})
-    return {"layout": entries}
+    return run_facts(record) | {"layout": entries}
 
 
-def write_pictures(canvas: Canvas, directory: Path, record: OutpaintRecord, formats: Collection[Format]) -> list[str]:
+def write_pictures(
+    canvas: Canvas, record: OutpaintRecord, formats: Collection[Format], layout: RegionPlan | None
+) -> list[str]:
     """Write the panorama and the asked formats after a run; formats that lie there from before are renewed.
 
     Returns:
         Lines that say what there is now.
     """
-    facts, box, panorama = run_facts(record), canvas.box, directory / PANORAMA_NAME
-    if write_png(canvas, panorama, xmp_packet(canvas, facts)):
+    directory, box = canvas.directory, canvas.box
+    panorama = directory / PANORAMA_NAME
+    if write_png(canvas, panorama, xmp_packet(canvas, run_facts(record))):
         line = f"{panorama}: {box.width} x {box.height} px after {canvas.num_steps} steps"
     else:
         panorama.unlink(missing_ok=True)  # An earlier, shorter one.
         line = f"{directory}/canvas.zarr: {box.width} x {box.height} px; a PNG has at most {MAX_PNG_SIDE} px a side"
-    written = write_exports(canvas, {*formats, *present_formats(directory)}, directory, facts | layout_facts(canvas, record, directory))
-    return [line, *map(str, written)]
-
-
-def pictures_there(canvas: Canvas, directory: Path, formats: Collection[Format]) -> list[str]:
-    """What a finished run shows already, as `write_pictures` says it; empty where a format or the panorama is missing."""
-    panorama, box = directory / PANORAMA_NAME, canvas.box
-    if not all(path.exists() for path in (panorama, *(directory / place_of(name) for name in formats))):
-        return []
-    line = f"{panorama}: {box.width} x {box.height} px after {canvas.num_steps} steps"
-    return [line, *(str(directory / place_of(name)) for name in present_formats(directory))]
-
-
-def write_exports_only(directory: Path, record: OutpaintRecord, formats: Collection[Format]) -> list[str]:
-    """Write formats of a run that is finished; no model is needed.
-
-    Returns:
-        Lines that say what was written.
-    """
-    canvas = Canvas.open(directory)
-    facts = run_facts(record) | layout_facts(canvas, record, directory)
-    return [str(path) for path in write_exports(canvas, formats, directory, facts)]
+    wanted = {*formats, *present_formats(directory)}
+    return [line, *map(str, write_exports(canvas, wanted, directory, page_facts(canvas, record, layout)))]

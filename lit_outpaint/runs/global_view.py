@@ -14,11 +14,24 @@ from numpy import ndarray
 from PIL import Image
 
 from lit_outpaint.canvas.image_io import load_image
+from lit_outpaint.models.overlay import family_of
 from lit_outpaint.system.files import written_whole
 from lit_outpaint.system.one_line import one_line
-from lit_outpaint.models.overlay import family_of
 
 FILE_NAME = "global_view.png"
+
+
+def check_global_view(model: Path) -> None:
+    """Refuse a model that could not draw the picture, before a run is made for it.
+
+    Raises:
+        ValueError: the model stands on no family, or the family has no text-to-image U-Net.
+    """
+    family = family_of(model)
+    if not all((family / name).is_file() for name in ("model_index.json", "unet/config.json")):
+        raise ValueError(
+            f"visual_source image_from_global_caption needs a text-to-image model beneath {model}, {family} is none"
+        )
 
 
 def global_view(
@@ -54,7 +67,7 @@ def global_view(
         caption,
         num_inference_steps=num_inference_steps,
         guidance_scale=guidance_scale,
-        generator=torch.Generator().manual_seed(seed),
+        generator=torch.Generator().manual_seed(seed % 2**64),
         output_type="np",
     ).images[0]
     pixels = np.rint(np.clip(drawn, 0, 1) * 255).astype(np.uint8)

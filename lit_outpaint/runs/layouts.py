@@ -2,7 +2,7 @@
 
 Every layout that a run was given lies in ``kept/layout-N.json`` and does not change; ``run.yaml`` says which one is in
 force. So a command that is killed anywhere leaves a run under one layout or the other. ``layout.json`` shows the one in
-force, as far as the plan has grown; it is read by people and by the exports.
+force, as far as the plan has grown, to people.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from lit_outpaint.canvas.edits import KEPT_NAME, Edit
 from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.canvas.graph import Graph
 from lit_outpaint.canvas.plan import Strips, parse_plan
 from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.drawing.config import OutpainterConfig
+from lit_outpaint.drawing.lay_out import lay_out, stride_px_of
 from lit_outpaint.planning.boxes import RegionBox
 from lit_outpaint.planning.captioner import LayoutCaptioner
 from lit_outpaint.planning.chain import ChainLayout
@@ -28,16 +30,15 @@ from lit_outpaint.planning.shown import MAX_DRAWN, draw_plan
 from lit_outpaint.runs.record import OutpaintRecord, Relayout, plan_of
 from lit_outpaint.system.files import written_whole
 
-if TYPE_CHECKING:
-    from lit_outpaint.outpainter import Outpainter
-
 AUTO: Final = "auto"
 """The setting that asks for a layout by rules."""
 LAYOUT_NAME, PICTURE_NAME, BEFORE_NAME = "layout.json", "layout.png", "layout.before.json"
 """Files of a run directory."""
 
 
-def new_layout(record: OutpaintRecord, graph: Graph, image_box: Box, outpainter: Outpainter) -> RegionPlan | None:
+def new_layout(
+    record: OutpaintRecord, graph: Graph, image_box: Box, config: OutpainterConfig, window_px: int
+) -> RegionPlan | None:
     """The layout that a run begins with; None when it asks for none.
 
     A cross of strips is laid out as a chain, which may grow later and must keep what it has.
@@ -46,7 +47,8 @@ def new_layout(record: OutpaintRecord, graph: Graph, image_box: Box, outpainter:
         record: of the run, with its settings and its plan.
         graph: the plan as windows.
         image_box: the first image.
-        outpainter: knows window and stride.
+        config: of the run; says the stride.
+        window_px: side of its windows.
 
     Raises:
         ValueError: the file is no layout, or the canvas is too small for what the caption names.
@@ -57,20 +59,20 @@ def new_layout(record: OutpaintRecord, graph: Graph, image_box: Box, outpainter:
     if setting != AUTO:
         return read_layout(Path(setting))
     if all(isinstance(part, Strips) for text in record.steps for part in parse_plan(text)):
-        return _chain(record, image_box, outpainter).around(graph.box)
+        return _chain(record, image_box, config, window_px).around(graph.box)
     return plan_layout(
         record.config["caption"],
         graph.box,
-        outpainter.window_px,
+        window_px,
         image_box=image_box,
         image_caption=record.config.get("image_caption") or "",
-        stride_px=outpainter.stride_px,
+        stride_px=stride_px_of(config, window_px),
         circumference_px=graph.circumference_px,
     )
 
 
 def layout_of_run(
-    directory: Path, record: OutpaintRecord, graph: Graph, image_box: Box, outpainter: Outpainter
+    directory: Path, record: OutpaintRecord, graph: Graph, image_box: Box, config: OutpainterConfig, window_px: int
 ) -> RegionPlan | None:
     """The layout in force; None when the run asks for none.
 
@@ -84,15 +86,15 @@ def layout_of_run(
         return None
     in_force = [each for each in record.relayouts if not each.undone]
     number, num_parts = (in_force[-1].number, in_force[-1].num_parts) if in_force else (0, 1)
-    path = _kept_path(directory, number)
+    path = kept_layout(directory, number)
     if not path.is_file() and number == len(record.relayouts):
         # A run from before layouts were kept, or somebody made room; then it is the one that is shown.
         keep_layout(directory, number, read_layout(directory / LAYOUT_NAME))
     layout = read_layout(path)
     if record.config["layout"] != AUTO or layout.period_px is not None or num_parts == len(record.steps):
         return layout
-    reached = outpainter.lay_out(plan_of(record, num_parts), image_box).box
-    return extended(layout, _chain(record, image_box, outpainter).around(graph.box), reached)
+    reached = lay_out(plan_of(record, num_parts), image_box, config, window_px).box
+    return extended(layout, _chain(record, image_box, config, window_px).around(graph.box), reached)
 
 
 def read_layout(path: Path) -> RegionPlan:
@@ -109,10 +111,15 @@ def read_layout(path: Path) -> RegionPlan:
 
 def keep_layout(directory: Path, number: int, layout: RegionPlan) -> None:
     """Keep a layout of a run, as it was given or made; which of them is in force, the record says."""
-    path = _kept_path(directory, number)
+    path = kept_layout(directory, number)
     path.parent.mkdir(exist_ok=True)
     with written_whole(path) as draft:
         draft.write_text(plan_text(layout), encoding="utf-8")
+
+
+def kept_layout(directory: Path, number: int) -> Path:
+    """Where a layout of a run is kept; 0 is the one that it began with."""
+    return directory / KEPT_NAME / f"layout-{number}.json"
 
 
 def show_layout(directory: Path, layout: RegionPlan) -> None:
@@ -172,7 +179,7 @@ def relaid(
     if len(edits) == len(record.edits) and layout == before:
         return record
     relayout = Relayout(number=number, num_parts=len(record.steps), num_edits=len(edits))
-    return record.model_copy(update={"edits": edits, "relayouts": [*record.relayouts, relayout], "finished": False})
+    return record.model_copy(update={"edits": edits, "relayouts": [*record.relayouts, relayout]}).unfinished("layout")
 
 
 def _said_by_layout(record: OutpaintRecord, canvas: Canvas) -> Iterator[tuple[int, str]]:
@@ -190,15 +197,11 @@ def _named(layout: RegionPlan, graph: Graph, step: int) -> RegionPlan:
     return layout.over(graph[step].window, min_share=VISIBLE_SHARE)
 
 
-def _chain(record: OutpaintRecord, image_box: Box, outpainter: Outpainter) -> ChainLayout:
+def _chain(record: OutpaintRecord, image_box: Box, config: OutpainterConfig, window_px: int) -> ChainLayout:
     return ChainLayout(
         caption=record.config["caption"],
         image_box=RegionBox.of(image_box),
         image_caption=record.config.get("image_caption") or "",
-        window_px=outpainter.window_px,
-        stride_px=outpainter.stride_px,
+        window_px=window_px,
+        stride_px=stride_px_of(config, window_px),
     )
-
-
-def _kept_path(directory: Path, number: int) -> Path:
-    return directory / KEPT_NAME / f"layout-{number}.json"

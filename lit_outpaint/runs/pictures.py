@@ -130,7 +130,10 @@ class PictureRun:
                 raise ValueError(f"--out must be a new directory or a run of generate, but {directory} holds other files")
             make_out(directory)
             return
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        try:
+            before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is no run of generate: {' '.join(str(error).split())}") from error
         held = before if isinstance(before, dict) else {}
         for name in {**settings, **held}:
             if held.get(name) != settings.get(name):

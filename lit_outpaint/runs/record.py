@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import re
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,9 +17,9 @@ from lit_outpaint.canvas.plan import Plan, parse_plan
 from lit_outpaint.system.files import written_whole
 
 RUN_NAME = "run.yaml"
+Pending = Literal["plan", "steps", "edit", "undo", "layout"]
 _PACKAGES = ("lit-outpaint", "torch", "diffusers", "transformers", "numpy", "pillow", "zarr")
 _SECRET = re.compile(r"(?:^|[._-])(?:api_?key|key|token|secret|password|credentials?)$", re.IGNORECASE)
-_SAMPLE_BYTES = 1 << 20
 
 
 class Relayout(BaseModel):
@@ -55,10 +54,14 @@ class OutpaintRecord(BaseModel):
     """Layouts that took the place of the one the run began with, oldest first."""
     finished: bool
     """Whether all steps are done and the picture is written."""
+    pending: Pending | None = None
+    """What a run that is not finished is at: its plan as it began, or what was lost of it; else what the latest command
+    asked for: added steps, an edit, an undo, another layout. None when it is finished."""
     image_sha256: str
     """Of the pixels that the run started from."""
     model_fingerprint: str
-    """Of the model's files, so that a run does not continue with other weights; see `fingerprint`."""
+    """Of the model's files, so that a run does not continue with other weights; see
+    `lit_outpaint.runs.fingerprint`."""
     versions: dict[str, str]
     """Versions of Python and of the packages that the pixels depend on."""
 
@@ -75,13 +78,18 @@ class OutpaintRecord(BaseModel):
                 f"a run to resume must hold {RUN_NAME}, {directory} does not; start it with --image and --out"
             )
         try:
-            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            record = cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
         except ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(map(str, problem["loc"])) or "it"
             raise ValueError(f"{path} is no run record ({where}: {problem['msg']})") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is no run record: {' '.join(str(error).split())}") from error
+        return record if record.finished or record.pending else record.unfinished(_pending_by_looks(record))
+
+    def unfinished(self, pending: Pending) -> OutpaintRecord:
+        """The record of the run while it is at something."""
+        return self.model_copy(update={"finished": False, "pending": pending})
 
     def seed_of(self, step: int) -> int:
         """The seed that a step is drawn from: of its latest edit in force, else the run's."""
@@ -92,6 +100,14 @@ class OutpaintRecord(BaseModel):
         """Write the record in one go."""
         with written_whole(directory / RUN_NAME) as draft, draft.open("w", encoding="utf-8") as file:
             yaml.safe_dump(self.model_dump(), file, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _pending_by_looks(record: OutpaintRecord) -> Pending:
+    """What a run is at that was written before runs said it, as far as that can be told."""
+    if record.edits:
+        last = record.edits[-1]
+        return "undo" if last.undone else "layout" if last.group else "edit"
+    return "steps" if len(record.steps) > 1 else "plan"
 
 
 def plan_of(record: OutpaintRecord, num_parts: int | None = None) -> Plan:
@@ -127,23 +143,3 @@ def mask_arguments(arguments: Sequence[str]) -> list[str]:
         after_secret = bool(masked) and masked[-1].startswith("--") and _SECRET.search(masked[-1]) is not None
         masked.append("***" if after_secret else f"{name}=***" if equals and _SECRET.search(name) else argument)
     return masked
-
-
-def fingerprint(parts: Sequence[Path]) -> str:
-    """Hash of the directories of a model: names and sizes of their files, and up to 1 MiB of each end.
-
-    The whole of a large model would take longer to read than a step takes to draw; weights that differ differ there
-    too.
-    """
-    digest = hashlib.sha256()
-    for part in parts:
-        for path in sorted(part.rglob("*")):
-            if not path.is_file() or path.suffix not in (".json", ".safetensors", ".txt"):
-                continue
-            size = path.stat().st_size
-            digest.update(f"{part.name}/{path.relative_to(part).as_posix()}:{size}\n".encode())
-            with path.open("rb") as file:
-                digest.update(file.read(_SAMPLE_BYTES))
-                file.seek(max(size - _SAMPLE_BYTES, 0))
-                digest.update(file.read(_SAMPLE_BYTES))
-    return digest.hexdigest()

@@ -68,6 +68,7 @@ def test_an_unknown_direction_is_refused(text: str) -> None:
         ("[{'direction': 'up', 'times': true}]", "times must be a whole number"),
         ("[{'direction': 'up', 'caption': '...'}]", "entry 1: "),
         ("['right:2'", "must be YAML"),
+        ("[" * 2000, "nested too deeply"),
     ],
 )
 def test_an_entry_that_is_no_step_is_refused_by_number(text: str, message: str, tmp_path: Path) -> None:

@@ -149,6 +149,30 @@ def test_steps_whose_pixels_are_lost_are_taken_back_and_named(canvas: Canvas, ca
     assert "step 1 in" in caplog.text
 
 
+@pytest.mark.parametrize("share", [0.5, 0.0])
+def test_steps_in_a_chunk_that_is_cut_short_are_drawn_again(
+    canvas: Canvas, caplog: pytest.LogCaptureFixture, share: float
+) -> None:
+    strips = [_grow(canvas, "right")[0] for _ in range(3)]
+    chunks = sorted((canvas.directory / "canvas.zarr" / "c").glob("*/5/0"))  # Columns 80 to 96 of 84.
+    for chunk in chunks:
+        chunk.write_bytes(chunk.read_bytes()[: int(share * chunk.stat().st_size)])
+    with pytest.raises(ValueError, match="is damaged"):
+        canvas.read(strips[2])
+    again = Canvas.open(canvas.directory)
+    assert "step 2 in" in caplog.text
+    assert again.num_steps == 2
+    strip, pixels = _grow(again, "right", seed=99)
+    assert strip == strips[2]
+    np.testing.assert_array_equal(Canvas.open(canvas.directory).read(strip), pixels)
+
+
+def test_a_chunk_of_the_first_image_that_is_cut_short_is_refused(canvas: Canvas) -> None:
+    (canvas.directory / "canvas.zarr" / "c" / "0" / "0" / "0").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"first image .* is damaged"):
+        Canvas.open(canvas.directory)
+
+
 def test_steps_may_be_finished_in_any_order_and_taken_back(canvas: Canvas) -> None:
     boxes = {7: Box(48, 0, 60, 32), 2: Box(-12, 0, 0, 32), 4: Box(60, 0, 72, 32)}
     for step, strip in boxes.items():

@@ -213,6 +213,16 @@ def _other_model(directory: Path, arguments: dict[str, str]) -> None:
     arguments["--model"] = str(directory / "family" / "outpaint")
 
 
+def _no_text_to_image(directory: Path, arguments: dict[str, str]) -> None:
+    shutil.copytree(Path(arguments["--model"]).parent, directory / "family")
+    shutil.rmtree(directory / "family" / "unet")
+    arguments |= {"--model": str(directory / "family" / "outpaint"), "--visual_source": "image_from_global_caption"}
+
+
+def _with_layout(name: str, value: str) -> Change:
+    return lambda _, arguments: arguments.update({"--layout": "auto", name: value})
+
+
 BAD_INPUT = {
     "missing image": (_set("--image", "absent.png"), "absent.png, which is missing"),
     "no picture": (_file("a.png", "--image", b"text"), "in no known format"),
@@ -249,6 +259,22 @@ BAD_INPUT = {
     "too few captions": (_file("c.txt", "--captions", b"a lake\n"), "a caption per step, got 1 for 3 steps"),
     "missing captions": (_set("--captions", "absent.txt"), "absent.txt"),
     "no captioner": (_set("--captioner", "builtins.dict"), "captioner"),
+    "long image": (_set("--image", "x" * 300), "File name too long"),
+    "long out": (_set("--out", "x" * 300), "File name too long"),
+    "long model": (_set("--model", "x" * 300), "File name too long"),
+    "a prompt as layout": (_set("--layout", "a meadow " * 40), "File name too long"),
+    "captions with a layout": (_with_layout("--captions", "c.txt"), "--captions has no effect with --layout"),
+    "a captioner with a layout": (
+        _with_layout("--captioner", "lit_outpaint.captions.rules.RuleCaptioner"),
+        "--captioner has no effect with --layout",
+    ),
+    "captions of one picture": (_set("--captions_from", "c.txt"), "--captions_from has no effect without a directory"),
+    "what the picture shows": (_set("--image_caption", "a lake"), "--image_caption has no effect without --layout"),
+    "nothing to choose from": (
+        _set("--scorer", "lit_outpaint.drawing.candidates.SeamScorer"),
+        "--scorer has no effect without --candidates",
+    ),
+    "no text-to-image model": (_no_text_to_image, "needs a text-to-image model beneath"),
     "missing run": (_only_resume, "must hold run.yaml"),
     "resume and more": (_set("--resume", "absent"), "with --resume only --batch_size, --candidate, --device, "),
 }  # fmt: skip
@@ -274,6 +300,11 @@ def test_bad_input_gets_one_line_and_leaves_nothing(
     assert lines[0].startswith("error: ")
     assert message in lines[0]
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_name_that_is_too_long_is_no_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--resume", "x" * 300]) == 2
+    assert "File name too long" in capsys.readouterr().err
 
 
 def test_a_picture_is_refused_before_the_model_is_loaded(

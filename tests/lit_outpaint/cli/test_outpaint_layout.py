@@ -219,6 +219,45 @@ def test_an_edited_layout_is_taken_back_as_a_whole(
     assert "this run has none" in capsys.readouterr().err
 
 
+def test_a_layout_under_which_steps_were_added_is_not_taken_back(
+    outpaint: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, file = tmp_path / "run", tmp_path / "edited.json"
+    assert main(outpaint(steps="right:1")) == 0
+    resume = ["--resume", str(run)]
+    file.write_text((run / "layout.json").read_text().replace('"place": "', '"place": "the shore of '))
+    assert main([*resume, "--layout", str(file)]) == 0
+    assert main([*resume, "--steps", "right:1"]) == 0
+    before = (run / "run.yaml").read_bytes()
+    assert main([*resume, "--undo"]) == 2
+    assert f"(the one before is {run / 'kept' / 'layout-0.json'})" in capsys.readouterr().err
+    assert (run / "run.yaml").read_bytes() == before
+    # Under one that was given since, none were added.
+    file.write_text((run / "layout.json").read_text().replace("the shore of ", ""))
+    captions = {step: record["local_caption"] for step, record in records(run).items()}
+    assert main([*resume, "--layout", str(file)]) == 0
+    assert main([*resume, "--undo"]) == 0
+    assert {step: record["local_caption"] for step, record in records(run).items()} == captions
+
+
+def test_the_page_shows_the_layout_in_force_whatever_became_of_the_shown_file(
+    outpaint: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert main(outpaint(steps="right:1")) == 0
+    assert main(["--resume", str(run), "--steps", "right:4"]) == 0
+    shown = run / "layout.json"
+    things = {region.thing for region in read_plan_file(shown).regions if region.thing}
+    assert len(things) > 1
+    shown.write_text(shown.read_text().replace('"thing": "a cactus"', '"thing": "a red car"'))
+    for _ in range(2):
+        assert main(["--resume", str(run), "--export", "page"]) == 0
+        page = (run / "view" / "index.html").read_text()
+        assert all(f'"text": "{thing}"' in page for thing in things)
+        assert "a red car" not in page
+        shown.unlink(missing_ok=True)
+
+
 def test_a_file_is_taken_as_it_is(outpaint: Callable[..., list[str]], tmp_path: Path) -> None:
     file, run = tmp_path / "part.json", tmp_path / "run"
     region = {"id": "barn", "prompt": "a barn", "box": [64.0, 0.0, 96.0, 64.0], "thing": "a barn"}

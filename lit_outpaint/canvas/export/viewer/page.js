@@ -175,10 +175,11 @@
   const toggle = (name) => { shown[name] = !shown[name]; press(name); draw(); };
   const pan = (x, y) => {
     const bounds = view().getBounds();
-    view().panBy(new OpenSeadragon.Point(x * 0.15 * bounds.width, y * 0.15 * bounds.height));
+    view().panBy(new OpenSeadragon.Point(x * 0.15 * bounds.width, y * 0.15 * bounds.height)).applyConstraints();
   };
+  const zoom = (factor) => view().zoomBy(factor).applyConstraints();
   const acts = {
-    zoomIn: () => view().zoomBy(1.5), zoomOut: () => view().zoomBy(1 / 1.5), whole: () => view().goHome(),
+    zoomIn: () => zoom(1.5), zoomOut: () => zoom(1 / 1.5), whole: () => view().goHome(),
     first: () => view().fitBounds(box(head.first_image, 0.5)),
     borders: () => toggle("borders"), captions: () => toggle("captions"),
     layout: () => { if (layout.length) toggle("layout"); },

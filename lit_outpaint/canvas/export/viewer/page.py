@@ -47,19 +47,19 @@ def write_page(canvas: Canvas, directory: Path, facts: Mapping[str, Any]) -> Non
     assets = files(__package__)
     for name in _ASSETS:
         (partial / name).write_bytes(assets.joinpath(name).read_bytes())
-    head = head_of(canvas, facts)
+    head = _shown(head_of(canvas, facts))
     title = " ".join(str(head.get("global_caption", "")).split())[:_MAX_TITLE] or "Canvas"
     page = template(__package__, "page.html").generate(
-        title=title, head=_inert(head), source=_inert(source), steps=map(_step, steps_of(canvas))
+        title=title, head=_inert(head), source=_inert(source), steps=(_inert(_shown(step)) for step in steps_of(canvas))
     )
     with (partial / "index.html").open("w", encoding="utf-8") as file:
         file.writelines(page)
     replace_directory(partial, directory)
 
 
-def _step(step: dict[str, Any]) -> Markup:
-    step["seed"] = str(step["seed"])  # A browser's numbers hold 53 bits.
-    return _inert(step)
+def _shown(entry: dict[str, Any]) -> dict[str, Any]:
+    """The head or a step with its seed as text: a browser's numbers hold 53 bits."""
+    return {name: str(value) if name == "seed" and value is not None else value for name, value in entry.items()}
 
 
 def _inert(value: Any) -> Markup:

@@ -57,7 +57,7 @@ def test_the_library_is_the_pinned_one_and_brings_its_licence(cross: Canvas, tmp
 
 
 def test_hostile_captions_stay_data(cross: Canvas, tmp_path: Path, facts: dict) -> None:
-    page = _write(cross, tmp_path / "view", facts)
+    page = _write(cross, tmp_path / "view", {**facts, "seed": 2**60 + 1})
     assert [attrs.get("id") or attrs.get("src") for tag, attrs in page.elements if tag == "script"] == [
         "data",
         "openseadragon.min.js",
@@ -69,6 +69,7 @@ def test_hostile_captions_stay_data(cross: Canvas, tmp_path: Path, facts: dict) 
     assert told["head"]["global_caption"] == facts["global_caption"]
     assert told["steps"][0]["local_caption"] == facts["global_caption"]
     assert told["steps"][0]["seed"] == str(2**62 + 1)
+    assert told["head"]["seed"] == str(2**60 + 1)
     assert told["source"]["Image"]["Size"] == {"Width": "333", "Height": "158"}
     assert page.title.startswith('<script>alert("1")')  # As text: the parser has undone the escapes.
 
@@ -104,3 +105,22 @@ def test_zooming_in_draws_tiles_of_finer_levels(tmp_path: Path, facts: dict, bro
         </script>"""
         index.write_text(plain.replace("</body>", f"{script}</body>"))
         assert str(level) in _Page(browse(index, SIZE, "--dump-dom").decode()).title.split(",")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ["-", "+", "ArrowLeft"])
+def test_keys_stay_within_the_limits(
+    cross: Canvas, tmp_path: Path, facts: dict, browse: Callable[..., bytes], key: str
+) -> None:
+    _write(cross, tmp_path / "view", facts)
+    index = tmp_path / "view" / "index.html"
+    script = f"""<script>
+      viewer.addHandler("open", () => {{
+        for (let i = 0; i < 30; i++) document.dispatchEvent(new KeyboardEvent("keydown", {{ key: "{key}" }}));
+        const view = viewer.viewport, before = view.getBounds(false).toString();
+        view.applyConstraints();
+        document.title = String(before === view.getBounds(false).toString());
+      }});
+    </script>"""
+    index.write_text(index.read_text().replace("</body>", f"{script}</body>"))
+    assert _Page(browse(index, SIZE, "--dump-dom").decode()).title == "true"
