@@ -110,10 +110,11 @@ class EvalMetrics(Callback):
             # Not log_dir: it asks all ranks.
             directory = Path(trainer.default_root_dir) / "eval" / f"step-{trainer.global_step:07d}"
             directory.mkdir(parents=True, exist_ok=True)
-            pictures = self._write_pictures(directory, {index: drawn[index] for index in mine if index < self.shown})
+            self._write_pictures(directory, {index: drawn[index] for index in mine if index < self.shown})
+            trainer.strategy.barrier("EvalMetrics")  # The first rank logs what all have written.
             if trainer.is_global_zero:
                 (directory / "metrics.json").write_text(json.dumps(scores, indent=2) + "\n")
-                _log_media(trainer, scores, pictures)
+                _log_media(trainer, scores, sorted(directory.glob("*.png")))
 
     def state_dict(self) -> dict[str, Any]:
         """At which step the last scores were made."""
@@ -169,17 +170,14 @@ class EvalMetrics(Callback):
             metric.reset()
         return scores
 
-    def _write_pictures(self, directory: Path, drawn: Mapping[int, Pixels]) -> list[Path]:
+    def _write_pictures(self, directory: Path, drawn: Mapping[int, Pixels]) -> None:
         """Each drawn panorama above the real one (beside it, where it grew up or down)."""
         assert self._heldout is not None
         truths, real, geometry = self._heldout
-        paths = []
         for index, picture in drawn.items():
             both = [torch.from_numpy(part) for part in (picture, real[index])]
-            path = directory / f"{truths[index].key}.png"
-            Image.fromarray(torch.cat(both, dim=0 if geometry.horizontal else 1).numpy()).save(path)
-            paths.append(path)
-        return paths
+            beside = torch.cat(both, dim=0 if geometry.horizontal else 1)
+            Image.fromarray(beside.numpy()).save(directory / f"{truths[index].key}.png")
 
 
 def _log_media(trainer: Any, scores: Mapping[str, float], pictures: list[Path]) -> None:

@@ -13,6 +13,8 @@ from functools import lru_cache
 
 from lit_outpaint.system.text import clean
 
+MAX_CHARS = 4000
+"""Characters of a caption that are looked at: patterns over longer runs of prepositions take seconds."""
 MAX_PLACE_WORDS = 14
 """A longer place is cut, so that several fit into the 77 tokens of a text encoder."""
 
@@ -49,7 +51,7 @@ _TAIL = (
     r"behind|beyond|far away|scene|(?:in|on) the (?:far )?(?:distance|background|horizon)|rising behind))*"
 )
 _GLOBAL_PHRASE = re.compile(
-    rf"\s*\b(?:and\s+)?(?:(?:{_LINKS})\s+)+(?:the\s+)?{_BETWEEN}{_GLOBAL_WORD}\b{_TAIL}", re.IGNORECASE
+    rf"\s*\b(?:and\s+)?(?:(?:{_LINKS})\s+){{1,4}}(?:the\s+)?{_BETWEEN}{_GLOBAL_WORD}\b{_TAIL}", re.IGNORECASE
 )
 _GLOBAL_CLAUSE = re.compile(rf"^{_BETWEEN}{_GLOBAL_WORD}\b{_TAIL}$", re.IGNORECASE)
 _TIME_WORD = "(?:" + "|".join(pattern for _, pattern in _TIMES) + ")"
@@ -120,7 +122,7 @@ def read_scene(caption: str) -> Scene:
     Raises:
         ValueError: the caption holds no word.
     """
-    text = clean(caption)
+    text = clean(caption)[:MAX_CHARS]
     place = _place(text)
     words = content_words(place)
     mountains = False if _finds(_NO_MOUNTAINS, text) else (True if _finds(_MOUNTAINS, text) else None)
@@ -138,7 +140,7 @@ def local_part(caption: str) -> str:
     Raises:
         ValueError: the caption holds no word.
     """
-    parts = [part for part in re.split(r"\s*[,;.]\s+", clean(caption)) if part and not _is_global(part)]
+    parts = [part for part in re.split(r"\s*[,;.]\s+", clean(caption)[:MAX_CHARS]) if part and not _is_global(part)]
     local = ""
     for part in parts:
         part = _GLOBAL_OPENING.sub("", _LEAD_IN.sub("", part))
@@ -152,7 +154,7 @@ def local_part(caption: str) -> str:
 
 def elements(global_caption: str) -> list[str]:
     """The places that a global caption lists, in its order: after the colon if it has one; never empty."""
-    text = clean(global_caption)
+    text = clean(global_caption)[:MAX_CHARS]
     listed = text.partition(":")[2].strip() or text
     parts = re.split(r"\s*[;,]\s*(?:and\s+)?", listed)
     if not re.search(r"[;,]\s*and\b", listed):  # "a, b and c": the last comma is left out.

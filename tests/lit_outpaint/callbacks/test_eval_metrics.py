@@ -12,8 +12,9 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from eval.metrics import Curve, Drift, Seam
 from lit_outpaint.__main__ import main
@@ -142,6 +143,20 @@ def test_fit_goes_on_as_if_nothing_had_been_drawn(
     assert len(pictures) == COUNT
     picture = pictures[0]
     assert Image.open(picture).size == (128, 128)
+
+
+def test_the_pictures_of_all_ranks_are_logged(
+    toy_family: Path, toy_shards: Path, heldout: Path, tmp_path: Path
+) -> None:
+    module = OutpaintModule(ModelConfig(pretrained=str(toy_family)))
+    data = OutpaintDataModule(str(toy_shards), batch_size=2, num_workers=0)
+    settings = {"max_steps": 1, "val_check_interval": 1, "num_sanity_val_steps": 0}
+    trainer = _trainer(tmp_path, _callback(heldout), devices=2, strategy="ddp_fork", **settings)
+    trainer.loggers = [TensorBoardLogger(tmp_path, name="", version="")]
+    trainer.fit(module, data)
+    events = EventAccumulator(str(tmp_path), size_guidance={"images": 0})
+    events.Reload()
+    assert events.Tags()["images"] == [f"val/panorama/p{index}" for index in range(COUNT)]
 
 
 class _Silent(EvalMetrics):

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -65,6 +66,14 @@ def test_any_text_with_a_word_has_a_short_place_and_no_other_text_passes(text: s
     else:
         with pytest.raises(ValueError, match="at least one word"):
             clean(text)
+
+
+@pytest.mark.parametrize("text", ["without " * 5000 + "a barn", "a barn " + "with a " * 5000, "and " * 10000 + "x"])
+def test_a_caption_without_end_is_read_in_a_moment(text: str) -> None:
+    started = time.process_time()
+    assert read_scene(text).place
+    assert elements(text)
+    assert time.process_time() - started < 5  # It took 24 s.
 
 
 def test_elements_are_the_places_a_global_caption_lists() -> None:
