@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ VALIDATED = ("--trainer.max_steps=6", "--trainer.val_check_interval=2", "--train
 SAVED = "--checkpoint.every_n_train_steps=2"
 
 
-@pytest.fixture
-def fit(toy_shards: Path, toy_family: Path, tmp_path: Path) -> Fit:
+@pytest.fixture(scope="module")
+def fit(toy_shards: Path, toy_family: Path, tmp_path_factory: pytest.TempPathFactory) -> Fit:
     """Trains a run of a name; the toy set has 8 windows, so that an epoch has 4 batches."""
+    runs = tmp_path_factory.mktemp("runs")
 
     def run(name: str, *more: str) -> Path:
         settings = {
@@ -31,11 +33,11 @@ def fit(toy_shards: Path, toy_family: Path, tmp_path: Path) -> Fit:
             "trainer.enable_model_summary": "false",
             "trainer.num_sanity_val_steps": 0,
             "trainer.log_every_n_steps": 1,
-            "runs_dir": tmp_path,
+            "runs_dir": runs,
             "name": name,
         }
         assert main(["fit", *(f"--{key}={value}" for key, value in settings.items()), *more]) == 0
-        return tmp_path / name
+        return runs / name
 
     return run
 
@@ -66,41 +68,42 @@ def validated(run: Path) -> list[int]:
         return [int(row["step"]) for row in csv.DictReader(file) if row.get("val/loss")]
 
 
-@pytest.mark.parametrize("bounds", [["--trainer.max_epochs=2"], ["--trainer.max_epochs=2", "--trainer.max_steps=7"]])
-def test_a_run_that_epochs_bound_continues_where_it_was(fit: Fit, bounds: list[str]) -> None:
-    whole = fit("whole", *bounds)
-    for batch in (1, 5):
-        fit(f"cut{batch}", *bounds, *stop(batch, "signal"))
-        assert_same(fit(f"cut{batch}", *bounds, "--ckpt_path=last"), whole)
+@pytest.fixture(scope="module")
+def whole(fit: Fit) -> Path:
+    """A run that was validated behind every second of six steps, and never stopped."""
+    return fit("whole", *VALIDATED, SAVED)
+
+
+@pytest.mark.parametrize(("more", "batch"), [([], 5), (["--trainer.max_steps=7"], 1)])
+def test_a_run_that_epochs_bound_continues_where_it_was(fit: Fit, more: list[str], batch: int) -> None:
+    bounds, name = ["--trainer.max_epochs=2", *more], f"epochs{batch}"
+    fit(name, *bounds, *stop(batch, "signal"))
+    assert_same(fit(name, *bounds, "--ckpt_path=last"), fit(f"{name}-whole", *bounds))
 
 
 def test_a_run_that_stops_between_batches_of_one_step_continues_from_the_last_whole_one(fit: Fit) -> None:
     flags = ["--trainer.accumulate_grad_batches=2", "--trainer.max_steps=4", "--trainer.limit_val_batches=0"]
-    whole, cut = fit("whole", *flags), fit("cut", *flags, *stop(4, "stop"))
-    path = newest_checkpoint(cut)
+    path = newest_checkpoint(fit("between", *flags, *stop(4, "stop")))
     assert path is not None
     assert torch.load(path, weights_only=True)["global_step"] == 2
-    assert_same(fit("cut", *flags, "--ckpt_path=last"), whole)
+    assert_same(fit("between", *flags, "--ckpt_path=last"), fit("between-whole", *flags))
 
 
-@pytest.mark.parametrize(("batch", "how"), [(3, "signal"), (3, "fail"), (5, "signal"), (5, "fail")])
-def test_the_validation_that_comes_next_is_made_up_for(fit: Fit, batch: int, how: str) -> None:
-    flags = [*VALIDATED, SAVED]
-    if how == "fail":
-        with pytest.raises(RuntimeError, match="the validation breaks"):
-            fit("cut", *flags, *stop(batch, how))
-    else:
-        fit("cut", *flags, *stop(batch, how))
-    cut = fit("cut", *flags, "--ckpt_path=last")
-    assert validated(cut) == [1, 3, 5]
-    assert_same(cut, fit("whole", *flags))
+@pytest.mark.parametrize(("batch", "how"), [(3, "signal"), (3, "fail"), (5, "fail")])
+def test_the_validation_that_comes_next_is_made_up_for(fit: Fit, whole: Path, batch: int, how: str) -> None:
+    flags, name = [*VALIDATED, SAVED], f"due-{batch}-{how}"
+    with pytest.raises(RuntimeError, match="the validation breaks") if how == "fail" else nullcontext():
+        fit(name, *flags, *stop(batch, how))
+    run = fit(name, *flags, "--ckpt_path=last")
+    assert validated(run) == validated(whole) == [1, 3, 5]
+    assert_same(run, whole)
 
 
-def test_what_is_saved_in_a_validation_are_the_trained_weights(fit: Fit) -> None:
+def test_what_is_saved_in_a_validation_are_the_trained_weights(fit: Fit, whole: Path) -> None:
     flags = [*VALIDATED, "--checkpoint.every_n_train_steps=3"]
     with pytest.raises(RuntimeError, match="the validation breaks"):
-        fit("cut", *flags, "--checkpoint.save_on_exception=true", *stop(3, "fail"))
-    assert_same(fit("cut", *flags, "--ckpt_path=last"), fit("whole", *flags))
+        fit("broken", *flags, "--checkpoint.save_on_exception=true", *stop(3, "fail"))
+    assert_same(fit("broken", *flags, "--ckpt_path=last"), whole)
 
 
 def test_the_best_checkpoint_is_chosen_by_the_validation_of_its_own_step(fit: Fit) -> None:

@@ -15,7 +15,6 @@ from lit_outpaint.assembly import load_checkpoint_pipeline, load_module
 from lit_outpaint.cli.export import export
 from lit_outpaint.data.shard_set import load_card
 from lit_outpaint.diffusion.settings import Sampling
-from lit_outpaint.module import OutpaintModule
 from lit_outpaint.pipeline import load_pipeline
 from lit_outpaint.system.bfloat16 import warn_where_imitated
 
@@ -221,9 +220,6 @@ def test_memory_is_estimated_without_data_and_gpu(
     printed = capsys.readouterr().out
     assert "one of 4 devices, 16 windows a step" in printed
     assert "buckets" not in printed
-    with pytest.raises(SystemExit):
-        main(["fit", *configs, *family, "--print_memory=true", "--trainer.devices=-1"])
-    assert "one of 1 devices" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
 
 
@@ -288,27 +284,6 @@ def test_a_run_is_not_written_over(
     before = (run_dir / "config.yaml").read_bytes()
     assert "holds a run" in refusal(["fit", *argv], capsys)
     assert (run_dir / "config.yaml").read_bytes() == before
-
-
-def test_nothing_is_left_of_a_run_that_is_replaced(toy_family: Path, toy_shards: Path, tmp_path: Path) -> None:
-    argv = arguments(toy_family, toy_shards, tmp_path, "--name=twice", "--trainer.limit_val_batches=0")
-    kept = ["--trainer.max_steps=2", "--checkpoint.save_top_k=-1", "--checkpoint.every_n_train_steps=2"]
-    assert main(["fit", *argv, *kept]) == 0
-    for name in ("samples/step-0000002.png", "eval/step-0000002/metrics.json"):
-        (tmp_path / "twice" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "twice" / name).touch()
-    (tmp_path / "twice" / "wandb_run.txt").write_text("before")
-    assert main(["fit", *argv, "--trainer.max_steps=1", "--overwrite=true"]) == 0
-    left = {path.name for path in (tmp_path / "twice").iterdir()}
-    assert not left & {"step=0000002.ckpt", "samples", "eval", "wandb_run.txt"}
-    assert torch.load(tmp_path / "twice" / "last.ckpt", weights_only=True)["global_step"] == 1
-
-
-def test_a_project_of_wandb_without_a_logger_is_refused(
-    toy_family: Path, toy_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
-    argv = arguments(toy_family, toy_shards, tmp_path, "--wandb.project=p", "--trainer.logger=false")
-    assert "trainer.logger, which is false" in refusal(["fit", *argv], capsys)
 
 
 @pytest.fixture(scope="module")
@@ -414,24 +389,6 @@ def test_predict_draws_as_it_is_asked(run_dir: Path, toy_shards: Path, tmp_path:
         first, *_ = sorted((tmp_path / f"steps{steps}" / "predictions").glob("*.png"))
         pictures.append(first.read_bytes())
     assert pictures[0] != pictures[1]
-
-
-def test_what_is_not_asked_of_predict_is_as_it_was_trained(
-    toy_family: Path, toy_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trained = ["--model.sampling.guidance_scale=7.5", "--model.sampling.num_inference_steps=2"]
-    argv = arguments(toy_family, toy_shards, tmp_path, "--name=drawn", "--trainer.max_steps=1")
-    assert main(["fit", *argv, *trained, "--trainer.limit_val_batches=0"]) == 0
-    seen: list[Sampling] = []
-    monkeypatch.setattr(
-        OutpaintModule, "predict_step", lambda self, *_: seen.append(self.sampling) or torch.zeros(2, 3, 8, 8)
-    )
-    more = [f"--ckpt_path={tmp_path / 'drawn' / 'last.ckpt'}", "--trainer.limit_predict_batches=1"]
-    (tmp_path / "more.yaml").write_text("model: {sampling: {num_inference_steps: 4}}\n")
-    assert main(["predict", *argv, *more, "--name=a", "--model.sampling.guidance_scale=3.0"]) == 0
-    assert main(["predict", "-c", str(tmp_path / "more.yaml"), *argv, *more, "--name=b"]) == 0
-    drawn = [(one.guidance_scale, one.num_inference_steps) for one in seen]
-    assert drawn == [(3.0, 2), (7.5, 4)]
 
 
 def test_variables_of_slurm_without_srun_do_not_make_a_run_wait(

@@ -1,0 +1,75 @@
+"""What a second command makes of a run: replaced, or drawn with otherwise."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lit_outpaint.__main__ import main
+from lit_outpaint.diffusion.settings import Sampling
+from lit_outpaint.module import OutpaintModule
+
+
+def arguments(family: Path, shards: Path, runs: Path, *more: str) -> list[str]:
+    options = {
+        "data.shards": shards,
+        "data.batch_size": 2,
+        "data.num_workers": 0,
+        "model.base.pretrained": family,
+        "runs_dir": runs,
+        "trainer.accelerator": "cpu",
+        "trainer.enable_progress_bar": "false",
+        "trainer.enable_model_summary": "false",
+        "trainer.log_every_n_steps": 1,
+    }
+    return [f"--{key}={value}" for key, value in options.items()] + list(more)
+
+
+def test_nothing_is_left_of_a_run_that_is_replaced(toy_family: Path, toy_shards: Path, tmp_path: Path) -> None:
+    argv = arguments(toy_family, toy_shards, tmp_path, "--name=twice", "--trainer.limit_val_batches=0")
+    kept = ["--trainer.max_steps=2", "--checkpoint.save_top_k=-1", "--checkpoint.every_n_train_steps=2"]
+    assert main(["fit", *argv, *kept]) == 0
+    for name in ("samples/step-0000002.png", "eval/step-0000002/metrics.json"):
+        (tmp_path / "twice" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "twice" / name).touch()
+    (tmp_path / "twice" / "wandb_run.txt").write_text("before")
+    assert main(["fit", *argv, "--trainer.max_steps=1", "--overwrite=true"]) == 0
+    left = {path.name for path in (tmp_path / "twice").iterdir()}
+    assert not left & {"step=0000002.ckpt", "samples", "eval", "wandb_run.txt"}
+    assert torch.load(tmp_path / "twice" / "last.ckpt", weights_only=True)["global_step"] == 1
+
+
+def test_a_project_of_wandb_without_a_logger_is_refused(
+    toy_family: Path, toy_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    argv = arguments(toy_family, toy_shards, tmp_path, "--wandb.project=p", "--trainer.logger=false")
+    capsys.readouterr()
+    assert main(["fit", *argv]) == 2
+    assert "trainer.logger, which is false" in capsys.readouterr().err
+
+
+def test_what_is_not_asked_of_predict_is_as_it_was_trained(
+    toy_family: Path, toy_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = ["--model.sampling.guidance_scale=7.5", "--model.sampling.num_inference_steps=2"]
+    argv = arguments(toy_family, toy_shards, tmp_path, "--name=drawn", "--trainer.max_steps=1")
+    assert main(["fit", *argv, *trained, "--trainer.limit_val_batches=0"]) == 0
+    seen: list[Sampling] = []
+    monkeypatch.setattr(
+        OutpaintModule, "predict_step", lambda self, *_: seen.append(self.sampling) or torch.zeros(2, 3, 8, 8)
+    )
+    more = [f"--ckpt_path={tmp_path / 'drawn' / 'last.ckpt'}", "--trainer.limit_predict_batches=1"]
+    (tmp_path / "more.yaml").write_text("model: {sampling: {num_inference_steps: 4}}\n")
+    assert main(["predict", *argv, *more, "--name=a", "--model.sampling.guidance_scale=3.0"]) == 0
+    assert main(["predict", "-c", str(tmp_path / "more.yaml"), *argv, *more, "--name=b"]) == 0
+    drawn = dict.fromkeys((one.guidance_scale, one.num_inference_steps) for one in seen)
+    assert list(drawn) == [(3.0, 2), (7.5, 4)]
+
+
+def test_memory_of_all_devices_is_that_of_those_that_are_there(
+    toy_family: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    family = [f"--model.base.pretrained={toy_family}", f"--runs_dir={tmp_path}", "--data.shards=absent"]
+    with pytest.raises(SystemExit):
+        main(["fit", *family, "--print_memory=true", "--trainer.devices=-1", "--trainer.accelerator=cpu"])
+    assert "one of 1 devices" in capsys.readouterr().out
