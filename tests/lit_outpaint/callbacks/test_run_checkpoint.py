@@ -74,7 +74,9 @@ def whole(fit: Fit) -> Path:
     return fit("whole", *VALIDATED, SAVED)
 
 
-@pytest.mark.parametrize(("more", "batch"), [([], 5), (["--trainer.max_steps=7"], 1)])
+@pytest.mark.parametrize(
+    ("more", "batch"), [([], 5), pytest.param(["--trainer.max_steps=7"], 1, marks=pytest.mark.slow)]
+)
 def test_a_run_that_epochs_bound_continues_where_it_was(fit: Fit, more: list[str], batch: int) -> None:
     bounds, name = ["--trainer.max_epochs=2", *more], f"epochs{batch}"
     fit(name, *bounds, *stop(batch, "signal"))
@@ -89,7 +91,9 @@ def test_a_run_that_stops_between_batches_of_one_step_continues_from_the_last_wh
     assert_same(fit("between", *flags, "--ckpt_path=last"), fit("between-whole", *flags))
 
 
-@pytest.mark.parametrize(("batch", "how"), [(3, "signal"), (3, "fail"), (5, "fail")])
+@pytest.mark.parametrize(
+    ("batch", "how"), [(3, "signal"), pytest.param(3, "fail", marks=pytest.mark.slow), (5, "fail")]
+)
 def test_the_validation_that_comes_next_is_made_up_for(fit: Fit, whole: Path, batch: int, how: str) -> None:
     flags, name = [*VALIDATED, SAVED], f"due-{batch}-{how}"
     with pytest.raises(RuntimeError, match="the validation breaks") if how == "fail" else nullcontext():
