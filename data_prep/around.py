@@ -51,7 +51,11 @@ def add_around(tar: TarWriter, key: str, around: Around) -> None:
 
 
 def read_around(path: Path) -> Iterator[tuple[str, Around]]:
-    """Keys and pictures of a raw shard, in the order of its windows."""
+    """Keys and pictures of a raw shard, in the order of its windows.
+
+    Raises:
+        ShardError: the tar is damaged.
+    """
     for key, members in read_samples(path, (IMAGE_SUFFIX, RECORD_SUFFIX)):
         yield key, Around(members[IMAGE_SUFFIX].data, WindowPlace.model_validate_json(members[RECORD_SUFFIX].data))
 

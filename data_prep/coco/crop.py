@@ -50,7 +50,11 @@ def cut_window(data: bytes, name: str, window_px: int, min_side_px: int, place: 
 
 
 def picture_around(window: Window) -> tuple[Image.Image, WindowPlace]:
-    """The picture around a window in the window's scale, at most a window far, and where the window lies in it."""
+    """The picture around a window in the window's scale, at most a window far on each side.
+
+    Returns:
+        RGB, at least as large as the window, and where the window lies in it, px.
+    """
     box, scale = window.box, window.image.width / window.box.width
     far = Box(box.x0 - box.width, box.y0 - box.height, box.x1 + box.width, box.y1 + box.height)
     part = far.intersection(Box(0, 0, *window.picture.size))
