@@ -39,6 +39,29 @@ class BatchLog(Callback):
             file.write(f"{trainer.fit_loop.total_batch_idx} {','.join(batch.keys)};\n")
 
 
+def toy_arguments(family: Path, shards: Path, runs: Path, *more: str) -> list[str]:
+    """Flags of a toy run for any training verb, in this process: two windows a batch, each step logged.
+
+    Args:
+        family: of the base model.
+        shards: what is trained on.
+        runs: where runs lie.
+        more: flags that follow.
+    """
+    options = {
+        "data.shards": shards,
+        "data.batch_size": 2,
+        "data.num_workers": 0,
+        "model.base.pretrained": family,
+        "runs_dir": runs,
+        "trainer.accelerator": "cpu",
+        "trainer.enable_progress_bar": "false",
+        "trainer.enable_model_summary": "false",
+        "trainer.log_every_n_steps": 1,
+    }
+    return [f"--{key}={value}" for key, value in options.items()] + list(more)
+
+
 def interruptible_fit(arguments: Sequence[str], run_dir: Path) -> None:
     """``fit`` in a process of its own: float32 on one CPU thread, two loader workers, validation within epochs.
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lit_outpaint.__main__ import main
+from lit_outpaint.testing.runs import toy_arguments
 from lit_outpaint.training.checkpoint import newest_checkpoint
 
 Fit = Callable[..., Path]
@@ -22,21 +23,8 @@ def fit(toy_shards: Path, toy_family: Path, tmp_path_factory: pytest.TempPathFac
     runs = tmp_path_factory.mktemp("runs")
 
     def run(name: str, *more: str) -> Path:
-        settings = {
-            "data.shards": toy_shards,
-            "data.batch_size": 2,
-            "data.num_workers": 0,
-            "model.base.pretrained": toy_family,
-            "model.optim.lr": 1e-3,
-            "trainer.accelerator": "cpu",
-            "trainer.enable_progress_bar": "false",
-            "trainer.enable_model_summary": "false",
-            "trainer.num_sanity_val_steps": 0,
-            "trainer.log_every_n_steps": 1,
-            "runs_dir": runs,
-            "name": name,
-        }
-        assert main(["fit", *(f"--{key}={value}" for key, value in settings.items()), *more]) == 0
+        argv = toy_arguments(toy_family, toy_shards, runs, f"--name={name}", "--model.optim.lr=1e-3")
+        assert main(["fit", *argv, "--trainer.num_sanity_val_steps=0", *more]) == 0
         return runs / name
 
     return run

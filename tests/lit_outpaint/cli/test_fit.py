@@ -17,23 +17,9 @@ from lit_outpaint.data.shard_set import load_card
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.pipeline import load_pipeline
 from lit_outpaint.system.bfloat16 import warn_where_imitated
+from lit_outpaint.testing.runs import toy_arguments
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def arguments(family: Path, shards: Path, runs: Path, *more: str) -> list[str]:
-    options = {
-        "data.shards": shards,
-        "data.batch_size": 2,
-        "data.num_workers": 0,
-        "model.base.pretrained": family,
-        "runs_dir": runs,
-        "trainer.accelerator": "cpu",
-        "trainer.enable_progress_bar": "false",
-        "trainer.enable_model_summary": "false",
-        "trainer.log_every_n_steps": 1,
-    }
-    return [f"--{key}={value}" for key, value in options.items()] + list(more)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +36,7 @@ trainer:
 """
     )
     more = ["--name=toy", "--trainer.max_epochs=1", "--model.optim.lr=1e-3", "--model.objective.loss_region=masked"]
-    argv = arguments(toy_family, toy_shards, runs, *more)
+    argv = toy_arguments(toy_family, toy_shards, runs, *more)
     assert main(["fit", "-c", str(config), *argv]) == 0
     return runs / "toy"
 
@@ -109,7 +95,7 @@ def test_validate_reads_the_model_from_the_checkpoint_and_writes_nothing(
 def test_a_run_goes_on_from_its_checkpoint(run_dir: Path, toy_family: Path, toy_shards: Path, tmp_path: Path) -> None:
     resumed = tmp_path / "on"
     shutil.copytree(run_dir, resumed)
-    argv = arguments(toy_family, toy_shards, tmp_path, "--name=on", "--trainer.max_steps=6")
+    argv = toy_arguments(toy_family, toy_shards, tmp_path, "--name=on", "--trainer.max_steps=6")
     assert main(["fit", *argv, f"--ckpt_path={resumed / 'last.ckpt'}"]) == 0
     assert torch.load(resumed / "last.ckpt", weights_only=True)["global_step"] == 6
     rows = list(csv.DictReader((resumed / "metrics.csv").open()))
@@ -129,7 +115,7 @@ def test_online_views_train_too_and_imitated_bfloat16_is_said(
     for unit in ("amx_tile", "avx512_bf16"):
         monkeypatch.setattr(torch.cpu, f"_is_{unit}_supported", lambda: False)
     warn_where_imitated.cache_clear()
-    argv = arguments(toy_family, toy_shards, tmp_path, "--trainer.fast_dev_run=1", "--data.views=online")
+    argv = toy_arguments(toy_family, toy_shards, tmp_path, "--trainer.fast_dev_run=1", "--data.views=online")
     assert main(["fit", *argv, "--data.num_workers=null", "--trainer.precision=bf16-mixed"]) == 0
     assert caplog.text.count("--trainer.precision 32-true is faster") == 1
 
@@ -151,7 +137,7 @@ def test_conditioning_is_chosen_by_field_or_by_class_path(
     by_class.write_text(
         "model: {context: {class_path: lit_outpaint.models.context.ContextConfig, init_args: {fusion: none}}}"
     )
-    argv = arguments(toy_family, toy_shards, tmp_path)
+    argv = toy_arguments(toy_family, toy_shards, tmp_path)
     for choice in (["--model.context.fusion=none"], ["-c", str(by_class)]):
         with pytest.raises(SystemExit):
             main(["fit", *argv, *choice, "--print_config"])
@@ -175,17 +161,19 @@ def refusal(argv: list[str], capsys: pytest.CaptureFixture) -> str:
 def test_an_unknown_key_is_refused(
     toy_family: Path, toy_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    argv = arguments(toy_family, toy_shards, tmp_path, "--model.optim.learning_rate=1")
+    argv = toy_arguments(toy_family, toy_shards, tmp_path, "--model.optim.learning_rate=1")
     assert "learning_rate" in refusal(["fit", *argv], capsys)
     typo = tmp_path / "typo.yaml"
     typo.write_text("model: {optim: {learning_rate: 1}}")
-    assert "learning_rate" in refusal(["fit", "-c", str(typo), *arguments(toy_family, toy_shards, tmp_path)], capsys)
+    assert "learning_rate" in refusal(
+        ["fit", "-c", str(typo), *toy_arguments(toy_family, toy_shards, tmp_path)], capsys
+    )
 
 
 def test_a_value_out_of_range_is_refused(
     toy_family: Path, toy_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    argv = arguments(toy_family, toy_shards, tmp_path, "--model.ema.decay=1.5")
+    argv = toy_arguments(toy_family, toy_shards, tmp_path, "--model.ema.decay=1.5")
     assert "ema.decay must lie in [0, 1)" in refusal(["fit", *argv], capsys)
 
 
@@ -193,7 +181,7 @@ def test_a_value_out_of_range_is_refused(
 def test_a_precision_that_does_not_train_is_refused(
     precision: str, toy_family: Path, toy_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    argv = arguments(toy_family, toy_shards, tmp_path, f"--trainer.precision={precision}")
+    argv = toy_arguments(toy_family, toy_shards, tmp_path, f"--trainer.precision={precision}")
     line = refusal(["fit", *argv], capsys)
     assert "trainer.precision" in line
     assert precision in line
@@ -204,7 +192,7 @@ def test_a_precision_that_does_not_train_is_refused(
 def test_a_missing_gpu_is_told_in_one_line(
     toy_family: Path, toy_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    argv = arguments(toy_family, toy_shards, tmp_path, "--trainer.accelerator=gpu")
+    argv = toy_arguments(toy_family, toy_shards, tmp_path, "--trainer.accelerator=gpu")
     assert "--trainer.accelerator cpu" in refusal(["fit", *argv], capsys)
     assert list(tmp_path.iterdir()) == []
 
@@ -232,7 +220,7 @@ def test_a_missing_config_is_refused(capsys: pytest.CaptureFixture) -> None:
 
 
 def test_a_missing_family_is_refused(toy_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    argv = arguments(tmp_path / "absent", toy_shards, tmp_path)
+    argv = toy_arguments(tmp_path / "absent", toy_shards, tmp_path)
     assert "does not exist" in refusal(["fit", *argv], capsys)
     assert list(tmp_path.iterdir()) == []
 
@@ -240,7 +228,7 @@ def test_a_missing_family_is_refused(toy_shards: Path, tmp_path: Path, capsys: p
 def test_missing_shards_are_refused_before_anything_is_written(
     toy_family: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    refusal(["fit", *arguments(toy_family, tmp_path / "absent", tmp_path)], capsys)
+    refusal(["fit", *toy_arguments(toy_family, tmp_path / "absent", tmp_path)], capsys)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -257,13 +245,13 @@ def test_shards_of_another_family_are_refused(
     text_encoder = CLIPTextModel.from_pretrained(toy_family, subfolder="text_encoder")
     text_encoder.final_layer_norm.weight.data += 1
     text_encoder.save_pretrained(other / "text_encoder")
-    assert "text_encoder" in refusal(["fit", *arguments(other, toy_shards, tmp_path / "runs")], capsys)
+    assert "text_encoder" in refusal(["fit", *toy_arguments(other, toy_shards, tmp_path / "runs")], capsys)
 
 
 def test_a_checkpoint_of_another_shape_is_refused(
     run_dir: Path, toy_family: Path, toy_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    argv = arguments(toy_family, toy_shards, tmp_path, "--model.context.fusion=channels")
+    argv = toy_arguments(toy_family, toy_shards, tmp_path, "--model.context.fusion=channels")
     line = refusal(["fit", *argv, f"--ckpt_path={run_dir / 'last.ckpt'}"], capsys)
     assert "another shape: context.text_fusion.weight must be (32, 64), got (77, 154)" in line
 
@@ -273,14 +261,14 @@ def test_a_damaged_checkpoint_is_refused(
 ) -> None:
     broken = tmp_path / "broken.ckpt"
     broken.write_bytes(b"PK\x03\x04cut")
-    argv = arguments(toy_family, toy_shards, tmp_path / "runs", f"--ckpt_path={broken}")
+    argv = toy_arguments(toy_family, toy_shards, tmp_path / "runs", f"--ckpt_path={broken}")
     assert "cannot be read" in refusal(["fit", *argv], capsys)
 
 
 def test_a_run_is_not_written_over(
     run_dir: Path, toy_family: Path, toy_shards: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    argv = arguments(toy_family, toy_shards, run_dir.parent, f"--name={run_dir.name}")
+    argv = toy_arguments(toy_family, toy_shards, run_dir.parent, f"--name={run_dir.name}")
     before = (run_dir / "config.yaml").read_bytes()
     assert "holds a run" in refusal(["fit", *argv], capsys)
     assert (run_dir / "config.yaml").read_bytes() == before
@@ -343,7 +331,9 @@ def test_export_of_a_missing_checkpoint_writes_nothing(tmp_path: Path, capsys: p
 
 
 def test_text_to_image_trains_exports_and_draws(toy_family: Path, toy_shards: Path, tmp_path: Path) -> None:
-    argv = arguments(toy_family, toy_shards, tmp_path, "--name=t2i", "--trainer.max_steps=4", "--model.optim.lr=1e-2")
+    argv = toy_arguments(
+        toy_family, toy_shards, tmp_path, "--name=t2i", "--trainer.max_steps=4", "--model.optim.lr=1e-2"
+    )
     prompt = "--model.context=lit_outpaint.models.context.PromptConfig"
     grid = "--trainer.callbacks+=lit_outpaint.callbacks.sample_grid.SampleGrid"
     assert main(["fit", *argv, "--model.base.task=text_to_image", prompt, grid]) == 0
@@ -373,7 +363,7 @@ def test_a_run_continues_with_another_set_only_where_that_is_said(
     )
     shutil.copytree(run_dir, tmp_path / "runs" / "on")
     before = (tmp_path / "runs" / "on" / "config.yaml").read_bytes()
-    argv = arguments(toy_family, other, tmp_path / "runs", "--name=on", "--trainer.max_steps=5", "--ckpt_path=last")
+    argv = toy_arguments(toy_family, other, tmp_path / "runs", "--name=on", "--trainer.max_steps=5", "--ckpt_path=last")
     assert "--data.allow_other_shards" in refusal(["fit", *argv], capsys)
     assert (tmp_path / "runs" / "on" / "config.yaml").read_bytes() == before
     assert main(["fit", *argv, "--data.allow_other_shards=true", "--trainer.limit_val_batches=0"]) == 0
@@ -397,4 +387,4 @@ def test_variables_of_slurm_without_srun_do_not_make_a_run_wait(
     reserved = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "4", "SLURM_NNODES": "2"}
     for name, value in reserved.items():
         monkeypatch.setenv(name, value)
-    assert main(["fit", *arguments(toy_family, toy_shards, tmp_path, "--trainer.fast_dev_run=1")]) == 0
+    assert main(["fit", *toy_arguments(toy_family, toy_shards, tmp_path, "--trainer.fast_dev_run=1")]) == 0

@@ -6,27 +6,11 @@ import pytest
 import torch
 
 from lit_outpaint.__main__ import main
-from lit_outpaint.diffusion.settings import Sampling
-from lit_outpaint.module import OutpaintModule
-
-
-def arguments(family: Path, shards: Path, runs: Path, *more: str) -> list[str]:
-    options = {
-        "data.shards": shards,
-        "data.batch_size": 2,
-        "data.num_workers": 0,
-        "model.base.pretrained": family,
-        "runs_dir": runs,
-        "trainer.accelerator": "cpu",
-        "trainer.enable_progress_bar": "false",
-        "trainer.enable_model_summary": "false",
-        "trainer.log_every_n_steps": 1,
-    }
-    return [f"--{key}={value}" for key, value in options.items()] + list(more)
+from lit_outpaint.testing.runs import toy_arguments
 
 
 def test_nothing_is_left_of_a_run_that_is_replaced(toy_family: Path, toy_shards: Path, tmp_path: Path) -> None:
-    argv = arguments(toy_family, toy_shards, tmp_path, "--name=twice", "--trainer.limit_val_batches=0")
+    argv = toy_arguments(toy_family, toy_shards, tmp_path, "--name=twice", "--trainer.limit_val_batches=0")
     kept = ["--trainer.max_steps=2", "--checkpoint.save_top_k=-1", "--checkpoint.every_n_train_steps=2"]
     assert main(["fit", *argv, *kept]) == 0
     for name in ("samples/step-0000002.png", "eval/step-0000002/metrics.json"):
@@ -42,28 +26,30 @@ def test_nothing_is_left_of_a_run_that_is_replaced(toy_family: Path, toy_shards:
 def test_a_project_of_wandb_without_a_logger_is_refused(
     toy_family: Path, toy_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    argv = arguments(toy_family, toy_shards, tmp_path, "--wandb.project=p", "--trainer.logger=false")
+    argv = toy_arguments(toy_family, toy_shards, tmp_path, "--wandb.project=p", "--trainer.logger=false")
     capsys.readouterr()
     assert main(["fit", *argv]) == 2
     assert "trainer.logger, which is false" in capsys.readouterr().err
 
 
-def test_what_is_not_asked_of_predict_is_as_it_was_trained(
-    toy_family: Path, toy_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_not_asked_of_predict_is_as_it_was_trained(toy_family: Path, toy_shards: Path, tmp_path: Path) -> None:
     trained = ["--model.sampling.guidance_scale=7.5", "--model.sampling.num_inference_steps=2"]
-    argv = arguments(toy_family, toy_shards, tmp_path, "--name=drawn", "--trainer.max_steps=1")
-    assert main(["fit", *argv, *trained, "--trainer.limit_val_batches=0"]) == 0
-    seen: list[Sampling] = []
-    monkeypatch.setattr(
-        OutpaintModule, "predict_step", lambda self, *_: seen.append(self.sampling) or torch.zeros(2, 3, 8, 8)
-    )
-    more = [f"--ckpt_path={tmp_path / 'drawn' / 'last.ckpt'}", "--trainer.limit_predict_batches=1"]
-    (tmp_path / "more.yaml").write_text("model: {sampling: {num_inference_steps: 4}}\n")
-    assert main(["predict", *argv, *more, "--name=a", "--model.sampling.guidance_scale=3.0"]) == 0
-    assert main(["predict", "-c", str(tmp_path / "more.yaml"), *argv, *more, "--name=b"]) == 0
-    drawn = dict.fromkeys((one.guidance_scale, one.num_inference_steps) for one in seen)
-    assert list(drawn) == [(3.0, 2), (7.5, 4)]
+    argv = toy_arguments(toy_family, toy_shards, tmp_path)
+    assert main(["fit", *argv, "--name=drawn", "--trainer.max_steps=1", *trained, "--trainer.limit_val_batches=0"]) == 0
+    checkpoint = [f"--ckpt_path={tmp_path / 'drawn' / 'last.ckpt'}", "--trainer.limit_predict_batches=1"]
+    config = tmp_path / "more.yaml"
+    config.write_text("model: {sampling: {num_inference_steps: 4}}\n")
+
+    def predicted(name: str, *asked: str) -> list[bytes]:
+        assert main(["predict", *argv, *checkpoint, f"--name={name}", *asked]) == 0
+        return [path.read_bytes() for path in sorted((tmp_path / name / "predictions").glob("*.png"))]
+
+    scale, steps = "--model.sampling.guidance_scale", "--model.sampling.num_inference_steps"
+    # 3.0 is the default, which is asked for here none the less.
+    one_asked, other_asked = predicted("a", f"{scale}=3.0"), predicted("b", "-c", str(config))
+    assert one_asked == predicted("c", f"{scale}=3.0", f"{steps}=2")
+    assert other_asked == predicted("d", f"{scale}=7.5", f"{steps}=4")
+    assert one_asked != other_asked
 
 
 def test_memory_of_all_devices_is_that_of_those_that_are_there(
