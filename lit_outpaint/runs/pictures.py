@@ -169,15 +169,16 @@ class PictureRun:
         notes: dict[str, Any],
         others: Mapping[str, UInt8[ndarray, "h w 3"]] = MappingProxyType({}),
     ) -> PictureRecord:
-        """Write a picture, then its line; before them ``others``, pictures on the way to it, into a folder of theirs."""
+        """Write a picture, then its line; before them ``others``, pictures on the way to it, into folders of theirs."""
         from PIL import Image
 
         if not (self.directory / RUN_NAME).is_file():
             with written_whole(self.directory / RUN_NAME) as draft:
                 draft.write_text(yaml.safe_dump(self._settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
         for name, other in others.items():
-            path = self.directory / OTHERS_NAME / f"{prompt.id}-{name}.png"
-            path.parent.mkdir(exist_ok=True)
+            # A folder for each name, so that what scores a directory of pictures scores these as well.
+            path = self.directory / OTHERS_NAME / name / f"{prompt.id}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
             with written_whole(path) as draft:
                 Image.fromarray(other).save(draft, format="PNG")
         with written_whole(self.file(prompt.id)) as draft:

@@ -92,12 +92,12 @@ def test_the_loop_leaves_a_record_and_a_picture_of_each_round(
         rounds = line["notes"]["rounds"]
         assert rounds[0]["action"] == "draw"
         for number, one in enumerate(rounds):
-            assert (out / "rounds" / f"{line['id']}-round{number}.png").is_file()
+            assert (out / "rounds" / f"round{number}" / f"{line['id']}.png").is_file()
             assert {"action", "edits", "score", "wrong", "kept"} <= one.keys()
         kept = [number for number, one in enumerate(rounds) if one["kept"]][-1]
-        best = pixels(out / "rounds" / f"{line['id']}-round{kept}.png")
+        best = pixels(out / "rounds" / f"round{kept}" / f"{line['id']}.png")
         assert np.array_equal(pixels(out / f"{line['id']}.png"), best)
-        assert (out / "rounds" / f"{line['id']}-best_of.png").is_file()
+        assert (out / "rounds" / "best_of" / f"{line['id']}.png").is_file()
     # The same command has nothing to do; another number of rounds is another run.
     before = (out / "pictures.jsonl").read_bytes()
     assert generate(family, out, *command) == 0
