@@ -75,7 +75,8 @@ def prepare_windows(work: Work, windows: int, machine: MachineConfig) -> None:
     sizes = ScapesConfig(
         windows=windows, val_windows=0, panoramas=0, eval_windows=0, samples_per_shard=-(-windows // 4)
     )
-    run_source(work, make_source(sizes), machine)
+    source = make_source(sizes)
+    run_source(work, source, source.settings(), machine)
     caption_stage(work, CaptionConfig(), CallConfig(), machine)
 
 

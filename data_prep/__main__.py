@@ -116,11 +116,11 @@ def _source_stage(config: type, options: Namespace) -> int:
     from data_prep.stages import make_source
 
     source, machine, share = make_source(_take(config, options)), _take(MachineConfig, options), _share(options)
-    source.settings()  # Refuses missing input before the first file is written.
+    told = source.settings()  # Refuses missing input before the first file is written.
     work = _work(options)
     check_only_ours(work)
     with work.lock(share):
-        run_source(work, source, machine, share)
+        run_source(work, source, told, machine, share)
     return 0
 
 
@@ -154,6 +154,7 @@ def _pack(options: Namespace) -> int:
     work = _begun(options)
     with work.lock():
         print(summary(pack_stage(work, _take(MachineConfig, options))))
+        work.end()
     return 0
 
 

@@ -1,5 +1,6 @@
 """Captions of a shard while they are being written: each finished sample is on disk before the next is asked for."""
 
+import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
@@ -21,13 +22,22 @@ class CaptionJournal:
     Args:
         path: of the file; continues with what it holds.
 
+    Raises:
+        ValueError: another process is writing it.
+
     Attributes:
         lines: what is finished, by sample key.
     """
 
     def __init__(self, path: Path) -> None:
-        self.lines = read_lines(path)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+        try:
+            # Ranks of one world share no shard, those of two worlds do.
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._file)
+            raise ValueError(f"another process is writing the captions of {path.name}; wait for it") from error
+        self.lines = read_lines(path)
         whole = sum(len(line.encode()) for line in self.lines.values())
         os.ftruncate(self._file, whole)  # A line that was torn by a kill goes.
         os.lseek(self._file, whole, os.SEEK_SET)

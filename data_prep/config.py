@@ -11,8 +11,9 @@ from lit_outpaint.models.language import LanguageConfig
 from lit_outpaint.protocols import Captioner
 from lit_outpaint.system.threads import usable_processors
 
-_PLACES: Final = ("models", "models_config", "vision", "root", "sums")
-"""Settings that say where something lies on this machine; what lies there is recorded by its checksums."""
+_PLACES: Final = ("models", "models_config", "vision", "root", "sums", "max_lost")
+"""Settings that say where something lies on this machine, which is recorded by its checksums, and what may be lacking
+there, which is counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +114,8 @@ class EncodeConfig:
             raise ValueError(f"ratios must lie between 0 and 1 and name at least one, got {list(self.ratios)}")
         if finest := next((ratio for ratio in self.ratios if float(f"{ratio:g}") != ratio), None):
             raise ValueError(f"ratios must have at most six digits, as views are named by them, got {finest}")
+        if min(self.ratios) < 1e-4:
+            raise ValueError(f"ratios must be at least 0.0001, as views are named by them, got {min(self.ratios)}")
         if not self.directions or not set(self.directions) <= set(GROWTHS):
             raise ValueError(f"directions must be of {', '.join(GROWTHS)}, got {list(self.directions)}")
 

@@ -3,11 +3,15 @@
 import json
 import shutil
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final
 
+from pydantic import BaseModel
+
+from data_prep.atomic import write_atomic
 from data_prep.caption import read_captions
 from data_prep.config import EncodeConfig
 from data_prep.engines import Engine
@@ -38,6 +42,9 @@ from lit_outpaint.data.schema import (
 )
 from lit_outpaint.system.files import file_sha256
 
+_PACKED_SUFFIX: Final = ".packed.json"
+"""Beside the set, per shard that is whole: what the index and the card need of it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
@@ -53,13 +60,13 @@ class Made:
     """Who wrote the captions, see ``describe_captioner``."""
 
 
-class Packed(NamedTuple):
+class Packed(BaseModel):
     """One shard of the set."""
 
     shard: ShardCard
     entries: list[IndexEntry]
-    writers: Counter[tuple[str, str]]
-    """Samples by (text, who wrote it)."""
+    writers: list[tuple[str, str, int]]
+    """Text, who wrote it, and of how many samples."""
 
 
 def pack(work: Work, made: Made, engine: Engine) -> Card:
@@ -73,11 +80,19 @@ def pack(work: Work, made: Made, engine: Engine) -> Card:
     Returns:
         The card that was written.
     """
-    directory = work.stage("packed")
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+    begun = work.begin("packed", {}, after="features")
+    directory = _set_dir(work)
     names = shard_names(work)
-    packed = engine.map(partial(_write_shard, work, names), list(names), "pack")
+    directory.mkdir(exist_ok=True)
+    for path in directory.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in names.values():
+            path.unlink()
+    whole = {stem: kept for stem in names if (kept := _kept(begun, directory, stem)) is not None}
+    missing = [stem for stem in names if stem not in whole]
+    whole |= dict(zip(missing, engine.map(partial(_write_shard, work, names), missing, "pack"), strict=True))
+    packed = [whole[stem] for stem in names]
     shards: dict[Split, list[ShardCard]] = {"train": [], "val": []}
     for each in packed:
         shards["train" if each.shard.name.startswith("train-") else "val"].append(each.shard)
@@ -98,7 +113,7 @@ def pack(work: Work, made: Made, engine: Engine) -> Card:
         masked_latents=made.settings["masked_latents"],
         encoders=made.encoders,
         captioner=made.captioner,
-        writers=writers_table(sum((each.writers for each in packed), Counter())),
+        writers=writers_table(_sum_writers(packed)),
         text=_text(work),
         shards=shards,
         files=[_file_card(directory, name) for name in files],
@@ -149,9 +164,31 @@ def summary(card: Card) -> str:
     return "\n".join(lines + ([count_words(card.counts)] if card.counts else []))
 
 
+def _set_dir(work: Work) -> Path:
+    """Where a set is put together."""
+    return work.stage("packed") / "set"
+
+
+def _kept(begun: Path, directory: Path, stem: str) -> Packed | None:
+    """A shard that an interrupted call wrote."""
+    path = begun / f"{stem}{_PACKED_SUFFIX}"
+    if not path.is_file():
+        return None
+    packed = Packed.model_validate_json(path.read_bytes())
+    return packed if (directory / packed.shard.name).is_file() else None
+
+
+def _sum_writers(packed: Iterable[Packed]) -> Counter[tuple[str, str]]:
+    total: Counter[tuple[str, str]] = Counter()
+    for each in packed:
+        for text, writer, count in each.writers:
+            total[text, writer] += count
+    return total
+
+
 def _write_shard(work: Work, names: dict[str, str], stem: str) -> Packed:
     """Write one shard under its name in the set."""
-    path = work.stage("packed") / names[stem]
+    path = _set_dir(work) / names[stem]
     captions = read_captions(work.stage("captions") / f"{stem}.jsonl")
     raw = read_samples(work.stage("raw") / f"{stem}.tar", (IMAGE_SUFFIX, RECORD_SUFFIX))
     features = read_samples(work.stage("features") / f"{stem}.tar", (TENSOR_SUFFIX,))
@@ -171,7 +208,9 @@ def _write_shard(work: Work, names: dict[str, str], stem: str) -> Packed:
             entries.append(IndexEntry(key, path.name, tar.add(key, members)))
             writers += writers_of(captions[key])
     card = ShardCard(samples=len(entries), **_file_card(path.parent, path.name).model_dump())
-    return Packed(card, entries, writers)
+    packed = Packed(shard=card, entries=entries, writers=[(*key, count) for key, count in sorted(writers.items())])
+    write_atomic(work.stage("packed") / f"{stem}{_PACKED_SUFFIX}", packed.model_dump_json().encode())
+    return packed
 
 
 def _text(work: Work) -> TextCard:

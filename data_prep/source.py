@@ -1,6 +1,7 @@
 """What a source of windows is: the first stage, and the only one that knows where windows come from."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -20,6 +21,8 @@ MENDED: Final = "mended."
 """Begins the name of a count of images that were changed to be of use."""
 NOTED: Final = "noted."
 """Begins the name of a count of oddities that cost no image."""
+LOST: Final = (f"{LEFT_OUT}missing", f"{LEFT_OUT}unreadable")
+"""Counts of images that are there, for all that is known, but not for this machine at this time."""
 
 
 LEFT_OUT_NAME: Final = "left_out.txt"
@@ -34,6 +37,8 @@ class Source(Protocol):
 
     name: str
     """As it stands in records and in the card."""
+    max_lost: float
+    """Share of its images that may be missing or unreadable, at least one unless it is 0."""
 
     def settings(self) -> dict[str, Any]:
         """What the windows depend on, as JSON values.
@@ -57,13 +62,22 @@ class Source(Protocol):
         ...
 
 
-def run_source(work: Work, source: Source, machine: MachineConfig, share: Share = ALONE) -> None:
+def run_source(
+    work: Work, source: Source, told: Mapping[str, Any], machine: MachineConfig, share: Share = ALONE
+) -> None:
     """Write this process's raw shards; the last one to finish marks the stage as complete.
 
+    Args:
+        work: the directory.
+        source: of windows.
+        told: its `Source.settings`, which take long where files are checked.
+        machine: how the work is done.
+        share: this process among those that work together.
+
     Raises:
-        ValueError: the input is at fault, or there is not one usable window.
+        ValueError: the input is at fault, there is not one usable window to train on, or too many images are not there.
     """
-    settings = {"source": source.name, **source.settings()}
+    settings = {"source": source.name, **told}
     directory = work.begin("raw", settings)
     stems = source.stems()
     missing = work.missing("raw", share.of(stems))
@@ -74,9 +88,10 @@ def run_source(work: Work, source: Source, machine: MachineConfig, share: Share 
     if work.missing("raw", stems) or (source.write_evalset is not None and not work.is_done("evalset")):
         return
     counts = read_counts(work)
-    if counts and not counts[USED]:
+    if counts and not read_counts(work, "train-")[USED]:
         work.forget("raw")  # Whoever puts the images there has only to give the command again.
-        raise ValueError(f"not one image can be used: {count_words(counts)}")
+        raise ValueError(f"not one image to train on can be used: {count_words(counts)}")
+    _refuse_many_lost(work, source.max_lost, counts)
     _name_left_out(work)
     work.finish("raw")
     if counts:
@@ -113,10 +128,35 @@ def _name_left_out(work: Work) -> None:
         say(f"{len(lines) - NAMED_AT_ONCE} more are named in {path}")
 
 
-def read_counts(work: Work) -> Counter[str]:
-    """The counts of all raw shards, summed; empty for a source that counts nothing."""
+def _refuse_many_lost(work: Work, most: float, counts: Counter[str]) -> None:
+    """End with the stage unfinished where too many images are not there, and forget the shards that lack some.
+
+    Raises:
+        ValueError: they are.
+    """
+    images = counts[USED] + sum(number for name, number in counts.items() if name.startswith(LEFT_OUT))
+    lost = sum(counts[name] for name in LOST)
+    if lost <= math.ceil(most * images):
+        return
+    for stem in work.shards("raw"):
+        own = read_counts(work, stem)
+        if any(own[name] for name in LOST):
+            (work.stage("raw") / f"{stem}.tar").unlink()
+    raise ValueError(
+        f"{lost} of {images} images are missing or cannot be read, more than --max_lost {most:g} allows: put them there"
+        f" and give the command again, which makes their shards alone, or raise --max_lost ({count_words(counts)})"
+    )
+
+
+def read_counts(work: Work, stems: str = "") -> Counter[str]:
+    """The counts of raw shards, summed; empty for a source that counts nothing.
+
+    Args:
+        work: the directory.
+        stems: how the names of the shards begin; all when empty.
+    """
     counts: Counter[str] = Counter()
-    for path in sorted(work.stage("raw").glob(f"*.{COUNTS_SUFFIX}")):
+    for path in sorted(work.stage("raw").glob(f"{stems}*.{COUNTS_SUFFIX}")):
         counts.update(json.loads(path.read_bytes()))
     return counts
 

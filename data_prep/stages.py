@@ -38,19 +38,20 @@ def run_all(
     """
     fingerprints = encoder_fingerprints(encode.models, encode.vision)
     chosen = make_source(source, encode)
-    settings = {"source": chosen.name, **chosen.settings(), **settings_of(caption, encode)}
+    told = chosen.settings()
+    settings = {"source": chosen.name, **told, **settings_of(caption, encode)}
     work = Work(out)
     check_only_ours(work)
     existing = existing_card(out, settings, fingerprints, describe_captioner(caption), overwrite)
     if existing is not None:
-        if work.root.exists() and not keep_work:
+        if work.is_ours and not keep_work:
             with work.lock():
                 work.remove()
         return existing
     with work.lock():
         if overwrite:
             work.start_over()
-        run_source(work, chosen, machine)
+        run_source(work, chosen, told, machine)
         caption_stage(work, caption, call, machine)
         encode_stage(work, encode, machine)
         card = pack_stage(work, machine)
@@ -147,8 +148,8 @@ def existing_card(
     if not out.is_dir():
         raise ValueError(f"--out must be a directory, {out} is a file; choose another")
     if not (out / CARD_NAME).exists():
-        strangers = [path.name for path in out.iterdir() if path.name not in ("work", LEFT_OUT_NAME)]
-        if strangers and not (out / "work").is_dir():
+        strangers = [path.name for path in out.iterdir() if path.name != LEFT_OUT_NAME]
+        if strangers and not Work(out).is_ours:
             raise ValueError(f"{out} is not empty ({strangers[0]}) and no shard set; choose another --out")
         return None
     try:

@@ -5,7 +5,6 @@ members of a sample are adjacent and named ``KEY.suffix`` with one dot.
 """
 
 import io
-import os
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Final, NamedTuple
 
 from data_prep.atomic import partial_path
 from lit_outpaint.data.schema import ShardError, check_key
+from lit_outpaint.system.files import sync
 
 BLOCK: Final = 512
 MAX_MEMBER_BYTES: Final = 256 << 20
@@ -52,10 +52,13 @@ class TarWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._tar.close()
-        if kind is None:
-            os.replace(self._partial, self.path)
-        else:
+        try:
+            self._tar.close()  # On a full disk this raises, too.
+            if kind is None:
+                # The name says that all is there.
+                sync(self._partial)
+                self._partial.replace(self.path)
+        finally:
             self._partial.unlink(missing_ok=True)
 
 

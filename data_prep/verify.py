@@ -155,11 +155,12 @@ def _check_tensors(path: Path, key: str, data: bytearray, shapes: Mapping[str, t
 def _check_evalset(directory: Path, card: Card) -> None:
     """Rows fit the schema, and every picture has the size that its row implies."""
     names = {file.name for file in card.files}
+    filled = {file.name for file in card.files if file.size}  # A set may have no panoramas, or no windows to score.
     root = evalset_dir(directory)
     pictures: dict[str, tuple[int, int]] = {}
-    if f"{EVALSET_DIR}/{WINDOWS_NAME}" in names:
+    if f"{EVALSET_DIR}/{WINDOWS_NAME}" in filled:
         pictures |= {row.image: (card.window_px, card.window_px) for row in read_windows(root)}
-    if f"{EVALSET_DIR}/{PANORAMAS_NAME}" in names:
+    if f"{EVALSET_DIR}/{PANORAMAS_NAME}" in filled:
         for row in read_panoramas(root):
             long = row.window_px + row.stride_px * len(row.steps)
             pictures[row.image] = (row.window_px, long) if HEADINGS[row.direction].axis else (long, row.window_px)

@@ -30,6 +30,7 @@ COUNTS_SUFFIX: Final = "counts.json"
 _SETTINGS: Final = "settings.json"
 _DONE: Final = "done"
 _STARTED_OVER: Final = "started_over"
+_LOCK: Final = "lock"
 _OUTPUT: Final = re.compile(r"((?:train|val)-\d{5,})\.(?:tar|jsonl)")
 
 
@@ -40,6 +41,11 @@ class Work:
         self.out = out
         self.root = out / "work"
         self._share = ALONE
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether a preparation made the directory, and left its lock there, or it holds copies of stages."""
+        return (self.root / _LOCK).is_file() or any(self.root.glob(f"*/{_SETTINGS}"))
 
     def stage(self, name: str) -> Path:
         """Directory of a stage."""
@@ -143,12 +149,15 @@ class Work:
             share: this process among those that work together.
 
         Raises:
-            ValueError: the directory is in use, or cannot be written.
+            ValueError: the directory is in use, is somebody else's, or cannot be written.
         """
         self._share = share
         try:
+            # Stages delete what they find there.
+            if self.root.exists() and not self.is_ours and any(self.root.iterdir()):
+                raise ValueError(f"{self.root} is no directory of a preparation; move it away, or choose another --out")
             self.root.mkdir(parents=True, exist_ok=True)
-            file = (self.root / "lock").open("w")
+            file = (self.root / _LOCK).open("w")
         except OSError as error:
             raise ValueError(f"cannot write to {self.out}: {error.strerror}; choose another --out") from error
         with file:
@@ -171,6 +180,8 @@ class Work:
             fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ValueError(f"{who} is writing to {self.out}; wait for it") from error
+        except OSError as error:
+            raise ValueError(f"{self.out} lies on a file system without locks: {error.strerror}") from error
 
     def forget(self, name: str) -> None:
         """Delete the files of a stage."""

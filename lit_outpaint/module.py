@@ -33,15 +33,16 @@ from lit_outpaint.models.conditions import drop_conditions
 from lit_outpaint.models.context import ConditioningConfig, Context, ContextConfig, LanguageDims, load_context
 from lit_outpaint.models.denoiser import Denoiser, Known
 from lit_outpaint.models.encoders import FrozenEncoders, check_parts, family_dims, family_scaling_factor, sample_latents
-from lit_outpaint.models.frozen_parts import FrozenParts
-from lit_outpaint.models.language import LanguageConfig
+from lit_outpaint.models.frozen_parts import LANGUAGE, FrozenParts
+from lit_outpaint.models.language import LanguageConfig, check_same_language
 from lit_outpaint.models.language_encoders import block_tokenizer
+from lit_outpaint.models.overlay import language_of
 from lit_outpaint.models.single_file import family_directory
 from lit_outpaint.models.unet import ModelConfig, load_unet
 from lit_outpaint.protocols import EntityParser
 from lit_outpaint.training.draws import BatchDraws, SampleDraws
 from lit_outpaint.training.ema import Ema, EmaConfig
-from lit_outpaint.training.entity_guidance import EntityGuidance, EntityLossConfig
+from lit_outpaint.training.entity_guidance import EntityGuidance, EntityLossConfig, tokens_with_rows
 from lit_outpaint.training.optim import OptimConfig
 from lit_outpaint.training.over_ranks import mean_over_ranks
 from lit_outpaint.training.sharding import gathered
@@ -117,8 +118,14 @@ class OutpaintModule(TrainedSystem):
             )
         spoken = None if language is None else LanguageDims(language.length, language.dim)
         self.context = context.build_for(family_dims(base.pretrained, base.vision), spoken)
+        if language is not None and not any(name.startswith(LANGUAGE) for name in self.context.needs):
+            raise ValueError(
+                "model.language names a language model that nothing reads; set model.context to"
+                " lit_outpaint.models.language_context.LanguageContextConfig, or leave model.language out"
+            )
         if base.outpaint is not None:
             load_context(self.context, base.outpaint)
+            check_same_language(base.outpaint, language_of(Path(base.outpaint)), language)
         entity_loss.check_possible(compiled=base.compile, checkpointed=base.gradient_checkpointing)
         self.unet = load_unet(base)
         self.denoiser = Denoiser(self.unet, attention, channels_last=base.channels_last)
@@ -257,8 +264,12 @@ class OutpaintModule(TrainedSystem):
 
     def _guidance(self, parser: EntityParser | None) -> EntityGuidance:
         """What finds attributes and entities in the rows of the context."""
-        found = block_tokenizer(self.entity_loss.block, self.config.pretrained, self.language_config)
-        return EntityGuidance(self.entity_loss, parser, *found)
+        block = self.entity_loss.block
+        tokenizer, prefix, length = block_tokenizer(block, self.config.pretrained, self.language_config)
+        rows = tokens_with_rows(self.context) if block == "language" else length
+        guidance = EntityGuidance(self.entity_loss, parser, tokenizer, prefix, length, rows)
+        guidance.parser.pairs("a red barn")  # A parser that is not installed is told of now, not in the first step.
+        return guidance
 
     @property
     def encoders(self) -> FrozenEncoders:

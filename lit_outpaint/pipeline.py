@@ -31,7 +31,7 @@ from lit_outpaint.models.conditioned import ConditionedPipeline, StepEnd, as_lis
 from lit_outpaint.models.conditions import encode_visible
 from lit_outpaint.models.denoiser import Known
 from lit_outpaint.models.encoders import FrozenEncoders
-from lit_outpaint.models.loading import load_overlay, stored_dtype, with_dtype
+from lit_outpaint.models.loading import load_overlay, load_whole, stored_dtype, with_dtype
 from lit_outpaint.models.overlay import OVERLAY_NAME, is_model
 from lit_outpaint.models.region_conditions import RegionPrompt
 from lit_outpaint.models.reproducible import one_timestep, windows_at_once
@@ -273,9 +273,7 @@ def load_pipeline(directory: str | Path, dtype: torch.dtype | None = torch.float
         kind = json.loads((directory / "model_index.json").read_text(encoding="utf-8"))["_class_name"]
         if kind != OutpaintPipeline.__name__:
             raise ValueError(f"outpainting takes a model of its own, this is a {kind}; fit trains one on it")
-        pipeline = OutpaintPipeline.from_pretrained(
-            directory, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False
-        )
+        pipeline = load_whole(OutpaintPipeline, directory)
     except (ValueError, TypeError, KeyError, RuntimeError, OSError, AttributeError) as error:
         raise ValueError(f"the model in {directory} cannot be loaded: {one_line(error)}") from error
     assert isinstance(pipeline, OutpaintPipeline)

@@ -25,7 +25,7 @@ from lit_outpaint.diffusion.sampling import denoise
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.conditioned import ConditionedPipeline, StepEnd, as_list
 from lit_outpaint.models.context import PromptEncoder
-from lit_outpaint.models.loading import OPTIONS, load_overlay, stored_dtype, with_dtype
+from lit_outpaint.models.loading import OPTIONS, load_overlay, load_whole, stored_dtype, with_dtype
 from lit_outpaint.models.overlay import OVERLAY_NAME, is_model
 from lit_outpaint.models.region_conditions import RegionPrompt
 from lit_outpaint.models.reproducible import one_timestep, windows_at_once
@@ -202,7 +202,7 @@ def load_text_to_image(directory: str | Path, dtype: torch.dtype | None = torch.
             encoders, parts = load_overlay(directory, dtype)
             return TextToImagePipeline.assemble(encoders, **parts)
         if (directory / "context").is_dir():
-            whole = TextToImagePipeline.from_pretrained(directory, **OPTIONS)
+            whole = load_whole(TextToImagePipeline, directory)
             assert isinstance(whole, TextToImagePipeline)
             return with_dtype(whole, dtype)
         absent = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}

@@ -43,6 +43,10 @@ def run_stage(record: Record, cell: Cell, stage: Stage, extra: Sequence[str] = (
         sys.stdout.flush()
         os.execv(command[0], command)
     assert cell.evaluate is not None
+    if "train" in cell.stages and not record.done(cell, "train"):
+        # What is scored counts as scored for good.
+        print(f"error: {cell.name} is not trained to its end, so that it is not scored yet", file=sys.stderr)
+        return 1
     code = subprocess.run([sys.executable, *cell.evaluate], check=False).returncode
     if code == 0 and (record.run_dir(cell) / WANDB_ID_NAME).is_file():
         # It loads Lightning, which takes longer than all else that happens here.

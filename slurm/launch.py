@@ -29,7 +29,14 @@ def fit_job(configs: Sequence[str], overrides: Sequence[str], resources: Resourc
         ValueError: ``fit`` would refuse the arguments.
     """
     files = [word for config in configs for word in ("-c", config)]
-    words = ["fit", *files, *overrides, *resources.trainer_arguments(), "--ckpt_path=last"]
+    own = [*resources.trainer_arguments(), "--ckpt_path=last"]
+    decided = {word.partition("=")[0] for word in own}
+    if twice := [name for word in overrides if (name := word.partition("=")[0]) in decided]:
+        raise ValueError(
+            f"{twice[0]} behind -- would have no effect: --gpus, --tasks and --nodes say what a run gets, --resume that"
+            " it continues"
+        )
+    words = ["fit", *files, *overrides, *own]
     config = parse_fit(words, "fit")
     words += preemption(config)
     run_dir = Path(config["runs_dir"]) / config["name"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from lit_outpaint.system.files import written_whole
-from slurm.sweep_file import Sweep, arguments, split_settings
+from slurm.sweep_file import RESERVED, Sweep, arguments, split_settings
 
 SCHEMA: Final = 1
 WANDB_ID_NAME: Final = "wandb_run.txt"
@@ -87,7 +87,13 @@ def make_record(
         directory: where everything of it goes.
         seeds: one run of every combination for each.
         overrides: further arguments of ``fit`` for all cells; they win over the file.
+
+    Raises:
+        ValueError: one of them is what the sweep itself sets.
     """
+    names = [word.partition("=")[0].removeprefix("--") for word in overrides]
+    if reserved := [name for name in names if name in RESERVED]:
+        raise ValueError(f"--{reserved[0]} behind -- would have no effect; the sweep itself sets it in every cell")
     cells = []
     for choice in sweep.choices():
         trained, scored = split_settings(choice.settings)
@@ -102,8 +108,7 @@ def make_record(
             evaluate = None
             if sweep.evaluate is not None:
                 braces = {"{run}": str(directory / name), "{seed}": str(seed)}
-                words = [_filled(word, braces) for word in shlex.split(sweep.evaluate)]
-                evaluate = [*words[1:], *arguments(scored)]
+                evaluate = [_filled(word, braces) for word in [*shlex.split(sweep.evaluate)[1:], *arguments(scored)]]
             cells.append(Cell(name=name, labels=choice.labels, seed=seed, fit=fit, evaluate=evaluate))
     return Record(
         directory=directory,
@@ -126,11 +131,18 @@ def merged(record: Record) -> Record:
     """The record with what its directory holds already: old cells keep their numbers, new ones come behind them.
 
     Raises:
-        ValueError: a cell of the same name was made by other settings.
+        ValueError: a cell of the same name was made by other settings, or the axes are others.
     """
     if not (record.directory / "sweep.json").exists():
         return record
     old = load_record(record.directory)
+    before, now = ({tuple(cell.labels) for cell in cells} for cells in (old.cells, record.cells))
+    if before and now and before != now:
+        axes = [" and ".join(next(iter(some))) or "none" for some in (before, now)]
+        raise ValueError(
+            f"{record.directory} holds runs of other axes ({axes[0]}; the file has {axes[1]}), which no table tells"
+            " apart; give another --out, or remove the directory to start over"
+        )
     new = {cell.name: cell for cell in record.cells}
     for cell in old.cells:
         if cell.name in new and new[cell.name] != cell:

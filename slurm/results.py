@@ -103,11 +103,19 @@ def _columns(path: Path) -> dict[str, list[tuple[int, float]]]:
     columns: dict[str, list[tuple[int, float]]] = defaultdict(list)
     if path.is_file():
         with path.open(newline="", encoding="utf-8") as file:
-            for line in csv.DictReader(file):
+            # Of a run that was killed, or still writes, the last row may be torn.
+            for line in csv.DictReader(row for row in file if row.endswith("\n")):
                 for name, text in line.items():
                     if name and text and "/" in name and (line.get("step") or "").isdigit():
-                        columns[name].append((int(line["step"]), float(text)))
+                        columns[name].append((int(line["step"]), _number(path, text)))
     return columns
+
+
+def _number(path: Path, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"{path} must hold numbers, but is damaged at {text[:40]!r}; train the run again") from error
 
 
 def read_figures(run_dir: Path) -> dict[str, dict[str, Any]]:

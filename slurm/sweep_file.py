@@ -31,7 +31,7 @@ DEFAULT_WORLD: Final = "scapes"
 EVALUATE: Final = "evaluate."
 _LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 # The sweep itself sets these, so that cells cannot write over each other.
-_RESERVED: Final = ("name", "runs_dir", "seed_everything", "data.seed", "ckpt_path", "overwrite", "config")
+RESERVED: Final = ("name", "runs_dir", "seed_everything", "data.seed", "ckpt_path", "overwrite", "config")
 
 Settings = dict[str, Any]
 """Dotted keys of the command line and their values."""
@@ -148,7 +148,7 @@ def _seeds(name: str, given: object) -> tuple[int, ...]:
 def _settings(path: Path, place: str, given: object) -> Settings:
     if not isinstance(given, dict) or not all(isinstance(key, str) for key in given):
         raise ValueError(f"{path}: {place} must map dotted keys to values, got {given!r}")
-    if reserved := [key for key in given if key in _RESERVED]:
+    if reserved := [key for key in given if key in RESERVED]:
         raise ValueError(f"{path}: {place} must not set {reserved[0]}; the sweep itself does")
     return dict(given)
 
@@ -170,6 +170,8 @@ def _grid(path: Path, given: object) -> dict[str, dict[str, Settings]]:
                 f"{path}: grid.{axis} has the label {bad[0]!r}; labels name directories and hold letters, digits and"
                 " _ . + - alone; write {label: value}, and put yes and no in quotes"
             )
+        if len(set(map(str, values))) < len(values):
+            raise ValueError(f"{path}: grid.{axis} has one label twice, as a number and as a text; rename one")
         grid[str(axis)] = {
             str(label): _settings(path, f"grid.{axis}.{label}", value if isinstance(value, dict) else {axis: value})
             for label, value in values.items()
@@ -192,8 +194,12 @@ def _command(path: Path, given: object) -> str | None:
         raise ValueError(f"{path}: evaluate must be a command line, got {given!r} ({error})") from error
     if words[:2] != ["python", "-m"] or len(words) < 3:
         raise ValueError(f"{path}: evaluate must start with python -m MODULE, got {given!r}")
-    if unknown := set(re.findall(r"\{(\w*)\}", given)) - {"run", "seed"}:
+    if unknown := set(re.findall(r"\{(\w+)\}", given)) - {"run", "seed"}:
         raise ValueError(f"{path}: evaluate may use {{run}} and {{seed}}, got {{{sorted(unknown)[0]}}}")
+    outs = [after for word, after in itertools.pairwise([*words, ""]) if word == "--out"]
+    outs += [word.removeprefix("--out=") for word in words if word.startswith("--out=")]
+    if words[2] == "eval" and any(out != "{run}/eval" for out in outs):
+        raise ValueError(f"{path}: evaluate must write to {{run}}/eval, where scores are looked for, got {outs[0]!r}")
     return given
 
 

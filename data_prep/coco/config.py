@@ -41,6 +41,9 @@ class CocoConfig:
     """Decides which caption is the local one, and random crops."""
     samples_per_shard: int = 500
     """Windows in one tar; make at least as many shards as ranks and as loader processes."""
+    max_lost: float = 0.01
+    """Share of the images that may be missing or unreadable, at least one unless it is 0; more end the work, for a
+    folder was unzipped in part, or a disk is not there."""
     sums: str | None = None
     """File of MD5 or SHA-256 sums, one ``SUM  NAME`` a line, that the zips are checked against."""
 
@@ -51,6 +54,10 @@ class CocoConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}; leave it out for the default")
+        if self.val_limit is not None and self.val_split is None:
+            raise ValueError(f"val_limit {self.val_limit} needs val_split, the split that it is of")
+        if not 0 <= self.max_lost <= 1:
+            raise ValueError(f"max_lost must be a share, between 0 and 1, got {self.max_lost:g}")
         if self.quality > 100:
             raise ValueError(f"quality must be at most 100, got {self.quality}")
         if self.window_px is not None and (self.window_px % 8 or self.window_px > MAX_IMAGE_PX):

@@ -121,7 +121,7 @@ def _licence(row: Any) -> str:
     if not (isinstance(row, dict) and isinstance(row.get("id"), int | str) and isinstance(row.get("name"), str)):
         return ""
     url = row.get("url")
-    return f"{row['name']} ({url})" if isinstance(url, str) and url else str(row["name"])
+    return encodable(f"{row['name']} ({url})" if isinstance(url, str) and url else str(row["name"]))
 
 
 def _number(value: Any) -> int | None:

@@ -53,6 +53,7 @@ class CocoSource:
 
     def __init__(self, config: CocoConfig) -> None:
         self.config = config.resolved()
+        self.max_lost = config.max_lost
         self.root = Path(self.config.root)
 
     def settings(self) -> dict[str, Any]:

@@ -69,6 +69,7 @@ class ScapesSource:
     """
 
     name = "scapes"
+    max_lost = 0.0
 
     def __init__(self, config: ScapesConfig) -> None:
         self.config = config

@@ -26,6 +26,9 @@ REQUEUE_SIGNAL = signal.SIGUSR1
 class Preempted(Exception):
     """The run saved itself and stops here, although training is not over; the command line exits with 0."""
 
+    requeued = True
+    """Whether it comes back by itself, as far as that is ours to see to; if not, the command line exits with 1."""
+
 
 class Preemption(Callback):
     """On SIGUSR1 or SIGTERM, saves ``last.ckpt`` at the end of the batch and ends the run with exit code 0.
@@ -94,6 +97,7 @@ class Preemption(Callback):
             Preempted: always.
         """
         names = " and ".join(signal.Signals(number).name for number in sorted(self._received))
+        reason = Preempted(f"{names} at step {trainer.global_step}")
         # Lightning logs a batch after this hook, and will not come to it.
         trainer._logger_connector.on_batch_end()
         trainer._logger_connector.update_train_step_metrics()
@@ -110,8 +114,8 @@ class Preemption(Callback):
                     logger.experiment.finish(exit_code=128 + min(self._received))
             job = os.environ.get("SLURM_JOB_ID")
             if job and self.requeue and REQUEUE_SIGNAL in self._received:
-                requeue(job)
-        raise Preempted(f"{names} at step {trainer.global_step}")
+                reason.requeued = requeue(job)
+        raise reason
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the signals back."""

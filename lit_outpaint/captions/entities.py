@@ -38,13 +38,15 @@ _BREAKS = _words(
     between near next is are was were be been being has have had can could will would may might must shall should do
     does that which who whose it its this these those there here as for while against across around along through
     seen stands stand standing lies lie lying sits sit sitting covers cover covered rises rise drawn shows show one
-    two three four five six seven eight nine ten very quite
+    two three four five six seven eight nine ten very quite past drives drive rides ride runs run walks walk flies fly
+    eats eat plays play holds hold wears wear looks look parked
     """
 )
 """Words that end the name of a thing."""
 
 _WORD = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*")
 _TO_BE = frozenset({"is", "are", "was", "were"})
+_RELATIVE = frozenset({"that", "which", "who"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,8 @@ class RuleParser:
             gap = caption[words[position - 1][1][1] : span[0]].strip()
             if not run and gap in ("", ",") and (self._is_attribute(word) or self._joins(words, position)):
                 continue
-            if gap or word in _BREAKS or self._is_attribute(word):
+            # "A black cat sleeping", but "a blue dining table".
+            if gap or word in _BREAKS or self._is_attribute(word) or (run and word.endswith("ing")):
                 break
             run.append(span)
         return (run[0][0], run[-1][1]) if run else None
@@ -92,11 +95,15 @@ class RuleParser:
         return word in ATTRIBUTES or word in self.attributes
 
     def _before(self, caption: str, words: Sequence[tuple[str, Span]], index: int) -> Span | None:
-        """The thing in front of "is" and an attribute."""
-        if index < 2 or words[index - 1][0] not in _TO_BE:
+        """The thing in front of "is", or "that is", and an attribute, past other attributes of it."""
+        begin = index - 1
+        while begin > 0 and (self._is_attribute(words[begin][0]) or self._joins(words, begin)):
+            begin -= 1
+        if begin < 1 or words[begin][0] not in _TO_BE:
             return None
+        begin -= words[begin - 1][0] in _RELATIVE
         run: list[Span] = []
-        for position in range(index - 2, -1, -1):
+        for position in range(begin - 1, -1, -1):
             word, span = words[position]
             if word in _BREAKS or self._is_attribute(word) or caption[span[1] : words[position + 1][1][0]].strip():
                 break

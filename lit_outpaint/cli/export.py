@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.models.overlay import UNET_CHANGES, home_from, write_overlay
@@ -24,9 +24,15 @@ from lit_outpaint.system.named import class_path, described
 if TYPE_CHECKING:
     import torch
 
+    from lit_outpaint.models.language import LanguageConfig
     from lit_outpaint.module import OutpaintModule
 
 log = logging.getLogger(__name__)
+
+LANGUAGE_DIR: Final = "language"
+"""Folder of the language encoder in a whole model."""
+_OTHER_WEIGHTS: Final = (".bin", ".gguf", ".h5", ".msgpack", ".onnx", ".ot")
+"""Endings of weights that are not read."""
 
 
 def export(
@@ -55,6 +61,7 @@ def export(
 
     from lit_outpaint.assembly import load_module, to_pipeline
     from lit_outpaint.cli.export_stock import stock_pipeline
+    from lit_outpaint.models.loading import with_dtype
     from lit_outpaint.models.lora import LORA_FILE, has_lora, merge_lora, write_lora
 
     module = load_module(checkpoint)
@@ -70,8 +77,9 @@ def export(
             merge_lora(module.unet)
         if full or stock:
             pipeline = stock_pipeline(module) if stock else to_pipeline(module)
-            pipeline.to(dtype=dtype)
-            pipeline.save_pretrained(directory)
+            with_dtype(pipeline, dtype).save_pretrained(directory)
+            if module.language_config is not None and not stock:
+                _add_language(module.language_config, directory)
         else:
             _write_overlay(module, directory, out, dtype)
         _forget_places(directory)
@@ -106,6 +114,25 @@ def _forget_places(directory: Path) -> None:
             path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
+def _add_language(language: LanguageConfig, directory: Path) -> None:
+    """Copy a local language encoder into a whole model, which then says that it is there."""
+    home = Path(language.path)
+    if not home.is_dir():
+        return
+    if language.parts:
+        for part in language.parts:
+            shutil.copytree(home / part, directory / LANGUAGE_DIR / part)
+    else:
+        (directory / LANGUAGE_DIR).mkdir()
+        for path in home.iterdir():
+            if path.is_file() and path.suffix not in _OTHER_WEIGHTS:
+                shutil.copyfile(path, directory / LANGUAGE_DIR / path.name)
+    index = directory / "model_index.json"
+    said = json.loads(index.read_text(encoding="utf-8"))
+    said["language"]["init_args"]["path"] = LANGUAGE_DIR
+    index.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+
+
 def _write_overlay(module: OutpaintModule, directory: Path, out: Path, dtype: torch.dtype) -> None:
     """Write the U-Net, the conditioning, the schedule where it is not the family's, and where the rest lies."""
     from diffusers import UNet2DConditionModel
@@ -114,7 +141,7 @@ def _write_overlay(module: OutpaintModule, directory: Path, out: Path, dtype: to
     from lit_outpaint.assembly import attention_of
     from lit_outpaint.diffusion.schedule import load_scheduler
     from lit_outpaint.models.context import ContextEncoder
-    from lit_outpaint.models.loading import OPTIONS, changes_of
+    from lit_outpaint.models.loading import OPTIONS, cast, changes_of
 
     family = module.config.pretrained
     if module.config.train != "all" and module.config.task == "text_to_image" and module.config.unet is None:
@@ -122,8 +149,8 @@ def _write_overlay(module: OutpaintModule, directory: Path, out: Path, dtype: to
         stock = UNet2DConditionModel.from_pretrained(family, subfolder="unet", **OPTIONS)
         save_file(changes_of(module.unet, stock, dtype), directory / UNET_CHANGES)
     else:
-        module.unet.to(dtype).save_pretrained(directory / "unet")
-    module.context.to(dtype).save_pretrained(directory / "context")
+        cast(module.unet, dtype).save_pretrained(directory / "unet")
+    cast(module.context, dtype).save_pretrained(directory / "context")
     if module.prediction_type != load_scheduler(family).config.prediction_type:
         module.scheduler.save_pretrained(directory / "scheduler")
     part = None if type(module.context) is ContextEncoder else class_path(type(module.context))

@@ -267,6 +267,8 @@ def main(argv: Sequence[str]) -> int:
         _run(argv)
     except Preempted as reason:
         rank_zero_only(log.warning)("stopped by %s", reason)
+        # Jobs that wait for this one's success must not begin.
+        return 0 if reason.requeued else 1
     except MisconfigurationException as error:
         mend = "; --trainer.accelerator cpu --trainer.devices 1 trains without a GPU" * ("gpu" in str(error).lower())
         raise ValueError(f"the trainer refuses its settings: {error}{mend}") from error

@@ -13,7 +13,7 @@ from lit_outpaint.data.augment import Augment
 from lit_outpaint.data.features import Features
 from lit_outpaint.data.index import Index
 from lit_outpaint.data.integrity import check_shard_set
-from lit_outpaint.data.loading import Batches, EpochSampler, ShardLoader
+from lit_outpaint.data.loading import Batches, EpochSampler, ShardLoader, check_step_is_filled
 from lit_outpaint.data.plain import PlainDataset, plain_shards
 from lit_outpaint.data.plain_index import PlainIndex
 from lit_outpaint.data.reader import CAPTIONS, DEFAULT_NEEDS, MASKED_IMAGE_LATENTS, ShardDataset, ViewChoice
@@ -135,12 +135,15 @@ class OutpaintDataModule(LightningDataModule):
         self.plain_px = plain_px
         self.shuffle_buffer = shuffle_buffer
         self.cache = ShardCache(
-            directory=Path(cache_dir) if cache_dir is not None else cache_home() / "shards",
+            directory=Path(cache_dir).expanduser() if cache_dir is not None else cache_home() / "shards",
             limit_bytes=int(cache_gib * 2**30),
         )
         self.batch_size = batch_size
         self.directions = tuple(directions)
-        low, high = (mask_ratio, mask_ratio) if isinstance(mask_ratio, float | int) else mask_ratio
+        ratios = (mask_ratio, mask_ratio) if isinstance(mask_ratio, float | int) else tuple(mask_ratio)
+        if len(ratios) != 2:
+            raise ValueError(f"mask_ratio must be one share or a pair, low end first, got {list(ratios)}")
+        low, high = ratios
         self.ratios = (float(low), float(high))
         self.views, self.visual_view = views, visual_view
         self.num_workers = num_workers
@@ -163,8 +166,11 @@ class OutpaintDataModule(LightningDataModule):
         return self._card
 
     def state_dict(self) -> dict[str, str]:
-        """Which set a run trains on, by the checksum of its card; nothing of plain shards."""
-        return {} if self.card is None else {"shards": self.card.sha256}
+        """Which set a run trains on, by the checksum of its card; of plain shards by that of their training samples."""
+        if self.card is not None:
+            return {"shards": self.card.sha256}
+        index = self._datasets["train"].entries
+        return {"shards": index.checksum()} if isinstance(index, PlainIndex) else {}
 
     def check_same_shards(self, begun_with: Mapping[str, str]) -> None:
         """Refuse to continue with another set than a run was begun with.
@@ -179,7 +185,8 @@ class OutpaintDataModule(LightningDataModule):
         if before is None or now is None or before == now or self.allow_other_shards:
             return
         raise ValueError(
-            f"the run was begun with the shard set {before[:12]}, and {self.place} is {now[:12]} (sha256 of its card);"
+            f"the run was begun with the shard set {before[:12]}, and {self.place} is {now[:12]} (checksum of its"
+            f" {'card' if self._card is not None else 'samples'});"
             " give the set it was begun with, or --data.allow_other_shards true to continue with this one"
         )
 
@@ -187,28 +194,46 @@ class OutpaintDataModule(LightningDataModule):
         """Check the whole set before step 0.
 
         Raises:
-            ShardError: it is partial, truncated, mismatched, or of another schema version.
+            ShardError: it is partial, truncated, mismatched, of another schema version, or lacks what the stage reads.
+            ValueError: it holds too few windows for one training step.
         """
         self._load()
-        if stage == "fit" and len(self._datasets["train"]) == 0:
-            raise ShardError(f"{self.place} holds no training windows; prepare it with --windows above 0")
+        if stage == "fit":
+            samples, ranks = len(self._datasets["train"]), self.trainer.world_size if self.trainer is not None else 1
+            if samples == 0:
+                raise ShardError(f"{self.place} holds no training windows; prepare it with some")
+            check_step_is_filled(samples, self.batch_size, ranks)
+        elif stage in ("validate", "test", "predict") and len(self._datasets["val"]) == 0:
+            how = "prepare it with --val_windows, or COCO's --val_split" if self.plain_px is None else "add val-*.tar"
+            raise ShardError(f"{self.place} holds no held-out windows to {stage} on; {how}")
 
-    def train_dataloader(self) -> ShardLoader:
-        """Training windows, shuffled by (seed, epoch)."""
-        return self._loader("train")
+    def train_dataloader(self) -> ShardLoader | Batches:
+        """Training windows, shuffled by (seed, epoch); with ``trainer.overfit_batches`` the first ones, always."""
+        loader = self._loader("train")
+        return Batches(loader) if self._overfits else loader
 
-    def val_dataloader(self) -> ShardLoader | list[ShardLoader]:
+    def val_dataloader(self) -> ShardLoader | Batches | list[ShardLoader]:
         """Held-out windows in fixed order with fixed views; none when the set has no validation shard."""
-        return self._loader("val") if len(self._datasets["val"]) else []
+        if not len(self._datasets["val"]):
+            return []
+        loader = self._loader("val")
+        return Batches(loader) if self._overfits else loader
 
-    def test_dataloader(self) -> ShardLoader | list[ShardLoader]:
+    def test_dataloader(self) -> ShardLoader | Batches | list[ShardLoader]:
         """The same as for validation."""
         return self.val_dataloader()
 
-    def predict_dataloader(self) -> Batches | list[Batches]:
+    def predict_dataloader(self) -> Batches:
         """The same as for validation."""
-        loaders = self.val_dataloader()
-        return [Batches(loader) for loader in loaders] if isinstance(loaders, list) else Batches(loaders)
+        return Batches(self._loader("val"))
+
+    @property
+    def _overfits(self) -> bool:
+        """Whether the trainer wants the same few batches again and again.
+
+        It would build a loader with an order of its own then, unless it is given something that is no loader.
+        """
+        return getattr(self.trainer, "overfit_batches", 0) > 0
 
     def _load(self) -> None:
         if self._datasets:
@@ -324,7 +349,8 @@ class OutpaintDataModule(LightningDataModule):
             rank=trainer.global_rank if trainer is not None else 0,
             world_size=trainer.world_size if trainer is not None else 1,
         )
-        workers = workers_that_fit(self._workers(), self._pixel_bytes(dataset))
+        ranks = ranks_sharing(1 if trainer is None else trainer.num_devices)
+        workers = workers_that_fit(self._workers(), self._pixel_bytes(dataset), ranks=ranks)
         return ShardLoader(
             dataset,
             sampler,

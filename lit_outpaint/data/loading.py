@@ -69,11 +69,8 @@ class EpochSampler(DistributedSampler[SampleRef]):
         self.batch_size = batch_size
         self.first_batch = 0
         self.global_batch = batch_size * world_size
-        if shuffle and num_samples < self.global_batch:
-            raise ValueError(
-                f"a training step takes {self.global_batch} samples (batch_size {batch_size} x {world_size} processes),"
-                f" the set holds {num_samples}; lower batch_size or prepare more windows"
-            )
+        if shuffle:
+            check_step_is_filled(num_samples, batch_size, world_size)
 
     def order(self, epoch: int) -> np.ndarray:
         """Indices of all samples in the order of one epoch, before ranks share them."""
@@ -104,8 +101,21 @@ class EpochSampler(DistributedSampler[SampleRef]):
         return full * self.batch_size + (0 if self.shuffle else -(-rest // self.num_replicas))
 
 
+def check_step_is_filled(num_samples: int, batch_size: int, world_size: int) -> None:
+    """Refuse a set with fewer samples than one training step takes.
+
+    Raises:
+        ValueError: it has.
+    """
+    if num_samples < batch_size * world_size:
+        raise ValueError(
+            f"a training step takes {batch_size * world_size} samples (batch_size {batch_size} x {world_size}"
+            f" processes), the set holds {num_samples}; lower batch_size or prepare more windows"
+        )
+
+
 class Batches:
-    """The batches of a loader as a plain iterable: to predict, Lightning would build the loader itself again."""
+    """The batches of a loader as a plain iterable: to predict or overfit, Lightning would build the loader again."""
 
     def __init__(self, loader: DataLoader[Any]) -> None:
         self.loader = loader
@@ -214,9 +224,11 @@ class ShardLoader(DataLoader[Any]):
         return self.shards.unpack(packed, self.pinned)
 
     def state_dict(self) -> dict[str, int]:
-        """The epoch, how many of its batches were handed out, and of how many samples over all ranks each was."""
+        """The epoch, how many of its batches were handed out, and what decides the samples in each."""
         sampler = self.epoch_sampler
-        return {"epoch": sampler.epoch, "batches": self._delivered, "global_batch": sampler.global_batch}
+        return {"epoch": sampler.epoch, "batches": self._delivered, "global_batch": sampler.global_batch} | _order_of(
+            sampler
+        )
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on after the batches that ``state`` counts; an epoch that is over starts the next one."""
@@ -228,9 +240,22 @@ class ShardLoader(DataLoader[Any]):
                 before,
                 now,
             )
+        changed = [name for name, value in _order_of(self.epoch_sampler).items() if state.get(name, value) != value]
+        if changed and state["batches"]:
+            log.warning(
+                "%s %s not as in the run that wrote the checkpoint: within the present epoch samples are repeated or"
+                " left out; from the next one on all are seen once",
+                " and ".join(f"data.{name}" for name in changed),
+                "is" if len(changed) == 1 else "are",
+            )
         over = state["batches"] >= len(self)
         self._resume = {"epoch": state["epoch"] + over, "batches": 0 if over else state["batches"]}
         self.epoch_sampler.set_epoch(self._resume["epoch"])
+
+
+def _order_of(sampler: EpochSampler) -> dict[str, int]:
+    """Settings that the order of an epoch follows from; 0 for no buffer."""
+    return {"seed": sampler.seed, "shuffle_buffer": sampler.buffer or 0}
 
 
 def as_it_is(loaded: Loaded | ShardError) -> Loaded | ShardError:

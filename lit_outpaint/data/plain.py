@@ -6,6 +6,7 @@ order, its resuming, the drawn views and the windows are those of prepared shard
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -155,13 +156,17 @@ def _texts(facts: Mapping[str, Any], name: str) -> list[str]:
 
 
 def plain_shards(directory: Path) -> dict[Split, list[Path]]:
-    """The tars of a directory; those whose names begin with ``val`` are held out.
+    """The tars of a directory; those whose names begin with the word ``val`` or ``validation`` are held out.
 
     Raises:
         ShardError: there are none to train on.
     """
+
+    def is_held_out(path: Path) -> bool:
+        return re.match(r"val(idation)?(?![A-Za-z])", path.name) is not None
+
     tars = sorted(path for path in directory.glob("*.tar") if not path.name.startswith("."))
-    held_out = [path for path in tars if path.name.startswith("val")]
+    held_out = [path for path in tars if is_held_out(path)]
     train = [path for path in tars if path not in held_out]
     if not train:
         raise ShardError(f"{directory} must hold WebDataset shards (*.tar) to train on, and holds none")

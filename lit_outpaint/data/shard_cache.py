@@ -11,7 +11,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -120,7 +120,8 @@ def _used(copy: Path, size: int) -> bool:
     try:
         whole = copy.stat().st_size == size
         if whole:
-            os.utime(copy)
+            with suppress(PermissionError):  # Of another user, who keeps it in use.
+                os.utime(copy)
     except FileNotFoundError:
         return False
     return whole

@@ -16,18 +16,19 @@ LOCKS_BYTES: Final = 1 << 20
 """What queues and small tensors of all workers take, with room to spare."""
 
 
-def workers_that_fit(workers: int, pixel_bytes: int, ahead: int = 2) -> int:
+def workers_that_fit(workers: int, pixel_bytes: int, ahead: int = 2, ranks: int = 1) -> int:
     """The number of workers, or 0 with a line that says why, where /dev/shm is too small for any.
 
     Args:
         workers: as many as are wanted.
         pixel_bytes: of a batch, what its pixels take; 0 where none come.
         ahead: batches that a worker prepares.
+        ranks: processes of this machine that each have so many workers.
     """
     if workers == 0:
         return 0
     try:
-        free = shutil.disk_usage(SHM).free
+        free = shutil.disk_usage(SHM).free // ranks
     except OSError:
         free = 0
     # One more is being unpacked.
@@ -35,8 +36,8 @@ def workers_that_fit(workers: int, pixel_bytes: int, ahead: int = 2) -> int:
     if needed <= free:
         return workers
     log.warning(
-        "%d loader workers need %.0f MB of %s, which has %.0f MB: data is loaded in the training process instead; give"
-        " the container more (docker run --shm-size=1g) or set fewer data.num_workers",
+        "%d loader workers need %.0f MB of %s, which has %.0f MB for each rank: data is loaded in the training process"
+        " instead; give the container more (docker run --shm-size=1g) or set fewer data.num_workers",
         workers,
         needed / 1e6,
         SHM,

@@ -8,13 +8,15 @@ itself loads without torch.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lit_outpaint.system.files import file_sha256
+from lit_outpaint.system.named import build
+from lit_outpaint.system.one_line import refused_in_one_line
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 LayerRule = Literal["last", "one", "mean", "norm_mean", "weighted"]
 
 WEIGHTS = "*.safetensors"
+_HASHED = (WEIGHTS, "tokenizer.json", "*.model", "vocab.*", "merges.txt")
+"""Files of a directory that decide the features, beside its configuration."""
+_MEND = "give a directory with tokenizer and weights (safetensors) in the layout of transformers, or a hub name"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +51,11 @@ class LanguageConfig:
             raise ValueError(f"language length must be at least 1, got {self.length}")
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """Folders of the directory that are read; none where its own files are."""
+        return ()
+
+    @property
     def dim(self) -> int:
         """Width of the features, read from the model's configuration alone."""
         return int(self.settings.hidden_size)
@@ -55,10 +65,7 @@ class LanguageConfig:
         """The model's own configuration."""
         from transformers import AutoConfig
 
-        from lit_outpaint.models.encoders import check_parts
-
-        check_parts(self.path, [])
-        return AutoConfig.from_pretrained(self.path)
+        return self._read(lambda: AutoConfig.from_pretrained(self.path))
 
     @property
     def rule(self) -> str:
@@ -71,12 +78,21 @@ class LanguageConfig:
         return self.length
 
     def build(self) -> LanguageEncoder:
-        """Load tokenizer and weights."""
-        from transformers import AutoTokenizer
+        """Load tokenizer and weights.
 
+        Raises:
+            FileNotFoundError: the directory is not there.
+            ValueError: what is there cannot be loaded, or is of another kind.
+        """
         from lit_outpaint.models.language_encoders import LanguageEncoder
 
-        return LanguageEncoder(self, AutoTokenizer.from_pretrained(self.path), self.load())
+        return LanguageEncoder(self, self._read(self.tokenizer), self._read(self.load))
+
+    def tokenizer(self) -> Any:
+        """The model's tokenizer."""
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(self.path)
 
     def row_tokenizer(self) -> Any:
         """A tokenizer whose tokens are the rows of the features, one each: for what looks at single words.
@@ -84,9 +100,34 @@ class LanguageConfig:
         Raises:
             ValueError: rows are not tokens one by one.
         """
-        from transformers import AutoTokenizer
+        return self._read(self.tokenizer)
 
-        return AutoTokenizer.from_pretrained(self.path)
+    def _read(self, load: Callable[[], Any]) -> Any:
+        """What a loader of transformers makes of the directory.
+
+        Raises:
+            FileNotFoundError: the directory, or a part of it, is not there.
+            ValueError: it cannot be loaded.
+        """
+        from lit_outpaint.models.encoders import check_parts
+
+        check_parts(self.path, self.parts)
+        with refused_in_one_line(f"the language model {self.path}", _MEND):
+            return load()
+
+    def _whole(self, kind: Any, **place: str) -> nn.Module:
+        """A model of transformers, from safetensors, none of whose weights are random.
+
+        Raises:
+            ValueError: the directory lacks some.
+        """
+        import torch
+
+        options = {"dtype": getattr(torch, self.dtype), "use_safetensors": True, "output_loading_info": True}
+        model, told = kind.from_pretrained(self.path, **options, **place)
+        if told["missing_keys"]:
+            raise ValueError(f"it lacks weights, such as {sorted(told['missing_keys'])[0]}")
+        return model
 
     def load(self) -> nn.Module:
         """The model alone."""
@@ -113,11 +154,33 @@ class LanguageConfig:
         directory = Path(self.path)
         if not directory.is_dir():
             return str(getattr(self.settings, "_commit_hash", None) or "unknown")
-        files = sorted([*directory.rglob(WEIGHTS), *directory.rglob("tokenizer.json")])
+        files = sorted({path for pattern in _HASHED for path in directory.rglob(pattern)})
         digest = hashlib.sha256()
         for file in files:
             digest.update(f"{file.name}:{file_sha256(file)}\n".encode())
         return digest.hexdigest()[:16]
+
+
+def check_same_language(directory: str | Path, told: dict[str, Any] | None, now: LanguageConfig | None) -> None:
+    """Refuse to continue a model with features that it was not trained on.
+
+    Args:
+        directory: of the model.
+        told: description of the language encoder that it reads, None for none.
+        now: the one that it would read.
+
+    Raises:
+        ValueError: the encoders differ, or are read in different ways.
+    """
+    before: LanguageConfig | None = None if told is None else build(told, LanguageConfig)
+    cards = [{} if config is None else config.card() for config in (before, now)]
+    differing = [name for name in {**cards[0], **cards[1]} if cards[0].get(name) != cards[1].get(name)]
+    if differing:
+        name = differing[0]
+        raise ValueError(
+            f"{directory} was trained on features of a language model with {name} {cards[0].get(name, 'none')!r}, and"
+            f" model.language has {cards[1].get(name, 'none')!r}; name the same one, read in the same way"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,10 +189,9 @@ class T5Language(LanguageConfig):
 
     def load(self) -> nn.Module:
         """The encoder alone; a decoder in the checkpoint is left out."""
-        import torch
         from transformers import T5EncoderModel
 
-        return T5EncoderModel.from_pretrained(self.path, dtype=getattr(torch, self.dtype))
+        return self._whole(T5EncoderModel)
 
     def hidden(self, model: nn.Module, tokenizer: Any, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Last hidden states; padding is hidden inside the encoder, as T5 has it."""
@@ -162,10 +224,9 @@ class CausalLanguage(LanguageConfig):
 
     def load(self) -> nn.Module:
         """The model without its head."""
-        import torch
         from transformers import AutoModel
 
-        return AutoModel.from_pretrained(self.path, dtype=getattr(torch, self.dtype))
+        return self._whole(AutoModel)
 
     def hidden(self, model: nn.Module, tokenizer: Any, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Combined hidden states; a begin mark is put first and dropped, for its norm would swamp every mean."""
@@ -193,6 +254,11 @@ class ClipChunks(LanguageConfig):
             raise ValueError(f"language length must be a multiple of 77 for ClipChunks, got {self.length}")
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """Tokenizer and text encoder of the family."""
+        return ("tokenizer", "text_encoder")
+
+    @property
     def capacity(self) -> int:
         """Two tokens of every chunk are marks; a caption is counted with its own two."""
         return self.length // 77 * 75 + 2
@@ -202,18 +268,13 @@ class ClipChunks(LanguageConfig):
         """Of the text encoder."""
         from transformers import AutoConfig
 
-        from lit_outpaint.models.encoders import check_parts
+        return self._read(lambda: AutoConfig.from_pretrained(self.path, subfolder="text_encoder"))
 
-        check_parts(self.path, ["tokenizer", "text_encoder"])
-        return AutoConfig.from_pretrained(self.path, subfolder="text_encoder")
-
-    def build(self) -> LanguageEncoder:
-        """Load tokenizer and weights of the family's text encoder."""
+    def tokenizer(self) -> Any:
+        """The family's tokenizer."""
         from transformers import CLIPTokenizer
 
-        from lit_outpaint.models.language_encoders import LanguageEncoder
-
-        return LanguageEncoder(self, CLIPTokenizer.from_pretrained(self.path, subfolder="tokenizer"), self.load())
+        return CLIPTokenizer.from_pretrained(self.path, subfolder="tokenizer")
 
     def row_tokenizer(self) -> Any:
         """Refuse: between the tokens stand the marks of the chunks."""
@@ -223,10 +284,9 @@ class ClipChunks(LanguageConfig):
 
     def load(self) -> nn.Module:
         """The text encoder."""
-        import torch
         from transformers import CLIPTextModel
 
-        return CLIPTextModel.from_pretrained(self.path, subfolder="text_encoder", dtype=getattr(torch, self.dtype))
+        return self._whole(CLIPTextModel, subfolder="text_encoder")
 
     def hidden(self, model: nn.Module, tokenizer: Any, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Last hidden states of the chunks, one after the other, begin and end marks included."""

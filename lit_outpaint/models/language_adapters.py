@@ -15,6 +15,9 @@ from lit_outpaint.models.cam import INIT_STD, Attention, AttentionLayer, CrossAd
 
 AdapterKind = Literal["cam", "concat", "clip_asks", "transformer", "resampler"]
 
+ROW_A_TOKEN: tuple[AdapterKind, ...] = ("cam", "concat", "transformer")
+"""Those that make a row of each language token; what others make is of none in particular."""
+
 RESAMPLED_ROWS, TIMESTEP_CHANNELS = 64, 320
 """Rows that a resampler makes, and channels of the sinusoids that tell it the timestep."""
 

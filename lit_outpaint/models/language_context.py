@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from lit_outpaint.data.features import Features
 from lit_outpaint.models.cam import mask_bias
 from lit_outpaint.models.context import ConditioningConfig, Context, ContextConfig, ContextDims, LanguageDims, log_gate
-from lit_outpaint.models.language_adapters import AdapterKind, build_adapter, num_rows
+from lit_outpaint.models.language_adapters import ROW_A_TOKEN, AdapterKind, build_adapter, num_rows
 
 LANGUAGE, LANGUAGE_LOCAL = "language", "language_local"
 """Names of the span of rows that adapters make, and of those among them that the window's own caption has."""
@@ -119,6 +119,12 @@ class LanguageContext(ModelMixin, ConfigMixin):
         return ("text_local", "text_global", "visual", "language_local", "language_global")
 
     @property
+    def num_tokens(self) -> int | None:
+        """Tokens of the language model that have a row each, from the first; None where rows are something else."""
+        length = min(self.config.language_length, self.config.max_length or self.config.language_length)
+        return length if self.config.adapter in ROW_A_TOKEN else None
+
+    @property
     def reads_timestep(self) -> bool:
         """Whether the rows differ from timestep to timestep."""
         return self.config.adapter == "resampler"
@@ -174,7 +180,7 @@ class LanguageContext(ModelMixin, ConfigMixin):
         # Padding that counts for nothing was written as zeros.
         mask = language.any(dim=-1) if self.config.mask_padding else None
         rows = self.language_adapter(clip, language, mask, timesteps) * self.config.language_scale
-        return rows, mask if mask is not None and rows.shape[1] == language.shape[1] else None
+        return rows, mask if self.config.adapter in ROW_A_TOKEN else None
 
     def _appended(self, front: Context, rows: Tensor, counts: Tensor | None) -> Context:
         """Put rows behind the text rows of ``front`` and before its others."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from torch import Tensor
 from lit_outpaint.diffusion.schedule import load_stored_scheduler
 from lit_outpaint.models.context import ContextEncoder
 from lit_outpaint.models.encoders import FrozenEncoders
-from lit_outpaint.models.overlay import UNET_CHANGES, read_overlay
+from lit_outpaint.models.overlay import UNET_CHANGES, language_at, read_overlay
 from lit_outpaint.system.named import class_named
 
 OPTIONS: dict[str, Any] = {"use_safetensors": True, "low_cpu_mem_usage": False, "local_files_only": True}
@@ -49,13 +50,30 @@ def load_overlay(directory: Path, dtype: torch.dtype | None) -> tuple[FrozenEnco
     }
 
 
+def load_whole(kind: type[Pipeline], directory: Path) -> Pipeline:
+    """A pipeline that was saved with all its parts, in the types that they are stored in.
+
+    Raises:
+        ValueError: a part is of a class that cannot be imported, or the language model is not there.
+    """
+    index = json.loads((directory / "model_index.json").read_text(encoding="utf-8"))
+    for part in index.values():
+        # Modules of ours and of users, which diffusers takes only where somebody has imported them.
+        if isinstance(part, list) and len(part) == 2 and "." in str(part[0]):
+            class_named(".".join(part), ModelMixin)
+    language = index.get("language")
+    more = {} if language is None else {"language": language_at(directory, language)}
+    return kind.from_pretrained(directory, **OPTIONS, **more)
+
+
 def stored_dtype(directory: Path) -> torch.dtype:
-    """In what type the U-Net of a model directory is stored, or what an overlay changes of its family's."""
-    changes = directory / UNET_CHANGES
-    for path in [changes, *sorted((directory / "unet").glob("*.safetensors"))]:
-        if path.is_file():
+    """In what type a model directory stores its U-Net, or what an overlay changes of its family's, or its context."""
+    for pattern in (UNET_CHANGES, "unet/*.safetensors", "context/*.safetensors"):
+        for path in sorted(directory.glob(pattern)):
             with safe_open(path, framework="pt") as file:
-                return file.get_tensor(next(iter(file.keys()))).dtype
+                # Where nothing of the U-Net was trained there are no changes of it.
+                for name in file.keys():  # noqa: SIM118 (no mapping)
+                    return file.get_tensor(name).dtype
     return torch.float32
 
 

@@ -73,11 +73,6 @@ def read_overlay(directory: Path) -> Overlay:
             f"{path}: context must be the path of a class, attention and language a class_path with init_args"
         )
     language = said.get("language")
-    if language is not None:
-        place = (directory / str(language.get("init_args", {}).get("path"))).resolve()
-        # A name on the hub stays what it is.
-        if place.is_dir():
-            language = {**language, "init_args": {**language["init_args"], "path": str(place)}}
     vision = said.get("vision")
     if not isinstance(vision, str | None):
         raise ValueError(f"{path}: vision must be the path or the hub name of a CLIP")
@@ -85,9 +80,34 @@ def read_overlay(directory: Path) -> Overlay:
         home_at(directory, said["base"]),
         said.get("context"),
         said.get("attention"),
-        language,
+        None if language is None else language_at(directory, language),
         None if vision is None else home_at(directory, vision),
     )
+
+
+def language_at(directory: Path, language: dict[str, Any]) -> dict[str, Any]:
+    """The description of a language encoder, with the place where a model directory means it to be.
+
+    Raises:
+        ValueError: it is not there.
+    """
+    told = str(language.get("init_args", {}).get("path"))
+    place = (directory / told).resolve()
+    if place.is_dir():
+        return {**language, "init_args": {**language["init_args"], "path": str(place)}}
+    # A name on the hub stays what it is.
+    if told.startswith((".", "/")):
+        raise ValueError(f"{directory} reads features of the language model {told}, which is not there; put it there")
+    return language
+
+
+def language_of(directory: Path) -> dict[str, Any] | None:
+    """The description of the language encoder that a model directory reads, whole or an overlay; None where none."""
+    if (directory / OVERLAY_NAME).is_file():
+        return read_overlay(directory).language
+    index = directory / "model_index.json"
+    language = json.loads(index.read_text(encoding="utf-8")).get("language") if index.is_file() else None
+    return None if language is None else language_at(directory, language)
 
 
 def home_from(out: Path, home: str) -> str:

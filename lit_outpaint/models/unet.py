@@ -13,10 +13,13 @@ from typing import Literal
 import torch
 from diffusers import UNet2DConditionModel
 from jaxtyping import Float
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lit_outpaint.models.encoders import MEND, check_parts, weights_of
+from lit_outpaint.models.loading import lay_over
 from lit_outpaint.models.lora import LoraSettings, add_lora, is_target, require_peft
+from lit_outpaint.models.overlay import UNET_CHANGES, family_of
 from lit_outpaint.system.one_line import refused_in_one_line
 
 LATENT_CHANNELS = 4
@@ -38,8 +41,8 @@ class ModelConfig:
     unet: str | None = None
     """Directory or hub name whose unet/ is trained instead of the family's (4 or 9 input channels)."""
     outpaint: str | None = None
-    """Exported outpainting model to continue from: its unet/ and its context/ are trained instead of the family's U-Net
-    and a new context."""
+    """Exported model to continue from: its U-Net and its context/ are trained instead of the family's U-Net and a new
+    context."""
     vision: str | None = None
     """Directory or hub name of the CLIP whose vision encoder is used, for families that have none."""
     train: Train = "all"
@@ -74,10 +77,15 @@ def load_unet(config: ModelConfig) -> UNet2DConditionModel:
         ValueError: the U-Net cannot be loaded, or reads another number of channels.
     """
     home = config.outpaint or config.unet or config.pretrained
+    changes = Path(home) / UNET_CHANGES
+    if changes.is_file():
+        home = str(family_of(Path(home)))
     check_parts(home, ["unet"])
     place = Path(home) if Path(home).is_dir() else home
     with refused_in_one_line(f"unet of {home}", MEND):
         unet = UNet2DConditionModel.from_pretrained(place, subfolder="unet", **weights_of(Path(home) / "unet"))
+    if changes.is_file():
+        lay_over(unet.float(), load_file(changes))
     channels = {"outpaint": INPAINT_CHANNELS, "text_to_image": LATENT_CHANNELS}[config.task]
     given = unet.config.in_channels
     unet = extend_conv_in(unet.float(), channels)

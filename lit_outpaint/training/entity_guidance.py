@@ -53,6 +53,21 @@ class EntityLossConfig:
                 raise ValueError(f"entity_loss reads attention maps, which base.{name} hides; set one of the two off")
 
 
+def tokens_with_rows(context: Any) -> int:
+    """How many language tokens of a caption have a row of their own in what a conditioning part makes.
+
+    Raises:
+        ValueError: they have none, so that attention to words cannot be told.
+    """
+    found = getattr(context, "num_tokens", None)
+    if found is None:
+        raise ValueError(
+            "entity_loss.block language needs a row for each token of the language model, which the conditioning does"
+            " not make; choose adapter cam, concat or transformer, or block text"
+        )
+    return int(found)
+
+
 class EntityGuidance:
     """The penalty of a batch of captions and attention maps.
 
@@ -61,13 +76,22 @@ class EntityGuidance:
         parser: finds the pairs; rules where absent.
         tokenizer: of the block whose rows are looked at; a fast one, that knows where its tokens stand.
         prefix: what stands before a caption when it is tokenised.
-        length: rows that a caption has in the block; words behind it have none.
+        length: tokens to which the encoder cuts a caption.
+        rows: rows that a caption has in the block, from its first token on; all tokens where absent. Words behind have
+            none.
     """
 
     def __init__(
-        self, config: EntityLossConfig, parser: EntityParser | None, tokenizer: Any, prefix: str, length: int
+        self,
+        config: EntityLossConfig,
+        parser: EntityParser | None,
+        tokenizer: Any,
+        prefix: str,
+        length: int,
+        rows: int | None = None,
     ) -> None:
         self.config, self.tokenizer, self.prefix, self.length = config, tokenizer, prefix, length
+        self.num_rows = length if rows is None else rows
         self.parser: EntityParser = parser or RuleParser()
 
     def asked(self, processors: Sequence[str]) -> dict[str, Any]:
@@ -91,10 +115,10 @@ class EntityGuidance:
             ValueError: the context has no row for each token of a caption.
         """
         block = spans.get({"text": "text", "language": "language_local"}[self.config.block])
-        if block is None or block.stop - block.start != self.length:
+        if block is None or block.stop - block.start != self.num_rows:
             raise ValueError(
-                f"entity_loss.block {self.config.block} needs a row for each of {self.length} tokens of a caption; the"
-                " conditioning makes none; choose the other block or adapter cam"
+                f"entity_loss.block {self.config.block} needs a row for each of {self.num_rows} tokens of a caption;"
+                " the conditioning makes none; choose the other block"
             )
         first = next(iter(maps.values()))
         groups = group_weights([self.rows(caption, block.start) for caption in captions], first.shape[-1])
@@ -108,7 +132,7 @@ class EntityGuidance:
             self.prefix + caption, return_offsets_mapping=True, truncation=True, max_length=self.length
         )
         shift = len(self.prefix)
-        offsets = [(begin - shift, end - shift) for begin, end in encoded.offset_mapping]
+        offsets = [(begin - shift, end - shift) for begin, end in encoded.offset_mapping[: self.num_rows]]
         pairs = self.parser.pairs(caption)
         return [
             (

@@ -116,6 +116,8 @@ def test_a_torn_line_is_dropped_from_the_journal(tmp_path: Path) -> None:
         provenance={},
     )
     with CaptionJournal(tmp_path / "j") as journal:
+        with pytest.raises(ValueError, match="another process is writing"):
+            CaptionJournal(tmp_path / "j")
         journal.add("a", record)
     whole = (tmp_path / "j").read_bytes()
     for end in range(1, 30):

@@ -9,7 +9,7 @@ import pytest
 import torch
 import webdataset
 
-from data_prep import caption, encode
+from data_prep import caption, encode, pack
 from data_prep.__main__ import main
 from data_prep.engines import LocalEngine
 from data_prep.scapes import shards as scapes_shards
@@ -202,6 +202,43 @@ def test_files_of_others_are_neither_deleted_nor_replaced(
         assert main(words) == 2
         assert f"{stranger} belongs to no shard set" in capsys.readouterr().err
     assert content(out) == {stranger: b"mine"}
+
+
+@pytest.mark.parametrize("more", [["all", "--keep_work"], ["all", "--overwrite"], ["scapes"]])
+def test_a_directory_of_yours_that_is_called_work_is_left_alone(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    out = tmp_path / "set"
+    (out / "work" / "raw").mkdir(parents=True)
+    (out / "work" / "raw" / "thesis.tex").write_text("mine")
+    models_of_all = ["--models", str(models)] if more[0] == "all" else []
+    assert main([more[0], "--out", str(out), *SIZES, *models_of_all, *more[1:]]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert content(out) == {"work/raw/thesis.tex": b"mine"}
+
+
+def test_packing_continues_with_the_shards_that_are_missing(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, bytes]
+) -> None:
+    out = tmp_path / "set"
+
+    def stopped(*_: object) -> None:
+        raise Killed
+
+    words = arguments(out, models, "--keep_work")
+    with monkeypatch.context() as patch:
+        patch.setattr(pack, "write_index", stopped)
+        with pytest.raises(Killed):
+            main(words)
+    packed = out / "work" / "packed"
+    (packed / "train-00001.packed.json").unlink()
+    before = {path.name: path.stat().st_mtime_ns for path in (packed / "set").glob("*.tar")}
+    assert len(before) == 3
+    assert main(["pack", "--out", str(out), "--workers", "1"]) == 0
+    after = {path.name: path.stat().st_mtime_ns for path in out.glob("*.tar")}
+    assert {name for name in before if before[name] != after[name]} == {"train-00001.tar"}
+    assert all((out / name).read_bytes() == undisturbed[name] for name in after)
+    assert main(["verify", str(out)]) == 0
 
 
 def test_a_killed_overwrite_goes_on_and_one_of_kept_stages_starts_over(models: Path, tmp_path: Path) -> None:

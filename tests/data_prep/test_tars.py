@@ -1,4 +1,6 @@
 import io
+import resource
+import signal
 import tarfile
 from pathlib import Path
 
@@ -35,6 +37,19 @@ def test_equal_samples_give_equal_bytes_and_known_places(tmp_path: Path) -> None
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ShardError, match="letters"), TarWriter(tmp_path / "a") as tar:
         tar.add("../k1", {"webp": b"1"})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+        with pytest.raises(OSError, match="large"), TarWriter(tmp_path / "a") as tar:
+            tar.add("k", {"webp": b"1" * 80_000})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
     assert not list(tmp_path.iterdir())
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.tars import TarWriter, read_samples
+from data_prep.testing import build_toy_shards
 from data_prep.verify import verify
 from lit_outpaint.data.schema import SUFFIXES, Card, ShardError
 from lit_outpaint.system.files import file_sha256
@@ -43,6 +44,12 @@ def rewrite(directory: Path, change: Callable[[dict[str, bytes]], dict[str, byte
         for key, members in samples:
             tar.add(key, change({suffix: member.data for suffix, member in members.items()}))
     forge_card(directory)
+
+
+@pytest.mark.parametrize("none", ["panoramas", "eval_windows"])
+def test_a_set_without_some_of_the_held_out_pictures_passes(models: Path, tmp_path: Path, none: str) -> None:
+    sizes = {"windows": 2, "val_windows": 0, "panoramas": 1, "eval_windows": 1} | {none: 0}
+    assert main(["verify", str(build_toy_shards(tmp_path / "set", models, **sizes))]) == 0
 
 
 def test_a_whole_set_passes(shards: Path, models: Path, capsys: pytest.CaptureFixture[str]) -> None:

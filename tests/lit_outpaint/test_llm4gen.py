@@ -1,5 +1,8 @@
 """LLM4GEN from training to pictures: a conditioning that reads a language model, through every step of its life."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +117,47 @@ def test_an_export_holds_what_changed_and_draws_like_the_system(runs: Path, over
     expected = module.context(features).hidden_states
     found = pipeline.condition(pipeline.encode(2, PROMPTS, PROMPTS, None), Sampling(guidance_scale=1.0)).hidden_states
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_whole_export_holds_its_language_model_and_loads_anywhere(runs: Path, tmp_path: Path) -> None:
+    out, moved = tmp_path / "whole", tmp_path / "elsewhere" / "moved"
+    assert main(["export", str(runs / "parts" / "last.ckpt"), "--out", str(out), "--full"]) == 0
+    moved.parent.mkdir()
+    out.rename(moved)
+    flags = ["--method", "llm4gen", "--num_inference_steps", "1", "--device", "cpu", "--out", str(tmp_path / "drawn")]
+    # In a process of its own: nothing has imported the conditioning part there.
+    command = [sys.executable, "-m", "lit_outpaint", "generate", "--prompt", "a barn", "--model", str(moved), *flags]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(Path.cwd())}, check=False)
+    assert done.returncode == 0
+    assert (tmp_path / "drawn" / "0000.png").is_file()
+
+
+def test_training_continues_from_an_export_with_the_features_that_it_was_trained_on(
+    config: Path, overlay: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = [f"--model.base.outpaint={overlay}", "--trainer.max_steps=1", "--model.optim.lr=0"]
+    state = _fit(config, tmp_path, "again", *again)["state_dict"]
+    before = load_text_to_image(overlay)
+    for part in ("unet", "context"):
+        for name, weight in getattr(before, part).state_dict().items():
+            assert torch.equal(state[f"{part}.{name}"], weight), name
+    other = ["--model.language.init_args.prefix=", f"--runs_dir={tmp_path}", "--name=other"]
+    assert main(["fit", "-c", str(config), *again, *other]) == 2
+    assert "with prefix 'pre ', and model.language has ''" in capsys.readouterr().err
+
+
+def test_a_language_model_that_nothing_reads_is_refused(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deaf = ["--model.context=lit_outpaint.models.context.PromptConfig", f"--runs_dir={tmp_path}", "--name=deaf"]
+    assert main(["fit", "-c", str(config), *deaf]) == 2
+    assert "a language model that nothing reads" in capsys.readouterr().err
+
+
+def test_a_u_net_that_learns_nothing_is_exported_too(config: Path, tmp_path: Path) -> None:
+    _fit(config, tmp_path, "frozen", "--trainer.max_steps=1", "--model.base.train=none")
+    assert main(["export", str(tmp_path / "frozen" / "last.ckpt"), "--out", str(tmp_path / "x"), "--half"]) == 0
+    assert load_text_to_image(tmp_path / "x", dtype=None).context.dtype == torch.float16
 
 
 def test_guidance_pushes_away_from_the_empty_prompt_of_both_encoders(overlay: Path) -> None:

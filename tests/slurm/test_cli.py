@@ -83,6 +83,12 @@ def test_submit_goes_on_where_it_stopped(base: Path, tmp_path: Path, capsys: pyt
     assert f"#SBATCH --output={tmp_path}/one/slurm-%j.log" in script
 
 
+@pytest.mark.parametrize("word", ["--ckpt_path=other.ckpt", "--trainer.devices=2"])
+def test_what_submit_decides_itself_is_refused(word: str, base: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["submit", "-c", str(base), "--gpus", "4", "--dry-run", "--", word]) == 2
+    assert f"{word.partition('=')[0]} behind -- would have no effect" in capsys.readouterr().err
+
+
 def test_a_callback_that_is_there_is_not_added_again(base: Path, capsys: pytest.CaptureFixture) -> None:
     own = "--trainer.callbacks=[{class_path: lit_outpaint.callbacks.preemption.Preemption}]"
     assert main(["submit", "-c", str(base), "--dry-run", "--", own]) == 0
@@ -99,6 +105,7 @@ def test_a_callback_that_is_there_is_not_added_again(base: Path, capsys: pytest.
         ("{data.batch_size: [1]}", ["--nope", "0"], "nope"),
         ("{data.batch_size: [1]}", ["--seeds", "one"], "--seeds must be different whole numbers"),
         ("{data.batch_size: [1]}", ["--", "--data.nope=1"], "nope"),
+        ("{data.batch_size: [1]}", ["--", "--seed_everything=3"], "--seed_everything behind -- would have no effect"),
         ("{data.shards: {gone: no/such/place}}", ["--local"], "no/such/place"),
     ],
 )

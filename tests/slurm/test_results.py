@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from scipy import stats
 
+from slurm.cell import run_stage
 from slurm.collect import collect
 from slurm.dashboard import dashboard
 from slurm.intervals import student_quantile, summarise
@@ -166,6 +167,29 @@ def test_other_settings_in_the_same_directory_are_refused(record: Record, tmp_pa
     sweep = load_sweep(tmp_path / "toy.yaml")
     with pytest.raises(ValueError, match="holds the run with-seed0 of other settings"):
         merged(make_record(sweep, tmp_path / "toy.yaml", record.directory, [0], ["--data.batch_size=3"]))
+
+
+def test_other_axes_in_the_same_directory_are_refused(record: Record, tmp_path: Path) -> None:
+    (tmp_path / "toy.yaml").write_text(SWEEP.replace("grid: {", "grid: {data.batch_size: [1, 2], "))
+    sweep = load_sweep(tmp_path / "toy.yaml")
+    with pytest.raises(ValueError, match=r"other axes \(captions; the file has data.batch_size and captions\)"):
+        merged(make_record(sweep, tmp_path / "toy.yaml", record.directory, [0]))
+
+
+def test_what_is_not_trained_to_its_end_is_not_scored(record: Record, capsys: pytest.CaptureFixture) -> None:
+    cell = record.cells[5]
+    assert run_stage(record, cell, "evaluate") == 1
+    assert f"{cell.name} is not trained to its end" in capsys.readouterr().err
+
+
+def test_a_row_that_was_torn_is_left_out_and_a_damaged_one_is_named(record: Record) -> None:
+    path = record.run_dir(record.cells[0]) / "metrics.csv"
+    whole = path.read_text()
+    path.write_text(whole + "4,,0.")
+    assert read_values(path.parent)["val/loss"] == 0.5
+    path.write_text(whole + "4,,-,0\n")
+    with pytest.raises(ValueError, match=r"metrics\.csv must hold numbers"):
+        read_values(path.parent)
 
 
 @pytest.mark.parametrize("end", [math.nan, math.inf])

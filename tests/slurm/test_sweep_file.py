@@ -96,6 +96,9 @@ def test_a_world_replaces_keys(tmp_path: Path) -> None:
         ("base: a.yaml\nevaluate: rm -rf /", "python -m"),
         ("base: a.yaml\nevaluate: python -m eval run --out {home}", "{home}"),
         ("base: a.yaml\nevaluate: python -m eval 'run", "No closing quotation"),
+        ("base: a.yaml\nevaluate: python -m eval run --out {run}/scores", "must write to {run}/eval"),
+        ("base: a.yaml\nevaluate: python -m eval run --out=runs/scores", "must write to {run}/eval"),
+        ("base: a.yaml\ngrid: {a: {1: {}, '1': {}}}", "one label twice"),
         ("base: a.yaml\ngrid: {evaluate.steps: [1, 2]}", "evaluates nothing"),
         ("evaluate: python -m eval run\ngrid: {data.mask_ratio: [0.5]}", "trains nothing"),
         ("seeds: [0]", "base to train"),
@@ -127,6 +130,10 @@ def test_braces_that_are_no_places_are_left_alone(tmp_path: Path) -> None:
     place = str(tmp_path / cell.name / "eval")
     assert cell.evaluate is not None
     assert cell.evaluate[-6:] == ["--out", place, "--sampling", "{num_inference_steps: 4}", "--seed", "3"]
+    varied = 'evaluate: "python -m eval run --sampling {}"\nsettings: {evaluate.data: "{run}/d"}\n'
+    (cell,) = make_record(sweep_of(tmp_path, varied), tmp_path / "toy.yaml", tmp_path, (3,)).cells
+    assert cell.evaluate is not None
+    assert cell.evaluate[-2:] == ["{}", f"--data={tmp_path / cell.name / 'd'}"]
 
 
 def test_worlds_that_are_no_mapping_are_refused_and_an_empty_one_is_the_file(tmp_path: Path) -> None:

@@ -133,7 +133,9 @@ def test_zips_give_the_same_bytes_as_folders(raw: Path, root: Path, tmp_path: Pa
         shutil.make_archive(str(zips / split), "zip", root, split)
     shutil.make_archive(str(zips / "annotations_trainval2017"), "zip", root, "annotations")
     out = tmp_path / "out"
-    assert main(["coco", "--out", str(out), "--workers=2", "--root", str(zips), "--val_split=val2017", *FLAGS]) == 0
+    # A folder under the name of an image is no member of a zip.
+    flags = ["--workers=2", "--root", str(zips), "--val_split=val2017", "--max_lost=0.1", *FLAGS]
+    assert main(["coco", "--out", str(out), *flags]) == 0
     for path in raw.glob("*.tar"):
         assert (out / "work" / "raw" / path.name).read_bytes() == path.read_bytes()
 
@@ -147,6 +149,8 @@ def test_zips_give_the_same_bytes_as_folders(raw: Path, root: Path, tmp_path: Pa
         (["--val_split=train2017"], "other images than split"),
         (["--window_px=60"], "multiple of 8"),
         (["--limit=0"], "limit must be at least 1"),
+        (["--val_limit=2"], "needs val_split"),
+        (["--max_lost=1.5"], "between 0 and 1"),
         (["--quality=101"], "at most 100"),
         (["--sums=/nonexistent"], "readable list of check-sums"),
         (["--windows=4"], "windows"),
@@ -171,10 +175,32 @@ def test_a_set_without_one_usable_image_is_refused_with_the_causes(
         path.write_bytes(b"") if path.is_file() else path.rmdir()
     words = ["coco", "--out", str(tmp_path / "set"), "--root", str(broken), *FLAGS]
     assert main(words) == 2
-    assert "not one image can be used" in capsys.readouterr().err
+    assert "not one image to train on can be used" in capsys.readouterr().err
     shutil.rmtree(broken / "train2017")
     shutil.copytree(root / "train2017", broken / "train2017")
     assert main(words) == 0, "the images are there now"
+
+
+def test_a_folder_that_was_unzipped_in_part_is_no_set(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    partial, away = Path(shutil.copytree(root, tmp_path / "coco")), tmp_path / "away"
+    away.mkdir()
+    for number in (4, 5):
+        (partial / "train2017" / f"{number:012d}.jpg").rename(away / f"{number:012d}.jpg")
+    out = tmp_path / "set"
+    words = ["coco", "--out", str(out), "--root", str(partial), "--workers=1", *FLAGS]
+    assert main(words) == 2
+    assert "3 of 24 images are missing or cannot be read, more than --max_lost 0.01" in capsys.readouterr().err
+    assert not Work(out).is_done("raw")
+    kept = {path.name: path.stat().st_mtime_ns for path in (out / "work" / "raw").glob("*.tar")}
+    for path in away.iterdir():
+        path.rename(partial / "train2017" / path.name)
+    assert main(words) == 0
+    made = {path.name: path.stat().st_mtime_ns for path in (out / "work" / "raw").glob("*.tar")}
+    assert 0 < len(kept) < len(made)
+    assert kept.items() <= made.items()
+    assert read_counts(Work(out))["left_out.missing"] == 1
 
 
 def test_a_held_out_split_without_captions_is_refused(

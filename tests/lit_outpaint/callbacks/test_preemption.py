@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from lit_outpaint.callbacks.preemption import Preempted, Preemption, requeue
+from lit_outpaint.callbacks.preemption import Preempted, Preemption
 from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
 
 
@@ -40,7 +40,7 @@ class Signalled(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def leave(number: signal.Signals, root: Path, accumulate: int = 1) -> dict[str, Any]:
+def leave(number: signal.Signals, root: Path, accumulate: int = 1, requeued: bool = True) -> dict[str, Any]:
     """Train until the signal; returns the checkpoint that is left."""
     trainer = Trainer(
         accelerator="cpu",
@@ -52,8 +52,9 @@ def leave(number: signal.Signals, root: Path, accumulate: int = 1) -> dict[str, 
         callbacks=[Preemption(), RunCheckpoint(root, save_last=True, save_top_k=0)],
         default_root_dir=root,
     )
-    with pytest.raises(Preempted, match=number.name):
+    with pytest.raises(Preempted, match=number.name) as left_by:
         trainer.fit(Signalled(number), DataLoader(torch.ones(4)))  # type: ignore[arg-type]
+    assert left_by.value.requeued == requeued
     left: dict[str, Any] = torch.load(root / "last.ckpt", weights_only=True)
     return left
 
@@ -83,8 +84,11 @@ def test_outside_of_a_job_nothing_is_requeued(scontrol: Path, tmp_path: Path, mo
     assert not scontrol.exists()
 
 
-def test_a_requeue_that_fails_says_so(scontrol: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert not requeue("13")
+def test_a_requeue_that_fails_says_so_and_the_run_is_no_success(
+    scontrol: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "13")
+    leave(signal.SIGUSR1, tmp_path, requeued=False)
     assert "cannot requeue job 13: no such job" in caplog.text
 
 

@@ -119,6 +119,7 @@ def test_a_model_learns_from_every_kind_of_mask(shards: Path, models: Path) -> N
         ({"mask_ratio": 0.3}, "views: online"),
         ({"mask_ratio": 1.0}, "between 0 and 1"),
         ({"mask_ratio": (0.6, 0.4)}, "low end first"),
+        ({"mask_ratio": [0.5]}, "one share or a pair"),
         ({"directions": []}, "at least one side"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"max_damaged": 1.5}, "max_damaged must be a share"),
@@ -133,7 +134,7 @@ def test_a_wrong_setting_is_refused_before_step_0(shards: Path, options: dict[st
 
 def test_a_batch_larger_than_the_set_is_refused(shards: Path) -> None:
     with pytest.raises(ValueError, match="lower batch_size"):
-        setup(shards, batch_size=13).train_dataloader()
+        setup(shards, batch_size=13)
 
 
 def truncate(path: Path) -> None:

@@ -128,3 +128,17 @@ def test_steps_of_another_size_within_an_epoch_are_told(shards: Path, caplog: py
     assert not caplog.text
     loader.load_state_dict({**state, "global_batch": 2 * state["global_batch"]})
     assert "samples are repeated or left out" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["seed", "shuffle_buffer"])
+def test_another_order_within_an_epoch_is_told(shards: Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
+    loader = train_loader(shards)
+    next(iter(loader))
+    state = loader.state_dict()
+    loader.load_state_dict({**state, name: state[name] + 1})
+    assert f"data.{name} is not as in the run that wrote the checkpoint" in caplog.text
+    caplog.clear()
+    older = {key: value for key, value in state.items() if key != name}
+    loader.load_state_dict(older)
+    loader.load_state_dict({**state, name: state[name] + 1, "batches": 0})
+    assert not caplog.text

@@ -2,6 +2,7 @@ import io
 import json
 import pickle
 import re
+import shutil
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,6 +76,16 @@ def test_a_batch_holds_windows_and_captions(plain: Path) -> None:
     assert set(batch.global_captions) == {"a whole valley"}
     (held_out,) = module(plain).val_dataloader()
     assert held_out.local_captions == held_out.global_captions == ("a lake", "a lake")
+
+
+def test_a_run_is_not_continued_on_other_samples(plain: Path, tmp_path: Path) -> None:
+    begun_with = module(plain).state_dict()
+    elsewhere = Path(shutil.copytree(plain, tmp_path / "elsewhere"))
+    module(elsewhere).check_same_shards(begun_with)
+    write_tar(elsewhere / "valley.tar", {"v": {"png": picture(9), "txt": b"a valley"}})
+    with pytest.raises(ValueError, match="checksum of its samples"):
+        module(elsewhere).check_same_shards(begun_with)
+    assert len(list(module(elsewhere, batch_size=13).train_dataloader())) == 1, "val begins the names of held-out tars"
 
 
 def test_samples_are_those_of_webdataset(plain: Path) -> None:

@@ -4,6 +4,8 @@ import ctypes
 import logging
 import multiprocessing
 import os
+import shutil
+from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 import torch
 
 from lit_outpaint.data.datamodule import OutpaintDataModule
+from lit_outpaint.data.shared_memory import workers_that_fit
 
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 
@@ -65,3 +68,11 @@ def test_workers_are_as_many_as_shared_memory_takes(
     out, err = capfd.readouterr()
     assert f"workers: {workers}" in out
     assert ("--shm-size" in err) == (workers == 0)
+
+
+def test_ranks_of_a_machine_share_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = namedtuple("free", "total used free")(0, 0, 2 << 30)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    pixels = 4 * 3 * 512**2 * 32
+    assert workers_that_fit(4, pixels) == 4
+    assert workers_that_fit(4, pixels, ranks=8) == 0

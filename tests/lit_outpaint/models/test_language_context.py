@@ -174,3 +174,13 @@ def test_bad_settings_are_refused() -> None:
         LanguageContextConfig().build_for(DIMS, None)
     with pytest.raises(ValueError, match="language features"):
         PLAIN.build_for(DIMS, LANGUAGE)(_features()._replace(language_local=None))
+
+
+@pytest.mark.parametrize(("adapter", "length"), [("clip_asks", 7), ("resampler", 64), ("cam", 11)])
+def test_padding_hides_rows_of_tokens_and_no_others_however_many_there_are(adapter: AdapterKind, length: int) -> None:
+    part = replace(PLAIN, adapter=adapter, mask_padding=True).build_for(DIMS, LanguageDims(length, 24))
+    features = _features()._replace(language_local=torch.randn(2, length, 24))
+    features.language_local[:, length - 3 :] = 0
+    bias = part(features, _timesteps()).key_bias
+    hidden = 0 if bias is None else int((bias[0] < -1000).sum())
+    assert hidden == (3 if adapter == "cam" else 0)

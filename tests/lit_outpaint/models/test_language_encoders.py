@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,3 +132,35 @@ def test_bad_settings_are_refused() -> None:
         ClipChunks(path="x", length=100)
     with pytest.raises(FileNotFoundError, match="no/such/place"):
         _ = T5Language(path="no/such/place").dim
+
+
+def test_a_model_of_another_kind_is_refused(t5: Path) -> None:
+    for config in (T5Language(path=str(MODELS / "lm")), CausalLanguage(path=str(t5))):
+        with pytest.raises(ValueError, match="cannot be loaded: it lacks weights"):
+            config.build()
+
+
+def test_weights_that_are_no_safetensors_are_refused_in_one_line(t5: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(t5, tmp_path / "pickled"))
+    (folder / "model.safetensors").unlink()
+    torch.save(T5EncoderModel.from_pretrained(t5).state_dict(), folder / "pytorch_model.bin")
+    with pytest.raises(ValueError, match="cannot be loaded") as refused:
+        T5Language(path=str(folder)).build()
+    assert "\n" not in str(refused.value)
+    assert "safetensors" in str(refused.value)
+
+
+def test_a_model_that_is_not_there_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        T5Language(path=str(tmp_path / "none")).build()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        _ = T5Language(path=str(tmp_path / "empty")).dim
+
+
+def test_the_revision_is_that_of_weights_and_vocabulary(t5: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(t5, tmp_path / "other"))
+    before = T5Language(path=str(folder)).revision()
+    assert before == T5Language(path=str(t5)).revision()
+    (folder / "spiece.model").write_bytes(b"words")
+    assert T5Language(path=str(folder)).revision() != before

@@ -7,8 +7,9 @@ import torch
 from transformers import AutoTokenizer, CLIPTokenizer
 
 from lit_outpaint.models.language import CausalLanguage, ClipChunks
+from lit_outpaint.models.language_context import LanguageContext
 from lit_outpaint.models.language_encoders import block_tokenizer
-from lit_outpaint.training.entity_guidance import EntityGuidance, EntityLossConfig
+from lit_outpaint.training.entity_guidance import EntityGuidance, EntityLossConfig, tokens_with_rows
 
 MODELS = Path("models/scapes")
 CAPTION = "a red barn and a blue pine tree on the left"
@@ -51,6 +52,20 @@ def test_words_behind_the_length_have_no_rows() -> None:
     # "barn" would be the fourth row, which holds the end mark of a caption that is cut there.
     cut = EntityGuidance(EntityLossConfig(weight=1.0), None, tokenizer, prefix="", length=4).rows(CAPTION)
     assert cut == [([2], []), ([], [])]
+
+
+def test_words_that_the_conditioning_leaves_out_have_no_rows() -> None:
+    tokenizer = CLIPTokenizer.from_pretrained(MODELS, subfolder="tokenizer")
+    rows = EntityGuidance(EntityLossConfig(weight=1.0), None, tokenizer, prefix="", length=77, rows=4).rows(CAPTION)
+    assert rows == [([2], [3]), ([], [])]
+
+
+@pytest.mark.parametrize(("adapter", "length"), [("clip_asks", 77), ("resampler", 64)])
+def test_rows_that_are_no_tokens_are_refused_however_many_they_are(adapter: str, length: int) -> None:
+    dims = {"text_dim": 16, "language_length": length, "language_dim": 8, "heads": 2}
+    with pytest.raises(ValueError, match="choose adapter cam, concat or transformer"):
+        tokens_with_rows(LanguageContext(adapter=adapter, **dims))
+    assert tokens_with_rows(LanguageContext(adapter="cam", max_length=12, **dims)) == 12
 
 
 def test_a_pair_that_looks_to_one_place_costs_less() -> None:
