@@ -7,11 +7,14 @@ import torch
 from diffusers import UNet2DConditionModel
 from jsonargparse import Namespace
 
+from lit_outpaint.models.context import ConditioningConfig, LanguageDims
 from lit_outpaint.models.encoders import MEND, check_parts, family_dims
+from lit_outpaint.models.language import LanguageConfig
 from lit_outpaint.models.lora import LoraSettings
 from lit_outpaint.models.memory import MemoryPlan, told
 from lit_outpaint.models.single_file import family_directory
 from lit_outpaint.models.unet import INPAINT_CHANNELS, LATENT_CHANNELS
+from lit_outpaint.system.named import build
 from lit_outpaint.system.one_line import refused_in_one_line
 
 
@@ -34,7 +37,7 @@ def memory_of_run(config: Namespace) -> str:
     ranks = _devices(trainer["devices"]) * int(trainer["num_nodes"])
     plan = MemoryPlan(
         unet=unet,
-        rows=2 * family_dims(family, base["vision"]).text_length,
+        rows=_rows(config["model"], family),
         batch_size=config["data"]["batch_size"],
         mixed=str(trainer["precision"]).startswith("bf16"),
         averaged=config["model"]["ema"]["decay"] is not None,
@@ -47,6 +50,15 @@ def memory_of_run(config: Namespace) -> str:
         bucket_copy=bucket_copy and ranks > 1,
     )
     return told(plan)
+
+
+def _rows(model: Namespace, family: str) -> int:
+    """How many rows the conditioning makes."""
+    config: ConditioningConfig = build(model["context"].as_dict(), ConditioningConfig)
+    language: LanguageConfig | None = build(model["language"].as_dict(), LanguageConfig) if model["language"] else None
+    spoken = None if language is None else LanguageDims(language.length, language.dim)
+    with torch.device("meta"):
+        return int(config.build_for(family_dims(family, model["base"]["vision"]), spoken).rows)
 
 
 def _strategy(strategy: Any) -> tuple[bool, bool]:

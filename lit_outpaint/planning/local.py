@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol, runtime_checkable
 
 from lit_outpaint.planning.boxes import Bounds, RegionBox
-from lit_outpaint.planning.phrases import COUNTS, many_of, split_count
+from lit_outpaint.planning.phrases import COUNTS, joined, many_of, split_count
 from lit_outpaint.planning.regions import Region, RegionPlan
 
 VISIBLE_SHARE: Final = 0.55
@@ -48,11 +48,6 @@ def local_caption(layout: Layout, window: Bounds) -> str:
         return f"an empty view of {place}" if place else plan.base_prompt
     said = _positioned(things) if len(things) <= MAX_POSITIONED else _counted(things)
     return f"{place} with {joined(said)}" if place else joined(said)
-
-
-def joined(phrases: Sequence[str]) -> str:
-    """Phrases as a list in English."""
-    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
 
 
 def _place(met: Sequence[Region]) -> str:

@@ -162,6 +162,11 @@ def many_of(rest: str) -> str:
     return " ".join([*before, plural_word(last)]) + tail
 
 
+def joined(phrases: Sequence[str]) -> str:
+    """Phrases as a list in English."""
+    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
+
+
 def head(phrase: str) -> str:
     """The noun that a phrase is about, in lower case; empty when there is none."""
     words = re.findall(r"[\w'-]+", parted(phrase)[0].lower())

@@ -10,9 +10,10 @@ from typing import Final
 
 from lit_outpaint.planning.inflection import singular_word
 from lit_outpaint.planning.mentions import Mention
-from lit_outpaint.planning.phrases import head, is_backdrop, is_sky, one_of
+from lit_outpaint.planning.phrases import head, is_backdrop, is_sky, joined, one_of
 from lit_outpaint.planning.reading import read_mentions
 from lit_outpaint.planning.regions import Level
+from lit_outpaint.planning.scene import scene_of
 
 OPEN_SKY: Final = "the open sky"
 """What windows above the horizon show where the caption names no sky."""
@@ -25,6 +26,7 @@ _FLOATS: Final = re.compile(
     r"bird|balloon|star|moon|sun|kite|plane|airplane|aeroplane|helicopter|rainbow|seagull|eagle|butterfly|airship|drone"
 )
 _BURIED: Final = re.compile(r"fossil|crystal|gem|ore|root|cave|cavern|tunnel|bone|skeleton")
+_WEATHER: Final = re.compile(r"\b(?:under|beneath) an? (?:[\w-]+ )?sky\b|\bin the (?:rain|fog|snow|mist)\b", re.IGNORECASE)
 _BELOW: Final = re.compile(
     r"\b(?:underground|buried|layers? of (?:earth|rock|soil|stone)|strata|seabed)\b", re.IGNORECASE
 )
@@ -84,6 +86,23 @@ def read_scenery(caption: str) -> Scenery:
         Place(sky, tuple(things.get(("sky", ""), ()))),
         Place(ground, tuple(things.get(("ground", ""), ()))),
     )
+
+
+def without_things(caption: str) -> str:
+    """A caption of a whole canvas that says of no thing: time, weather and places, which hold for all of its windows.
+
+    >>> without_things("a wide view at dusk under a clear sky: a meadow with a red barn, and a lake, with a balloon high up")
+    'a wide view at dusk under a clear sky: a meadow and a lake'
+    >>> without_things("two cars on a street of a town at night and a house")
+    'a view at night: a street of a town'
+    """
+    lead, colon, _ = caption.partition(":")
+    if not colon or any(not mention.scenery for mention in read_mentions(lead).all):
+        weather = [match[0] for match in _WEATHER.finditer(caption)][:1]
+        said = " ".join(filter(None, [scene_of(caption), *weather]))
+        lead = f"a view {said}" if said else ""
+    places = [place.name for place in read_scenery(caption).surface if place.name]
+    return ": ".join(filter(None, [lead.strip(), joined(places) if places else ""])) or caption
 
 
 def with_sky_on_the_surface(scenery: Scenery, *, sky: bool, ground: bool) -> Scenery:

@@ -45,9 +45,17 @@ MAX_CHARS: Final = 4000
 _UNDERGROUND: Final = re.compile(r"(?!.*\b(?:rock|earth)\b)(.+?)(?: buried)?(?: deep)? underground", re.IGNORECASE)
 
 
+# "By day a red barn" says what "by day, a red barn" says.
+_TIME_FIRST: Final = re.compile(
+    r"(?:^|(?<=[.;] ))((?:by|at|in the|during the|early in the|late in the) (?:day|daylight|night|midnight|dusk|dawn|noon|"
+    rf"sunset|sunrise|twilight|morning|evening|afternoon)) (?={DETERMINER.pattern})",
+    re.IGNORECASE,
+)
+
+
 def read_mentions(prompt: str) -> Mentions:
     """Take a prompt apart; any text gives something, perhaps nothing."""
-    return _Reader().read(" ".join(prompt[:MAX_CHARS].split()))
+    return _Reader().read(_TIME_FIRST.sub(r"\1, ", " ".join(prompt[:MAX_CHARS].split())))
 
 
 class _Reader:

@@ -135,7 +135,7 @@ def test_a_whole_export_holds_its_language_model_and_loads_anywhere(runs: Path, 
 def test_training_continues_from_an_export_with_the_features_that_it_was_trained_on(
     config: Path, overlay: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    again = [f"--model.base.outpaint={overlay}", "--trainer.max_steps=1", "--model.optim.lr=0"]
+    again = [f"--model.base.outpaint={overlay}", "--trainer.max_steps=1", "--model.optim.lr=1e-30"]
     state = _fit(config, tmp_path, "again", *again)["state_dict"]
     before = load_text_to_image(overlay)
     for part in ("unet", "context"):

@@ -59,3 +59,14 @@ def test_memory_of_all_devices_is_that_of_those_that_are_there(
     with pytest.raises(SystemExit):
         main(["fit", *family, "--print_memory=true", "--trainer.devices=-1", "--trainer.accelerator=cpu"])
     assert "one of 1 devices" in capsys.readouterr().out
+
+
+def test_memory_is_of_the_rows_that_the_conditioning_makes(capsys: pytest.CaptureFixture[str]) -> None:
+    def activations(*more: str) -> float:
+        configs = [word for file in ("experiments/llm4gen_scapes.yaml", *more) for word in ("-c", file)]
+        with pytest.raises(SystemExit):
+            main(["fit", *configs, "--print_memory=true", "--data.shards=absent"])
+        (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("activations"))
+        return float(line.split()[1])
+
+    assert activations("experiments/ablations/clip_only.yaml") < activations()

@@ -356,6 +356,7 @@ def test_each_region_is_told_of_the_scene() -> None:
         ("a lake with mountains and a barn", ["a barn on a lake with mountains"]),
         ("a desert by day on the left and a forest at night on the right", ["a desert by day", "a forest at night"]),
         ("a barn by day, a tent and a car at night", ["a barn by day", "a tent at night", "a car at night"]),
+        ("At night a blue tent left of a red barn", ["a blue tent At night", "a red barn At night"]),
         ("at dusk, a barn and a tent", ["a barn at dusk", "a tent at dusk"]),
     ],
 )
