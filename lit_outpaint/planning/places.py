@@ -26,7 +26,9 @@ _FLOATS: Final = re.compile(
     r"bird|balloon|star|moon|sun|kite|plane|airplane|aeroplane|helicopter|rainbow|seagull|eagle|butterfly|airship|drone"
 )
 _BURIED: Final = re.compile(r"fossil|crystal|gem|ore|root|cave|cavern|tunnel|bone|skeleton")
-_WEATHER: Final = re.compile(r"\b(?:under|beneath) an? (?:[\w-]+ )?sky\b|\bin the (?:rain|fog|snow|mist)\b", re.IGNORECASE)
+_WEATHER: Final = re.compile(
+    r"\b(?:under|beneath) an? (?:[\w-]+ )?sky\b|\bin the (?:rain|fog|snow|mist)\b", re.IGNORECASE
+)
 _BELOW: Final = re.compile(
     r"\b(?:underground|buried|layers? of (?:earth|rock|soil|stone)|strata|seabed)\b", re.IGNORECASE
 )

@@ -77,6 +77,8 @@ def check_used(settings: Namespace) -> None:
     for name, (is_unused, where) in unused.items():
         if settings[name] is not None and is_unused:
             raise ValueError(f"--{name} has no effect {where}; leave one of them out")
+    if settings.global_with_layout == "whole" and not laid_out:
+        raise ValueError("--global_with_layout has no effect without --layout; leave one of them out")
 
 
 def check_writable(directory: Path) -> None:

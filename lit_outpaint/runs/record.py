@@ -19,6 +19,8 @@ from lit_outpaint.system.files import written_whole
 RUN_NAME = "run.yaml"
 Pending = Literal["plan", "steps", "edit", "undo", "layout"]
 _PACKAGES = ("lit-outpaint", "torch", "diffusers", "transformers", "numpy", "pillow", "zarr")
+_BEFORE = {"global_with_layout": "whole"}
+"""What runs did that were begun before they could be told otherwise."""
 _SECRET = re.compile(r"(?:^|[._-])(?:api_?key|key|token|secret|password|credentials?)$", re.IGNORECASE)
 
 
@@ -85,6 +87,7 @@ class OutpaintRecord(BaseModel):
             raise ValueError(f"{path} is no run record ({where}: {problem['msg']})") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is no run record: {' '.join(str(error).split())}") from error
+        record = record.model_copy(update={"config": _BEFORE | record.config})
         return record if record.finished or record.pending else record.unfinished(_pending_by_looks(record))
 
     def unfinished(self, pending: Pending) -> OutpaintRecord:

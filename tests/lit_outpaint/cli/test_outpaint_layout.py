@@ -14,6 +14,7 @@ from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.cli.outpaint import main
 from lit_outpaint.planning.files import plan_text, read_plan_file
 from lit_outpaint.planning.local import local_caption
+from lit_outpaint.runs.record import OutpaintRecord
 
 CAPTION = "a wide view at dusk: a lake with a red lighthouse, and a desert with a cactus and a blue tent"
 
@@ -54,6 +55,28 @@ def test_the_layout_of_a_rectangle_writes_the_captions(outpaint: Callable[..., l
     assert (run / "layout.png").is_file()
     assert {record["caption_source"] for record in records(run).values()} == {"layout"}
     assert {step: record["local_caption"] for step, record in records(run).items()} == said_by_layout(run)
+
+
+def test_windows_are_told_of_the_scene_and_of_no_things_of_others(
+    outpaint: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def drawn(name: str, **more: Any) -> bytes:
+        assert main(outpaint(steps="right:4", out=tmp_path / name, **more)) == 0
+        return Image.open(tmp_path / name / "panorama.png").tobytes()
+
+    told = drawn("run")
+    layout = tmp_path / "run" / "layout.json"
+    assert drawn("scene", caption="a wide view at dusk: a lake and a desert", layout=layout) == told
+    whole = drawn("whole", global_with_layout="whole")
+    assert whole != told
+    # Runs that were begun before windows could be told less go on as they began.
+    path = tmp_path / "whole" / "run.yaml"
+    path.write_text(path.read_text().replace("  global_with_layout: whole\n", ""))
+    assert OutpaintRecord.load(path.parent).config["global_with_layout"] == "whole"
+    alone = outpaint(steps="right:1", out=tmp_path / "alone", global_with_layout="whole")
+    place = alone.index("--layout")
+    assert main([*alone[:place], *alone[place + 2 :]]) == 2
+    assert "--global_with_layout has no effect without --layout" in capsys.readouterr().err
 
 
 def test_an_edited_layout_is_drawn_again_where_it_changes(
