@@ -149,8 +149,10 @@ def _write_overlay(module: OutpaintModule, directory: Path, out: Path, dtype: to
         stock = UNet2DConditionModel.from_pretrained(family, subfolder="unet", **OPTIONS)
         save_file(changes_of(module.unet, stock, dtype), directory / UNET_CHANGES)
     else:
-        cast(module.unet, dtype).save_pretrained(directory / "unet")
-    cast(module.context, dtype).save_pretrained(directory / "context")
+        cast(module.unet, dtype)
+        module.unet.save_pretrained(directory / "unet")
+    cast(module.context, dtype)
+    module.context.save_pretrained(directory / "context")
     if module.prediction_type != load_scheduler(family).config.prediction_type:
         module.scheduler.save_pretrained(directory / "scheduler")
     part = None if type(module.context) is ContextEncoder else class_path(type(module.context))

@@ -93,7 +93,7 @@ def read_scenery(caption: str) -> Scenery:
 def without_things(caption: str) -> str:
     """A caption of a whole canvas that says of no thing: time, weather and places, which hold for all of its windows.
 
-    >>> without_things("a wide view at dusk under a clear sky: a meadow with a red barn, and a lake, with a balloon high up")
+    >>> without_things("a wide view at dusk under a clear sky: a meadow with a red barn, and a lake with a boat")
     'a wide view at dusk under a clear sky: a meadow and a lake'
     >>> without_things("two cars on a street of a town at night and a house")
     'a view at night: a street of a town'

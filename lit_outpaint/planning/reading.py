@@ -47,8 +47,8 @@ _UNDERGROUND: Final = re.compile(r"(?!.*\b(?:rock|earth)\b)(.+?)(?: buried)?(?: 
 
 # "By day a red barn" says what "by day, a red barn" says.
 _TIME_FIRST: Final = re.compile(
-    r"(?:^|(?<=[.;] ))((?:by|at|in the|during the|early in the|late in the) (?:day|daylight|night|midnight|dusk|dawn|noon|"
-    rf"sunset|sunrise|twilight|morning|evening|afternoon)) (?={DETERMINER.pattern})",
+    r"(?:^|(?<=[.;] ))((?:by|at|in the|during the|early in the|late in the) (?:day|daylight|night|midnight|dusk|dawn|"
+    rf"noon|sunset|sunrise|twilight|morning|evening|afternoon)) (?={DETERMINER.pattern})",
     re.IGNORECASE,
 )
 
