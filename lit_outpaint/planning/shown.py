@@ -12,6 +12,8 @@ from lit_outpaint.planning.regions import Region, RegionPlan
 
 MAX_DRAWN: Final = 2000
 """More regions than this are a canvas that one picture cannot show."""
+MAX_LISTED: Final = 100
+"""Of the prompts without room in their boxes so many are listed."""
 
 _LONGER_SIDE_PX: Final = 1024
 _SHORTER_SIDE_PX: Final = 160
@@ -45,7 +47,7 @@ def plan_table(plan: RegionPlan) -> str:
 
 
 def draw_plan(plan: RegionPlan) -> Image.Image:
-    """The boxes with their prompts in them, and the base prompt below.
+    """The boxes with their prompts in them, and the base prompt below, where prompts without room stand by number.
 
     Raises:
         ValueError: there are more than `MAX_DRAWN` regions.
@@ -57,16 +59,21 @@ def draw_plan(plan: RegionPlan) -> Image.Image:
     width = max(round(frame.width * scale), _SHORTER_SIDE_PX)
     height = max(round(frame.height * scale), _SHORTER_SIDE_PX)
     font = ImageFont.load_default(_FONT_PX)
-    below = _wrapped(plan.base_prompt, width, font)
+    cells = [region.box.relative_to(frame).cell(height, width) for region in plan.regions]
+    rooms = [(cell.x1 - cell.x0 - 8, cell.y1 - cell.y0 - 8) for cell in cells]
+    texts = [_fitting(region.prompt, *room, font) for region, room in zip(plan.regions, rooms, strict=True)]
+    apart = [number for number, text in enumerate(texts) if text is None][:MAX_LISTED]
+    for place, number in enumerate(apart, start=1):
+        texts[number] = _fitting(str(place), *rooms[number], font) or ""
+    listed = ", ".join(f"{place} {plan.regions[number].prompt}" for place, number in enumerate(apart, start=1))
+    below = "\n".join(_wrapped(text, width, font) for text in (plan.base_prompt, listed) if text)
     picture = Image.new("RGB", (width + 2 * _MARGIN_PX, height + 3 * _MARGIN_PX + _height(below, font)), _PAPER)
     draw = ImageDraw.Draw(picture)
     draw.rectangle((_MARGIN_PX, _MARGIN_PX, _MARGIN_PX + width, _MARGIN_PX + height), outline=_INK)
-    for number, region in enumerate(plan.regions):
-        cell = region.box.relative_to(frame).cell(height, width)
+    for number, (cell, text) in enumerate(zip(cells, texts, strict=True)):
         corners = (cell.x0 + _MARGIN_PX, cell.y0 + _MARGIN_PX, cell.x1 + _MARGIN_PX, cell.y1 + _MARGIN_PX)
         draw.rectangle(corners, fill=_TINTS[number % len(_TINTS)], outline=_INK)
-        text = _fitting(region.prompt, cell.x1 - cell.x0 - 8, cell.y1 - cell.y0 - 8, font)
-        draw.multiline_text((corners[0] + 6, corners[1] + 4), text, fill=_INK, font=font)
+        draw.multiline_text((corners[0] + 6, corners[1] + 4), text or "", fill=_INK, font=font)
     draw.multiline_text((_MARGIN_PX, height + 2 * _MARGIN_PX), below, fill=_INK, font=font)
     return picture
 
@@ -92,14 +99,17 @@ def _span(start: float, end: float, unit: str) -> str:
 def _wrapped(text: str, width_px: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
     """A text in lines that are not wider than a box, as far as its words allow."""
     letter_px = max(font.getlength("n"), 1.0)
-    return "\n".join(textwrap.wrap(text, max(int(width_px / letter_px), 4)))
+    return "\n".join(textwrap.wrap(text, max(int(width_px / letter_px), 4), break_long_words=False))
 
 
-def _fitting(text: str, width_px: int, height_px: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """As many lines as fit into a box."""
-    lines = _wrapped(text, width_px, font).splitlines()
-    room = max(height_px // (_FONT_PX + 4), 0)
-    return "\n".join(lines if len(lines) <= room else [*lines[: max(room - 1, 0)], "..."][:room])
+def _fitting(
+    text: str, width_px: int, height_px: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> str | None:
+    """The text in lines that fit into a box; None where it has no room."""
+    wrapped = _wrapped(text, width_px, font)
+    lines = wrapped.splitlines()
+    fits = len(lines) <= height_px // (_FONT_PX + 4) and all(font.getlength(line) <= width_px for line in lines)
+    return wrapped if fits else None
 
 
 def _height(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:

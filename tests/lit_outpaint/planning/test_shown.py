@@ -24,6 +24,15 @@ def test_the_picture_shows_each_region_in_its_place() -> None:
     assert len(colours) == 3
 
 
+def test_prompts_without_room_are_listed_below() -> None:
+    def height(prompt: str) -> int:
+        boxes = [(i * 10, i * 10 + 10) for i in range(40)]
+        regions = [Region(id=f"r{x}", prompt=prompt, box=RegionBox(x, 0, to, 100)) for x, to in boxes]
+        return draw_plan(RegionPlan(base_prompt="a strip", regions=tuple(regions), unit="px")).height
+
+    assert height("a lighthouse by the sea") > height("x")
+
+
 def test_a_layout_is_drawn_in_its_own_shape() -> None:
     regions = tuple(
         Region(id=f"r{i}", prompt=f"thing {i}", box=RegionBox(i * 100 - 300, 0, i * 100 - 200, 128)) for i in range(20)
