@@ -26,9 +26,7 @@ _FLOATS: Final = re.compile(
     r"bird|balloon|star|moon|sun|kite|plane|airplane|aeroplane|helicopter|rainbow|seagull|eagle|butterfly|airship|drone"
 )
 _BURIED: Final = re.compile(r"fossil|crystal|gem|ore|root|cave|cavern|tunnel|bone|skeleton")
-_WEATHER: Final = re.compile(
-    r"\b(?:under|beneath) an? (?:[\w-]+ )?sky\b|\bin the (?:rain|fog|snow|mist)\b", re.IGNORECASE
-)
+_WEATHER: Final = re.compile(r"\b(?:under|beneath) an? (?:[\w-]+ )?sky\b", re.IGNORECASE)
 _BELOW: Final = re.compile(
     r"\b(?:underground|buried|layers? of (?:earth|rock|soil|stone)|strata|seabed)\b", re.IGNORECASE
 )
@@ -93,18 +91,24 @@ def read_scenery(caption: str) -> Scenery:
 def without_things(caption: str) -> str:
     """A caption of a whole canvas that says of no thing: time, weather and places, which hold for all of its windows.
 
+    One that says nothing of the sky stays as it is: its things are all that tells a model that it looks at a landscape,
+    and without them horizons were lost.
+
     >>> without_things("a wide view at dusk under a clear sky: a meadow with a red barn, and a lake with a boat")
     'a wide view at dusk under a clear sky: a meadow and a lake'
-    >>> without_things("two cars on a street of a town at night and a house")
-    'a view at night: a street of a town'
+    >>> without_things("two cars on a street of a town at night under a cloudy sky and a house")
+    'a view at night under a cloudy sky: a street of a town'
+    >>> without_things("a meadow with a red barn")
+    'a meadow with a red barn'
     """
+    weather = _WEATHER.search(caption)
+    if weather is None:
+        return caption
     lead, colon, _ = caption.partition(":")
     if not colon or any(not mention.scenery for mention in read_mentions(lead).all):
-        weather = [match[0] for match in _WEATHER.finditer(caption)][:1]
-        said = " ".join(filter(None, [scene_of(caption), *weather]))
-        lead = f"a view {said}" if said else ""
+        lead = " ".join(filter(None, ["a view", scene_of(caption), weather[0]]))
     places = [place.name for place in read_scenery(caption).surface if place.name]
-    return ": ".join(filter(None, [lead.strip(), joined(places) if places else ""])) or caption
+    return f"{lead.strip()}: {joined(places)}" if places else lead.strip()
 
 
 def with_sky_on_the_surface(scenery: Scenery, *, sky: bool, ground: bool) -> Scenery:

@@ -61,12 +61,13 @@ def test_windows_are_told_of_the_scene_and_of_no_things_of_others(
     outpaint: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def drawn(name: str, **more: Any) -> bytes:
-        assert main(outpaint(steps="right:4", out=tmp_path / name, **more)) == 0
+        given = {"caption": f"a wide view under a clear sky{CAPTION[11:]}", **more}
+        assert main(outpaint(steps="right:4", out=tmp_path / name, **given)) == 0
         return Image.open(tmp_path / name / "panorama.png").tobytes()
 
     told = drawn("run")
     layout = tmp_path / "run" / "layout.json"
-    assert drawn("scene", caption="a wide view at dusk: a lake and a desert", layout=layout) == told
+    assert drawn("scene", caption="a wide view under a clear sky at dusk: a lake and a desert", layout=layout) == told
     whole = drawn("whole", global_with_layout="whole")
     assert whole != told
     # Runs that were begun before windows could be told less go on as they began.
