@@ -1,6 +1,7 @@
 """The evaluation CLIP: an open_clip model that never conditions what it scores."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import open_clip
 import torch
+from huggingface_hub import constants
 from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from PIL import Image
@@ -78,14 +80,20 @@ class EvaluationClip:
 
     def chunks(self, caption: str) -> list[str]:
         """The pieces of a caption that fit into the model's context."""
-        words = caption.split()
+        words = [piece for word in caption.split() for piece in self._pieces(word)]
         for count in range(1, len(words) + 1):
             edges = [len(words) * index // count for index in range(count + 1)]
             pieces = [" ".join(words[start:stop]) for start, stop in pairwise(edges)]
             if all(self._fits(pieces)):
                 return pieces if count > 1 else [caption]
-        # A text without words, or one with a word that is longer than the context.
-        return words or [caption]
+        return words or [caption]  # A text without words.
+
+    def _pieces(self, word: str) -> list[str]:
+        """A word, or its halves and theirs where it is longer than the context, as text without spaces is."""
+        if len(word) < 2 or all(self._fits([word])):
+            return [word]
+        middle = len(word) // 2
+        return [*self._pieces(word[:middle]), *self._pieces(word[middle:])]
 
     @torch.no_grad()
     def _remember(self, captions: Sequence[str]) -> None:
@@ -153,6 +161,17 @@ def _known(model: str) -> EvaluationClip:
     return EvaluationClip(model)
 
 
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Let the hub's cache be read and nothing be fetched: open_clip would, without a word."""
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
 def _load(model: str) -> tuple[Any, Any, str]:
     directory = Path(model)
     if (directory / "open_clip_config.json").is_file():
@@ -169,8 +188,9 @@ def _load(model: str) -> tuple[Any, Any, str]:
             f"ViT-B-32/laion2b_s34b_b79k; {model} is neither"
         )
     try:
-        network = open_clip.create_model(architecture, pretrained=pretrained, require_pretrained=True)
-        tokenizer = open_clip.get_tokenizer(architecture)
+        with _offline():
+            network = open_clip.create_model(architecture, pretrained=pretrained, require_pretrained=True)
+            tokenizer = open_clip.get_tokenizer(architecture)
     except Exception as error:
         raise FileNotFoundError(
             f"the weights of the evaluation CLIP {model} are not to be had ({' '.join(str(error).split())[:200]}); "

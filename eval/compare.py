@@ -55,7 +55,8 @@ def compare(config: CompareConfig, yaml: str = "") -> list[Row]:
     check_out(config.out)
     rows = compared_rows(runs)
     title = f"Comparison with {runs[0].name}"
-    subtitle = f"{len(runs)} runs on the same {len(runs[0].panoramas)} {runs[0].record.units} with the same seed"
+    drawn = "with other seeds" if "drawing.seed" in differing_settings(runs) else "with the same seed"
+    subtitle = f"{len(runs)} runs on the same {len(runs[0].panoramas)} {runs[0].record.units} {drawn}"
     content = {
         "schema": COMPARISON_VERSION,
         "runs": [{"name": run.name, "directory": str(run.directory)} for run in runs],

@@ -16,7 +16,7 @@ from eval.functional.bootstrap import Estimate
 from eval.functional.paired import paired_difference
 from eval.report.tables import Section
 
-_SAME = ("steps", "direction", "panoramas", "sampling.seed", "seed")
+_SAME = ("steps", "curve_steps", "direction", "panoramas", "extractor", "sampling.seed", "seed")
 """Settings that runs must share, beside their inputs and those of the judge."""
 _JUDGED = ("judge.", "rules.", "vqa", "clip", "format", "num_noun_phrases")
 """How the settings begin that say who judges, and how; runs must share them."""

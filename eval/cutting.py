@@ -54,6 +54,16 @@ class Cutter:
         )
         self.num_samples = per_picture * len(images.paths)
 
+    def told(self) -> str:
+        """How pictures are looked at, in a few words."""
+        if self.geometry is not None:
+            return f"as panoramas that grew {self.geometry.direction} by {self.num_steps} steps"
+        return "whole" if self.window_px is None else f"as a grid of windows of {self.window_px} px"
+
+    def is_like(self, other: "Cutter") -> bool:
+        """Whether pictures of another folder can be set beside these: panoramas that grew at least as far."""
+        return self.geometry == other.geometry and other.num_steps >= self.num_steps
+
     def check_captions(self, captions: Mapping[str, Captions]) -> None:
         """Refuse local captions that do not go with the steps."""
         for key, row in captions.items():

@@ -102,8 +102,13 @@ def read_captions(file: Path, keys: Iterable[str]) -> dict[str, Captions]:
     """
     if not file.is_file():
         raise ValueError(f"--captions must be a .json, .jsonl, .csv or .tsv file, found no {file}")
-    rows = dict(_rows(file))
     wanted = list(keys)
+    rows: dict[str, Captions] = {}
+    for name, row in _rows(file):
+        key = _key_of(name)
+        if key in rows and key in wanted:
+            raise ValueError(f"--captions must have one caption for every picture, {file} has several for {key}")
+        rows[key] = row
     missing = [key for key in wanted if not rows.get(key, Captions("")).whole.strip()]
     if missing:
         raise ValueError(
@@ -126,7 +131,7 @@ def _rows(file: Path) -> Iterable[tuple[str, Captions]]:
             yield _row(row, where)
     elif file.suffix == ".tsv":
         for name, caption in read_picture_captions(file).items():
-            yield Path(name).stem, Captions(caption)
+            yield name, Captions(caption)
     else:
         raise ValueError(f"--captions must be a .json, .jsonl, .csv or .tsv file, got {file.name}")
 
@@ -139,7 +144,13 @@ def _row(row: Any, where: str, name: Any = None) -> tuple[str, Captions]:
             f'--captions: {where} must be a row such as {{"image": "a.png", "caption": "a lake"}}; see python -m eval '
             "score --help"
         )
-    return Path(name).stem, Captions(caption, tuple(map(str, local)))
+    return name, Captions(caption, tuple(map(str, local)))
+
+
+def _key_of(name: str) -> str:
+    """The name of a picture without folders and without its ending, if it is one of pictures: "v1.5" has none."""
+    path = Path(name)
+    return path.stem if path.suffix.lower() in picture_suffixes() else path.name
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -19,6 +19,8 @@ from lit_outpaint.heldout.walks import Pixels, Walk
 from lit_outpaint.system.files import written_whole
 from lit_outpaint.system.text_files import json_lines
 
+MADE_BY = "eval run"
+"""Says in captions.jsonl whose pictures its rows name, which another run in their place removes."""
 TABLE_NAME, PAGE_NAME = "metrics.md", "report.html"
 _PACKAGES = ("lit-outpaint", "torch", "diffusers", "transformers", "open-clip-torch")
 
@@ -77,15 +79,16 @@ def markdown(figures: Sequence[Figure], table_steps: Sequence[int] = ()) -> str:
 def begin_outputs(out: Path) -> None:
     """Remove what an earlier run left, so that nothing of two runs lies side by side.
 
-    Pictures are removed that its captions name; anything else in the directory is somebody else's and stays.
+    Pictures are removed that its own captions name; anything else in the directory is somebody else's and stays.
     """
     for name in (METRICS_NAME, TABLE_NAME, PAGE_NAME):
         (out / name).unlink(missing_ok=True)
     captions = out / CAPTIONS_NAME
     if captions.is_file():
         for _, row in json_lines(captions, "captions"):
-            for folder in (PICTURES_NAME, REAL_NAME):
-                (out / folder / Path(row["image"]).name).unlink(missing_ok=True)
+            if isinstance(row, dict) and row.get("made_by") == MADE_BY:
+                for folder in (PICTURES_NAME, REAL_NAME):
+                    (out / folder / Path(row["image"]).name).unlink(missing_ok=True)
 
 
 def write_panoramas(out: Path, walks: Sequence[Walk], drawn: Sequence[Pixels], real: Mapping[str, Pixels]) -> None:
@@ -105,7 +108,8 @@ def write_panoramas(out: Path, walks: Sequence[Walk], drawn: Sequence[Pixels], r
     ]
     # The captions come first, so that they name every picture that may be there, also after a run that was killed.
     rows = [
-        {"image": path.name, "caption": walk.global_caption} for walk, (path, _) in zip(walks, pictures, strict=True)
+        {"image": path.name, "caption": walk.global_caption, "made_by": MADE_BY}
+        for walk, (path, _) in zip(walks, pictures, strict=True)
     ]
     write_text(out / CAPTIONS_NAME, "".join(f"{json.dumps(row)}\n" for row in rows))
     for path, panorama in [*pictures, *((picture_path(out / REAL_NAME, key), each) for key, each in real.items())]:

@@ -51,6 +51,8 @@ def score(config: ScoreConfig, yaml: str = "") -> list[Score]:
     cutter = Cutter(images, config.window_px, config.stride, config.direction)
     if captions is not None:
         cutter.check_captions(captions)
+    paired = "" if reference is None else ", each beside the real one of its name" * bool(_beside(images, reference))
+    print(f"{len(images.paths)} pictures of {images.width} x {images.height} px, looked at {cutter.told()}{paired}")
     metrics = config.metrics or default_metrics(config, cutter, captions, reference)
     _check_captioned(metrics, cutter, captions)
     with output_directory(config.out):
@@ -88,7 +90,10 @@ def default_metrics(
         given = "local" if all(row.local for row in captions.values()) else "global"
     distance: PerceptualDistance = ScapesLpips() if config.lpips == "scapes" else Lpips(config.lpips)
     networks = Networks(extractor, config.clip, distance)
-    real = reference is not None
+    real = reference is not None and cutter.is_like(_real_cutter(config, reference))
+    if reference is not None and not real:
+        told = f"{config.reference} holds no panoramas of {cutter.num_steps} steps"
+        print(f"{told}: windows alone are compared with real ones")
     return metrics + panorama_metrics(networks, cutter.geometry, cutter.num_steps, config.steps, given, real=real)
 
 
@@ -145,9 +150,10 @@ def _feed(
     missing = [metric for metric in two_set if not cache.load(metric)]
     if len(missing) < len(two_set):
         print(f"statistics of {len(two_set) - len(missing)} metrics over {config.reference} are taken from the cache")
+    real_cutter = cutter if beside is not None else _real_cutter(config, reference)
     # Captions are those of the drawn pictures, so that real ones of other names are not compared with any.
-    unpaired = [] if beside is not None else [metric for metric in others if not _reads_captions(metric)]
-    real_cutter = cutter if beside is not None else Cutter(reference, config.window_px, config.stride, config.direction)
+    alone_too = beside is None and cutter.is_like(real_cutter)
+    unpaired = [metric for metric in others if not _reads_captions(metric)] if alone_too else []
     if missing or unpaired:
         for paths in _batches(reference.paths, config.batch_size):
             rows = [
@@ -158,6 +164,10 @@ def _feed(
         cache.store(metric)
 
 
+def _real_cutter(config: ScoreConfig, reference: PictureFolder) -> Cutter:
+    return Cutter(reference, config.window_px, config.stride, config.direction)
+
+
 def _hand(cutter: Cutter, rows: list[Compared], metrics: Sequence[ImageMetric]) -> None:
     batch = cutter.batch(rows)
     for metric in metrics:
@@ -166,7 +176,7 @@ def _hand(cutter: Cutter, rows: list[Compared], metrics: Sequence[ImageMetric]) 
 
 def _beside(images: PictureFolder, reference: PictureFolder | None) -> dict[str, Path] | None:
     """The real picture of every name; None where the folders do not pair up."""
-    if reference is None or images.keys != reference.keys:
+    if reference is None or set(images.keys) != set(reference.keys):
         return None
     same = (images.width, images.height) == (reference.width, reference.height)
     return {path.stem: path for path in reference.paths} if same else None

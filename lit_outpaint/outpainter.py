@@ -40,7 +40,6 @@ from lit_outpaint.models.regional_config import RegionalConfig
 from lit_outpaint.pipeline import OutpaintPipeline
 from lit_outpaint.planning.captioner import LayoutCaptioner
 from lit_outpaint.planning.local import Layout
-from lit_outpaint.planning.places import without_things
 from lit_outpaint.protocols import Candidate, CandidateScorer, Captioner, Written
 from lit_outpaint.system.text import clean
 
@@ -128,17 +127,15 @@ class Outpainter:
         if acts:
             read_regions(self.pipeline, self.regional)
         check_same_plan(canvas, graph)
-        global_caption = clean(global_caption)
-        if layout is not None and self.config.global_with_layout == "places":
-            global_caption = without_things(global_caption)
         asking = Asking(
             canvas=canvas,
             graph=graph,
             revisions=Revisions(graph, edits),
-            global_caption=global_caption,
+            global_caption=clean(global_caption),
             config=self.config,
             regional=self.regional,
-            layout=layout if acts else None,
+            layout=layout,
+            regions_act=acts,
             global_view=self._global_view,
         )
         undo_torn_pass(canvas)

@@ -65,9 +65,12 @@ def pictures_of(directory: Path, items: Sequence[Item], format: ForeignFormat) -
         ValueError: a prompt has none.
     """
     by_stem: dict[str, list[Path]] = {}
+    keys = {item.key for item in items}
     for path in pictures_in(directory):
-        by_stem.setdefault(path.stem.rpartition("_")[0] or path.stem, []).append(path)
-        if "_" in path.stem:
+        # "stanford_3.png" is of the prompt of that name, or else the fourth of "stanford".
+        if path.stem not in keys:
+            by_stem.setdefault(path.stem.rpartition("_")[0] or path.stem, []).append(path)
+        if "_" in path.stem or path.stem in keys:
             by_stem.setdefault(path.stem, []).append(path)
     found: dict[str, list[Path]] = {}
     for item in items:

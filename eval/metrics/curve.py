@@ -1,5 +1,6 @@
 """Any metric of windows as a curve over steps."""
 
+import re
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
@@ -111,17 +112,23 @@ def _slopes(points: dict[int, dict[str, float]]) -> dict[str, float]:
     if len(points) < 3:
         return {}
     steps = torch.tensor(list(points), dtype=torch.float64)
-    rows = list(points.values())
+    # Names hold counts, which may differ between steps.
+    rows = [{_uncounted(name): (name, value) for name, value in row.items()} for row in points.values()]
     slopes = {}
-    # Names hold counts, which may differ between steps; the order of a metric's numbers does not.
-    for names in zip(*rows, strict=False):
-        if _is_beside(names[0]):
+    for key in rows[0]:
+        if _is_beside(key) or not all(key in row for row in rows):
             continue
-        values = torch.tensor([row[name] for row, name in zip(rows, names, strict=True)], dtype=torch.float64)
+        names = [row[key][0] for row in rows]
+        values = torch.tensor([row[key][1] for row in rows], dtype=torch.float64)
         interval = line_interval(values, steps)
         for what, value in interval._asdict().items():
             slopes[metric_name(names[-1], "slope" if what == "value" else f"slope_{what}")] = value
     return slopes
+
+
+def _uncounted(name: str) -> str:
+    """The name of a number without the count at its end."""
+    return re.sub(r"\b(real-|beyond_real-)?n[0-9]+$", r"\1", name)
 
 
 def _is_beside(name: str) -> bool:

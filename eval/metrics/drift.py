@@ -9,7 +9,7 @@ from eval.clip import EvaluationClip, find_clip
 from eval.figures import DEFAULT_STEPS
 from eval.functional.clip_sim import clip_sim
 from eval.functional.lab import LabStatistics, lab_statistics
-from eval.functional.repetition import repetition
+from eval.functional.repetition import HEIGHT_PX, PATCH_PX, repetition
 from eval.functional.slope import mean_interval, slopes
 from eval.metrics.base import SIDES, Ratio, RatioMetric, metric_name
 from eval.metrics.wide_fid import window_of
@@ -155,7 +155,8 @@ class Drift(RatioMetric):
         turned = picture if geometry.horizontal else picture.transpose(-1, -2)
         turned = turned if geometry.forward else turned.flip(-1)
         end = geometry.length(step)
-        start = end - geometry.stride_px
+        # A strip that is narrower than a patch is looked at with what stands before it.
+        start = end - max(geometry.stride_px, -(-geometry.window_px * PATCH_PX // HEIGHT_PX))
         return repetition(turned[..., start:end], turned[..., max(start - self.lookback_px, 0) : start])
 
     def _add_slope(self, what: str, slope: Tensor) -> None:

@@ -10,7 +10,7 @@ from eval.figures import Target
 from eval.functional.borders import SQUARES_PX, border_scores, squares_fit
 from eval.functional.seam import Axis, seam_score
 from eval.metrics.base import SIDES, Described, Ratio, RatioMetric, metric_name
-from lit_outpaint.canvas.geometry import Direction
+from lit_outpaint.canvas.geometry import HEADINGS, Direction
 from lit_outpaint.heldout.walks import Geometry
 from lit_outpaint.protocols import NotComputable, SampleId
 
@@ -74,7 +74,7 @@ class Seam(RatioMetric):
         """Take in a batch."""
         for side, pictures in zip(SIDES, (generated, reference), strict=True):
             if len(pictures):
-                window_px = int(pictures.shape[-1])
+                window_px = int(pictures.shape[-1 if HEADINGS[self.direction].axis == 0 else -2])
                 geometry = Geometry(self.direction, window_px, self.stride_px or window_px // 2)
                 total = self._scores(pictures.float(), geometry.seam, geometry.axis).double().sum()
                 setattr(self, f"{side}_total", getattr(self, f"{side}_total") + total.to(self.device))

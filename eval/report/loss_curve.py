@@ -1,6 +1,7 @@
 """The loss curve of a training run, read from the ``metrics.csv`` of the CSV logger."""
 
 import csv
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +34,8 @@ def read_loss_curve(path: Path, num_points: int = NUM_POINTS) -> LossCurve:
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             loss = row.get(LOSS_COLUMN) or row.get(f"{LOSS_COLUMN}_step")
-            if loss and row.get(STEP_COLUMN):
+            # A run that diverged says nan from some step on.
+            if loss and row.get(STEP_COLUMN) and math.isfinite(float(loss)):
                 steps.append(float(row[STEP_COLUMN]))
                 losses.append(float(loss))
     if not steps:

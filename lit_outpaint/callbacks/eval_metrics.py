@@ -77,6 +77,9 @@ class EvalMetrics(Callback):
         self._scored_at: int | None = None
         self._heldout: tuple[list[EvalPanorama], list[Pixels], Geometry] | None = None
 
+    skips_validations = True
+    """Whether validations may come without these scores; `RunCheckpoint` then chooses among the others."""
+
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Read the held-out panoramas, so that a wrong setting is told before the first step.
 
@@ -88,6 +91,8 @@ class EvalMetrics(Callback):
         data = self.data or getattr(getattr(trainer, "datamodule", None), "shards", None)
         if data is None:
             raise ValueError("EvalMetrics needs data, a shard set with held-out panoramas; the run has none")
+        if stage == "fit" and getattr(getattr(trainer, "datamodule", None), "has_validation", True) is False:
+            raise ValueError("EvalMetrics scores in validation, for which the set has no windows; prepare it with some")
         if self._heldout is None and stage in ("fit", "validate"):
             self._heldout = load_panoramas(Path(data), self.direction, self.panoramas, self.steps)
 

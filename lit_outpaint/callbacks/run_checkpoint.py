@@ -29,6 +29,8 @@ class RunCheckpoint(ModelCheckpoint):
     """Whether validation comes next."""
     _choice_due = False
     """Whether that decides if this step's checkpoint is kept."""
+    _score_before: Any = None
+    """The monitored score before the present validation; Lightning keeps scores until there are others."""
     _saved_as_due = False
     """What the newest checkpoint says of the validation."""
 
@@ -67,6 +69,10 @@ class RunCheckpoint(ModelCheckpoint):
         """Validate, if only that was left to do."""
         self._validate_if_due(trainer)
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the monitored score, to tell a new one by."""
+        self._score_before = trainer.callback_metrics.get(self.monitor or "")
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note that it is done."""
         if not trainer.sanity_checking:
@@ -80,8 +86,17 @@ class RunCheckpoint(ModelCheckpoint):
         """Keep the best; where validation of this step is still to come, after that."""
         if self.monitor is not None and self._validation_due:
             self._choice_due = True
-        else:
+        elif not self._lacks_score(trainer):
             super()._save_topk_checkpoint(trainer, monitor_candidates)
+
+    def _lacks_score(self, trainer: Trainer) -> bool:
+        """Whether the validation of this step has left no score to choose by, as some do not (`EvalMetrics`)."""
+        if self.monitor is None or not self.monitor.startswith("val/"):
+            return False
+        score = trainer.callback_metrics.get(self.monitor)
+        if score is None:  # A name that nobody logs is refused by Lightning.
+            return any(getattr(callback, "skips_validations", False) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        return score is self._score_before
 
     def state_dict(self) -> dict[str, Any]:
         """Say what comes next, too."""

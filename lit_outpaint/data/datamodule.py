@@ -207,6 +207,12 @@ class OutpaintDataModule(LightningDataModule):
             how = "prepare it with --val_windows, or COCO's --val_split" if self.plain_px is None else "add val-*.tar"
             raise ShardError(f"{self.place} holds no held-out windows to {stage} on; {how}")
 
+    @property
+    def has_validation(self) -> bool:
+        """Whether the set holds windows to validate on."""
+        self._load()
+        return len(self._datasets["val"]) > 0
+
     def train_dataloader(self) -> ShardLoader | Batches:
         """Training windows, shuffled by (seed, epoch); with ``trainer.overfit_batches`` the first ones, always."""
         loader = self._loader("train")

@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from lit_outpaint.canvas.edits import Revisions
+from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.canvas.graph import Graph, PlannedStep
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.canvas.windows import read_window, unknown_mask
@@ -17,7 +18,7 @@ from lit_outpaint.drawing.config import OutpainterConfig
 from lit_outpaint.drawing.engine import WindowRequest
 from lit_outpaint.drawing.from_layout import regions_of
 from lit_outpaint.models.regional_config import RegionalConfig
-from lit_outpaint.planning.local import Layout
+from lit_outpaint.planning.local import Layout, scene_caption
 from lit_outpaint.protocols import Written
 
 
@@ -32,7 +33,9 @@ class Asking:
     config: OutpainterConfig
     regional: RegionalConfig
     layout: Layout | None
-    """Whose regions act in windows; None where none do."""
+    """What stands where; None where a run has none."""
+    regions_act: bool
+    """Whether its regions act in windows."""
     global_view: Callable[[], UInt8[ndarray, "_ _ 3"]] | None
     """The picture of the whole scene, for ``visual_source: image_from_global_caption``."""
 
@@ -60,12 +63,18 @@ class Asking:
             known=read_window(self.canvas, self.graph, window),
             new=version.new,
             caption=version.caption.text,
-            global_caption=self.global_caption,
+            global_caption=self._scene(window),
             view=self._view(step),
             generator=version.generator(),
-            regions=regions_of(self.layout, window, self.regional),
+            regions=regions_of(self.layout, window, self.regional) if self.regions_act else [],
             unknown=None if whole else unknown_mask(self.canvas, self.graph, window),
         )
+
+    def _scene(self, window: Box) -> str:
+        """What a window is told of the whole canvas."""
+        if self.layout is None or self.config.global_with_layout == "whole":
+            return self.global_caption
+        return scene_caption(self.global_caption, self.layout, window)
 
     def _view(self, step: PlannedStep) -> UInt8[ndarray, "_ _ 3"]:
         """What the vision encoder looks at for a step: always pixels that were known before its level."""

@@ -46,8 +46,8 @@ class OutpainterConfig(Sampling):
     """Compile the U-Net: the first window then takes a minute or more, the others less time. For long chains of steps;
     on a CPU windows are drawn one by one, so a plan with many at once gains nothing. Needs a C++ compiler on CPUs."""
     global_with_layout: Literal["places", "whole"] = "places"
-    """Of a global caption beside a layout, what windows are told: time, weather and places (places), since each is told
-    its own things, where it says of the sky; or all of it (whole), which draws its things wherever there is room."""
+    """Of a global caption that says the weather, what windows of a layout are told: time, weather and places (places),
+    since each is told its own things; or all of it (whole), which draws its things wherever there is room."""
     candidates: int = 1
     """Draw this many versions of each window and keep the best; the others stay in kept/, see --candidate."""
     seam: SeamTreatment = "poisson"

@@ -8,7 +8,8 @@ from typing import Final, Protocol, runtime_checkable
 
 from lit_outpaint.planning.boxes import Bounds, RegionBox
 from lit_outpaint.planning.phrases import COUNTS, joined, many_of, split_count
-from lit_outpaint.planning.regions import Region, RegionPlan
+from lit_outpaint.planning.places import read_scenery, scene_lead
+from lit_outpaint.planning.regions import Level, Region, RegionPlan
 
 VISIBLE_SHARE: Final = 0.55
 """A thing is named when at least this share of its box lies in the window."""
@@ -50,20 +51,43 @@ def local_caption(layout: Layout, window: Bounds) -> str:
     return f"{place} with {joined(said)}" if place else joined(said)
 
 
+def scene_caption(caption: str, layout: Layout, window: Bounds) -> str:
+    """What a window is told of the whole canvas: time and weather, and the places of its level without their things.
+
+    The caption stays as it is where its things are all that tells a model what it looks at: where it says no weather
+    (horizons were lost), and in windows with parts of two levels, such as sky and surface (second horizons came).
+
+    Args:
+        caption: of the whole canvas.
+        layout: of it.
+        window: px.
+    """
+    lead, met = scene_lead(caption), layout.over(window).regions
+    levels = {region.level for region in met}
+    if lead is None or len(levels) != 1:
+        return caption
+    named = [place.name for place in read_scenery(caption).surface if place.name]
+    places = joined(named) if levels == {"surface"} and named else _place(met)
+    return f"{lead}: {places}" if places else lead
+
+
+def _level(met: Sequence[Region]) -> Level:
+    """What a window is of: the surface where there is enough of it, else sky or ground."""
+    shares: dict[Level, float] = {}
+    for region in met:
+        shares[region.level] = shares.get(region.level, 0.0) + region.box.area
+    return "surface" if shares.get("surface", 0.0) >= SURFACE_SHARE else max(shares, key=lambda name: shares[name])
+
+
 def _place(met: Sequence[Region]) -> str:
-    """The places of a window: those of the surface where there is enough of it, else sky or ground."""
-    shares: dict[str, dict[str, float]] = {}
+    """The places of a window's level."""
+    shares: dict[Level, dict[str, float]] = {}
     middles: dict[str, float] = {}
     for region in met:
         of_level = shares.setdefault(region.level, {})
         of_level[region.place] = of_level.get(region.place, 0.0) + region.box.area
         middles[region.place] = middles.get(region.place, 0.0) + region.box.area * _middle(region.box)
-    surface = shares.get("surface", {})
-    level = (
-        "surface"
-        if sum(surface.values()) >= SURFACE_SHARE
-        else max(shares, key=lambda name: sum(shares[name].values()))
-    )
+    level = _level(met)
     total = sum(shares[level].values())
     places = [name for name, share in shares[level].items() if name and share >= NAMED_SHARE * total]
     places.sort(key=lambda name: middles[name] / sum(each.get(name, 0.0) for each in shares.values()))

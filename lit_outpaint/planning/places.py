@@ -10,7 +10,7 @@ from typing import Final
 
 from lit_outpaint.planning.inflection import singular_word
 from lit_outpaint.planning.mentions import Mention
-from lit_outpaint.planning.phrases import head, is_backdrop, is_sky, joined, one_of
+from lit_outpaint.planning.phrases import head, is_backdrop, is_sky, one_of
 from lit_outpaint.planning.reading import read_mentions
 from lit_outpaint.planning.regions import Level
 from lit_outpaint.planning.scene import scene_of
@@ -88,27 +88,22 @@ def read_scenery(caption: str) -> Scenery:
     )
 
 
-def without_things(caption: str) -> str:
-    """A caption of a whole canvas that says of no thing: time, weather and places, which hold for all of its windows.
+def scene_lead(caption: str) -> str | None:
+    """What a caption says of time, weather and mountains, as a global caption begins; None where it says no weather.
 
-    One that says nothing of the sky stays as it is: its things are all that tells a model that it looks at a landscape,
-    and without them horizons were lost.
-
-    >>> without_things("a wide view at dusk under a clear sky: a meadow with a red barn, and a lake with a boat")
-    'a wide view at dusk under a clear sky: a meadow and a lake'
-    >>> without_things("two cars on a street of a town at night under a cloudy sky and a house")
-    'a view at night under a cloudy sky: a street of a town'
-    >>> without_things("a meadow with a red barn")
-    'a meadow with a red barn'
+    >>> scene_lead("a wide view at dusk under a clear sky: a meadow with a red barn, and a lake with a boat")
+    'a wide view at dusk under a clear sky'
+    >>> scene_lead("two cars on a street of a town at night under a cloudy sky and a house")
+    'a view at night under a cloudy sky'
+    >>> scene_lead("a meadow with a red barn")
     """
     weather = _WEATHER.search(caption)
     if weather is None:
-        return caption
+        return None
     lead, colon, _ = caption.partition(":")
-    if not colon or any(not mention.scenery for mention in read_mentions(lead).all):
-        lead = " ".join(filter(None, ["a view", scene_of(caption), weather[0]]))
-    places = [place.name for place in read_scenery(caption).surface if place.name]
-    return f"{lead.strip()}: {joined(places)}" if places else lead.strip()
+    if colon and all(mention.scenery for mention in read_mentions(lead).all):
+        return lead.strip()
+    return " ".join(filter(None, ["a view", scene_of(caption), weather[0]]))
 
 
 def with_sky_on_the_surface(scenery: Scenery, *, sky: bool, ground: bool) -> Scenery:

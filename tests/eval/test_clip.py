@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import httpx
 import numpy as np
 import open_clip
 import pytest
@@ -71,9 +72,21 @@ def test_captions_that_just_fit_stay_whole(clip: EvaluationClip) -> None:
     assert fitting == list(range(20, clip.tokenizer.context_length - 1))
 
 
-def test_a_word_beyond_the_context_is_cut_by_the_tokeniser(clip: EvaluationClip) -> None:
-    assert clip.chunks("x" * 300) == ["x" * 300]
-    assert clip.encode_texts(["x" * 300]).shape == (1, 16)
+def test_text_without_spaces_is_read_in_chunks_too(clip: EvaluationClip) -> None:
+    whole = "abcdefghij" * 40
+    assert "".join("".join(clip.chunks(whole)).split()) == whole
+    assert len(clip.chunks(whole)) > 1
+    assert clip.encode_texts([whole]).shape == (1, 16)
+    said = "a meadow with a red barn under a clear sky"
+    assert max(len(piece.split()) for piece in clip.chunks(f"{said} {whole}")) > 1, "words stay together beside it"
+
+
+def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(httpx.Client, "send", lambda *args, **options: asked.append(args))
+    with pytest.raises(FileNotFoundError, match="are not to be had"):
+        find_clip("ViT-B-32/laion2b_s34b_b79k")
+    assert not asked
 
 
 def test_whole_images_are_squashed(clip: EvaluationClip, family: Path) -> None:

@@ -99,6 +99,46 @@ def test_panoramas_get_every_metric_under_its_definition(scored: Path) -> None:
     assert (scored / "metrics.md").read_text().count("| fid.") == 1
 
 
+@pytest.mark.parametrize("width", [64, 96])
+def test_panoramas_beside_real_windows_or_shorter_ones_are_compared_by_windows(
+    family: Path, panoramas: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], width: int
+) -> None:
+    real = _folder(tmp_path / "real", 64, width, seed=1)
+    sizes = {"reference": real, "window_px": 64, "stride_px": 32, "steps": "0,1,2,3"}
+    assert main(_flags(family, panoramas / "images", tmp_path / "out", **sizes)) == 0
+    said = capsys.readouterr().out
+    assert "looked at as panoramas that grew right by 3 steps" in said
+    assert "holds no panoramas of 3 steps: windows alone are compared" in said
+    figures = _figures(tmp_path / "out")
+    assert any(name.startswith("fid.window.") for name in figures)
+    assert not any(name.startswith("block_fid") for name in figures)
+
+
+def test_folders_pair_by_name_whatever_their_endings(
+    family: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = _folder(tmp_path / "images", count=3)
+    (images / "p0.png").rename(images / "p1.m.png")
+    real = tmp_path / "real"
+    real.mkdir()
+    for path in images.iterdir():
+        Image.open(path).save(real / f"{path.stem}.jpg")
+    assert main(_flags(family, images, tmp_path / "out", reference=real)) == 0
+    assert "each beside the real one of its name" in capsys.readouterr().out
+
+
+def test_names_may_hold_dots_and_folders_and_come_once(tmp_path: Path) -> None:
+    file = tmp_path / "captions.json"
+    file.write_text(json.dumps({"v1": "one", "v1.5": "one and a half", "a/v2.png": "two", "b.jpg": "b"}))
+    found = read_captions(file, ["v1", "v1.5", "v2", "b"])
+    assert [row.whole for row in found.values()] == ["one", "one and a half", "two", "b"]
+    lines = [{"image": f"{split}/a.png", "caption": split} for split in ("train", "val")]
+    twice = tmp_path / "captions.jsonl"
+    twice.write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(ValueError, match="several for a"):
+        read_captions(twice, ["a"])
+
+
 def test_whole_pictures_with_themselves_as_reference(family: Path, tmp_path: Path) -> None:
     images = _folder(tmp_path / "images", count=5)
     assert main(_flags(family, images, tmp_path / "out", reference=images, kid_subset_size=1000)) == 0

@@ -89,7 +89,7 @@ def test_drawn_runs_go_on_and_are_compared_prompt_by_prompt(prompts: Path, famil
     told = json.loads((tmp_path / "compared" / "comparison.json").read_text())
     (other,) = told["figures"]["all.am"]["others"]
     assert other["num_units"] == 4
-    assert "4 prompts" in (tmp_path / "compared" / "comparison.md").read_text()
+    assert "4 prompts with other seeds" in (tmp_path / "compared" / "comparison.md").read_text()
     assert main(["report", *runs, "--out", str(tmp_path / "page")]) == 0
 
 

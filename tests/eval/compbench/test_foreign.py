@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from eval.compbench.foreign import ForeignFormat, pictures_of, read_foreign
+from eval.compbench.items import Item
 from eval.compbench.noun_phrases import noun_phrases
 from eval.compbench.vqa import VqaJudge, vqa_scores
 from eval.testing import GivenAnswers
@@ -90,6 +91,17 @@ def test_pictures_are_found_under_the_names_of_each_bench(tmp_path: Path) -> Non
     ]
     with pytest.raises(ValueError, match=r"00000\.png"):
         pictures_of(tmp_path / "00002", items, "t2icompbench")
+
+
+def test_a_name_with_a_number_is_of_the_prompt_that_has_it(tmp_path: Path) -> None:
+    for name in ("stanford", "stanford_3"):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.png")
+    items = [Item(key=key, category="dpg", text=key, skills=()) for key in ("stanford", "stanford_3")]
+    found = pictures_of(tmp_path, items, "dpg")
+    assert {key: [path.stem for path in paths] for key, paths in found.items()} == {
+        "stanford": ["stanford"],
+        "stanford_3": ["stanford_3"],
+    }
 
 
 def test_child_of_an_unanswered_question_counts_nothing(tmp_path: Path) -> None:

@@ -84,6 +84,21 @@ def test_a_repeated_object_raises_repetition() -> None:
     assert found["real"] == 0
 
 
+def test_repetition_is_seen_however_narrow_the_steps_are() -> None:
+    torch.manual_seed(0)
+    piece = torch.rand(1, 3, 64, 64) * 2 - 1
+    found = {}
+    for stride in (64, 8):
+        metric = Drift(64, stride, "right", [0, 64 * 3 // stride])
+        canvas = piece.repeat(1, 1, 1, 4)
+        metric.update(canvas, canvas[:0], [""], [SampleId("a", 0)])
+        (found[stride],) = [
+            value for name, value in metric.compute().items() if "repetition" in name and f"step{192 // stride}" in name
+        ]
+    assert found[64] > 0.9
+    assert found[8] > 0.9
+
+
 @pytest.mark.parametrize("direction", ["left", "up", "down"])
 def test_every_direction_gives_the_figures_of_the_turned_pictures(direction: str, family: Path) -> None:
     drawn, real = _darkened(_panoramas(), 2.0), _panoramas(seed=1)

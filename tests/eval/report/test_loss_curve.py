@@ -27,3 +27,9 @@ def test_file_without_a_loss_is_refused(tmp_path: Path) -> None:
         read_loss_curve(_csv(tmp_path / "m.csv", "step,val/loss\n1,2\n"))
     with pytest.raises(FileNotFoundError, match=r"metrics\.csv"):
         read_loss_curve(tmp_path / "absent.csv")
+
+
+def test_losses_of_a_run_that_diverged_end_where_they_were_numbers(tmp_path: Path) -> None:
+    rows = "".join(f"{step},{loss}\n" for step, loss in enumerate(["0.5", "0.4", "nan", "inf"]))
+    curve = read_loss_curve(_csv(tmp_path / "metrics.csv", f"step,train/loss\n{rows}"))
+    assert curve.losses == [0.5, 0.4]

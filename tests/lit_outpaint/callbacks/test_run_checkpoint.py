@@ -4,11 +4,15 @@ import csv
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.utils.data import DataLoader
 
 from lit_outpaint.__main__ import main
+from lit_outpaint.callbacks.run_checkpoint import RunCheckpoint
 from lit_outpaint.testing.runs import toy_arguments
 from lit_outpaint.training.checkpoint import newest_checkpoint
 
@@ -112,3 +116,50 @@ def test_what_leaves_nothing_to_continue_from_is_refused(fit: Fit, capsys: pytes
     with pytest.raises(AssertionError):
         fit("bare", "--checkpoint.save_weights_only=true")
     assert capsys.readouterr().err.startswith("error: checkpoint.save_weights_only leaves nothing to continue from")
+
+
+class _Plain(LightningModule):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+
+    def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
+        return (self.weight * batch).sum()
+
+    def validation_step(self, batch: torch.Tensor, batch_idx: int) -> None:
+        pass
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class _ScoresNowAndThen(Callback):
+    skips_validations = True
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.global_step in (2, 6):
+            pl_module.log("val/fid", {2: 3.0, 6: 1.0}[trainer.global_step])
+
+
+def test_what_was_not_scored_is_not_kept_for_an_older_score(tmp_path: Path) -> None:
+    def train(steps: int, **options: Any) -> set[str]:
+        keep = RunCheckpoint(
+            tmp_path, filename="{step}", monitor="val/fid", save_top_k=2, save_last=True, every_n_train_steps=2
+        )
+        trainer = Trainer(
+            accelerator="cpu",
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            max_steps=steps,
+            val_check_interval=2,
+            num_sanity_val_steps=0,
+            callbacks=[_ScoresNowAndThen(), keep],
+            default_root_dir=tmp_path,
+        )
+        trainer.fit(_Plain(), DataLoader(torch.ones(20)), DataLoader(torch.ones(1)), **options)  # type: ignore[arg-type]
+        return {path.name for path in tmp_path.glob("step=*.ckpt")}
+
+    assert train(10) == {"step=2.ckpt", "step=6.ckpt"}
+    # A run that goes on has no score yet, and may come to a validation without one first.
+    assert train(14, ckpt_path=str(tmp_path / "last.ckpt"), weights_only=False) == {"step=2.ckpt", "step=6.ckpt"}

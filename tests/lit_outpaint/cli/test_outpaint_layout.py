@@ -67,7 +67,8 @@ def test_windows_are_told_of_the_scene_and_of_no_things_of_others(
 
     told = drawn("run")
     layout = tmp_path / "run" / "layout.json"
-    assert drawn("scene", caption="a wide view under a clear sky at dusk: a lake and a desert", layout=layout) == told
+    scene = "a wide view under a clear sky at dusk: a lake and a desert"
+    assert drawn("scene", caption=scene, layout=layout) == told
     whole = drawn("whole", global_with_layout="whole")
     assert whole != told
     # Runs that were begun before windows could be told less go on as they began.
