@@ -81,12 +81,17 @@ class EvaluationClip:
     def chunks(self, caption: str) -> list[str]:
         """The pieces of a caption that fit into the model's context."""
         words = [piece for word in caption.split() for piece in self._pieces(word)]
-        for count in range(1, len(words) + 1):
+        for count in range(1, len(words)):
             edges = [len(words) * index // count for index in range(count + 1)]
             pieces = [" ".join(words[start:stop]) for start, stop in pairwise(edges)]
             if all(self._fits(pieces)):
                 return pieces if count > 1 else [caption]
-        return words or [caption]  # A text without words.
+        filled = words[:1]
+        for word in words[1:]:
+            # Words of very different lengths: each chunk takes as many as it can.
+            longer = f"{filled[-1]} {word}"
+            filled = [*filled[:-1], longer] if all(self._fits([longer])) else [*filled, word]
+        return filled or [caption]  # A text without words.
 
     def _pieces(self, word: str) -> list[str]:
         """A word, or its halves and theirs where it is longer than the context, as text without spaces is."""
