@@ -119,6 +119,7 @@ def test_an_export_holds_what_changed_and_draws_like_the_system(runs: Path, over
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_whole_export_holds_its_language_model_and_loads_anywhere(runs: Path, tmp_path: Path) -> None:
     out, moved = tmp_path / "whole", tmp_path / "elsewhere" / "moved"
     assert main(["export", str(runs / "parts" / "last.ckpt"), "--out", str(out), "--full"]) == 0

@@ -62,7 +62,7 @@ def test_windows_are_told_of_the_scene_and_of_no_things_of_others(
 ) -> None:
     def drawn(name: str, **more: Any) -> bytes:
         given = {"caption": f"a wide view under a clear sky{CAPTION[11:]}", **more}
-        assert main(outpaint(steps="right:4", out=tmp_path / name, **given)) == 0
+        assert main(outpaint(steps="right:2", out=tmp_path / name, **given)) == 0
         return Image.open(tmp_path / name / "panorama.png").tobytes()
 
     told = drawn("run")
