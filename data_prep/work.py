@@ -188,7 +188,10 @@ class Work:
         shutil.rmtree(self.stage(name), ignore_errors=True)
 
     def remove(self) -> None:
-        """Delete all intermediate files."""
+        """Delete all intermediate files; the lock last, for it says whose they are when this is cut short."""
+        for path in self.root.iterdir() if self.root.is_dir() else ():
+            if path.name != _LOCK:
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         shutil.rmtree(self.root, ignore_errors=True)
 
 

@@ -20,7 +20,7 @@ RUN_NAME = "run.yaml"
 Pending = Literal["plan", "steps", "edit", "undo", "layout"]
 _PACKAGES = ("lit-outpaint", "torch", "diffusers", "transformers", "numpy", "pillow", "zarr")
 _BEFORE = {"global_with_layout": "whole"}
-"""What runs did that were begun before they could be told otherwise."""
+"""What runs with a layout did that were begun before they could be told otherwise."""
 _SECRET = re.compile(r"(?:^|[._-])(?:api_?key|key|token|secret|password|credentials?)$", re.IGNORECASE)
 
 
@@ -87,7 +87,8 @@ class OutpaintRecord(BaseModel):
             raise ValueError(f"{path} is no run record ({where}: {problem['msg']})") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is no run record: {' '.join(str(error).split())}") from error
-        record = record.model_copy(update={"config": _BEFORE | record.config})
+        if record.config.get("layout") is not None:
+            record = record.model_copy(update={"config": _BEFORE | record.config})
         return record if record.finished or record.pending else record.unfinished(_pending_by_looks(record))
 
     def unfinished(self, pending: Pending) -> OutpaintRecord:

@@ -140,6 +140,7 @@ def test_what_is_left_of_the_work_of_a_finished_set_goes(models: Path, tmp_path:
     assert main(words) == 0
     files = content(tmp_path / "set")
     (tmp_path / "set" / "work" / "raw").mkdir(parents=True)
+    (tmp_path / "set" / "work" / "lock").touch()
     assert main(words) == 0
     assert content(tmp_path / "set") == files
     assert not (tmp_path / "set" / "work").exists()

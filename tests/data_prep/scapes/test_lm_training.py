@@ -91,6 +91,7 @@ def test_answers_weigh_most_and_padding_nothing(
     assert not padded_weights[padded == tokenizer.pad_token_id].any()
 
 
+@pytest.mark.slow
 def test_one_batch_is_learnt_and_padding_does_not_change_its_loss(
     batches: train_lm.Batches, tokenizer: PreTrainedTokenizerFast
 ) -> None:

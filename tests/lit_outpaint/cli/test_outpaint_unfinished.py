@@ -138,6 +138,7 @@ def test_windows_of_a_pass_that_was_cut_short_are_not_edited(
     assert pixel_files_of(run) == pixel_files_of(undisturbed)
 
 
+@pytest.mark.slow
 def test_an_edit_keeps_nothing_of_a_pass_that_was_cut_short(
     arguments: dict[str, str], tmp_path: Path, cut_short: Cut
 ) -> None:

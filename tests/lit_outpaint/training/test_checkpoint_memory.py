@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import json, sys
 from pathlib import Path
@@ -32,6 +34,7 @@ print(json.dumps({"file": path.stat().st_size // 1024, "saved": saved, "held": h
 """
 
 
+@pytest.mark.slow
 def test_saving_makes_no_copy_and_reading_maps_the_file(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     done = subprocess.run(
