@@ -75,6 +75,7 @@ def test_a_run_that_epochs_bound_continues_where_it_was(fit: Fit, more: list[str
     assert_same(fit(name, *bounds, "--ckpt_path=last"), fit(f"{name}-whole", *bounds))
 
 
+@pytest.mark.slow
 def test_a_run_that_stops_between_batches_of_one_step_continues_from_the_last_whole_one(fit: Fit) -> None:
     flags = ["--trainer.accumulate_grad_batches=2", "--trainer.max_steps=4", "--trainer.limit_val_batches=0"]
     path = newest_checkpoint(fit("between", *flags, *stop(4, "stop")))
@@ -95,6 +96,7 @@ def test_the_validation_that_comes_next_is_made_up_for(fit: Fit, whole: Path, ba
     assert_same(run, whole)
 
 
+@pytest.mark.slow
 def test_what_is_saved_in_a_validation_are_the_trained_weights(fit: Fit, whole: Path) -> None:
     flags = [*VALIDATED, "--checkpoint.every_n_train_steps=3"]
     with pytest.raises(RuntimeError, match="the validation breaks"):

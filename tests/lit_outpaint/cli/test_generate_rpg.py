@@ -107,6 +107,7 @@ def test_the_loop_leaves_a_record_and_a_picture_of_each_round(
     assert "rounds" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_language_model_plans_and_stands_in_the_record_of_the_run(family: Path, tmp_path: Path) -> None:
     planner = "lit_outpaint.planning.planner.LanguageModelPlanner"
     chat = ["--planner.chat", "lit_outpaint.chat.local_chat.LocalChat", "--planner.chat.path", "models/scapes/lm"]

@@ -101,6 +101,7 @@ def test_an_edited_layout_is_drawn_again_where_it_changes(
     assert "what 0 steps are asked for" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_step_with_a_seed_of_its_own_keeps_it_whatever_else_changes(
     outpaint: Callable[..., list[str]], tmp_path: Path
 ) -> None:
