@@ -6,7 +6,9 @@ import torch
 from skimage.color import lab2rgb, rgb2lab
 
 from eval.clip import EvaluationClip
-from eval.metrics import FID, ClipSim, Curve, Drift, IntraLpips
+from eval.functional.seam import seam_score
+from eval.metrics import FID, ClipSim, Curve, Drift, IntraLpips, Seam
+from eval.metrics.curve import _slopes
 from eval.testing import computed_on_ranks, toy_extractor, toy_pictures, toy_samples
 from lit_outpaint.protocols import ImageMetric, NotComputable, SampleId
 
@@ -181,3 +183,22 @@ def test_wrong_steps_are_refused() -> None:
         Drift(32, 64)
     with pytest.raises(NotComputable, match="no panoramas"):
         _drift().compute()
+
+
+def test_a_slope_is_of_one_figure_where_another_is_left_out_at_a_step() -> None:
+    points = {step: {f"a.n{step}": float(step)} | ({} if step == 1 else {f"b.n{step}": 5.0}) for step in range(4)}
+    points[1] = {"b.n1": 5.0, **points[1]}
+    points[2].pop("b.n2")
+    slopes = _slopes(points)
+    assert slopes["a.n3.slope"] == pytest.approx(1)
+    assert not any(name.startswith("b.") for name in slopes)
+
+
+@pytest.mark.parametrize(("direction", "shape"), [("down", (192, 64)), ("right", (64, 192))])
+def test_the_seam_lies_along_the_side_that_grows(direction: str, shape: tuple[int, int]) -> None:
+    metric = Seam(direction, 32)
+    pictures = torch.rand(1, 3, *shape)
+    metric.update(pictures, pictures[:0], [""], [SampleId("a", 0)])
+    axis = "y" if direction == "down" else "x"
+    (score,) = metric.compute().values()
+    assert score == pytest.approx(float(seam_score(pictures, 160, axis)))
