@@ -66,7 +66,8 @@ class LocalEngine:
 class RayEngine:
     """Tasks of a Ray cluster: the one that ``RAY_ADDRESS`` names, else one that lives as long as this process.
 
-    All nodes must see the output directory, and the input where the stage reads one.
+    All nodes must see the output directory, and the input where the stage reads one; relative paths are those of this
+    process, whose directory they must see, too.
     """
 
     processes: int
@@ -88,7 +89,8 @@ class RayEngine:
             shared = ray.put(work)
         except TypeError as error:
             raise ValueError(f"{label}: this cannot be sent to Ray's tasks ({error}); use --engine local") from error
-        waiting = {task.remote(shared, stem): place for place, stem in enumerate(stems)}
+        here = os.getcwd()
+        waiting = {task.remote(shared, stem, here): place for place, stem in enumerate(stems)}
         results: list[Any] = [None] * len(stems)
 
         def finished() -> Any:
@@ -144,8 +146,12 @@ def _get(ray: Any, reference: Any) -> Any:
         raise error.cause if isinstance(error.cause, ValueError | OSError) else error from None
 
 
-def _quietly(work: Callable[[str], T], stem: str) -> T:
+def _quietly(work: Callable[[str], T], stem: str, directory: str) -> T:
     reporting.QUIET = True
+    try:
+        os.chdir(directory)  # Ray starts its processes where the cluster was started.
+    except OSError as error:
+        raise ValueError(f"engine ray: a node cannot see {directory}, where this was started: {error}") from error
     return work(stem)
 
 

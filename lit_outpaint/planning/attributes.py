@@ -41,7 +41,12 @@ def is_attribute(phrase: str, stated: bool = False) -> bool:
     if stated and _WORD.fullmatch(phrase) and singular_word(phrase) == phrase:
         return True
     alone = _ALONE.fullmatch(_EACH.sub("", phrase, count=1))
-    return alone is not None and (stated or re.fullmatch(_NOUN_TOO, phrase, re.IGNORECASE) is None)
+    return alone is not None and (stated or not may_name(phrase))
+
+
+def may_name(word: str) -> bool:
+    """Whether an adjective is a noun as well, such as "orange"."""
+    return re.fullmatch(_NOUN_TOO, word, re.IGNORECASE) is not None
 
 
 def is_of_each(attribute: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from lit_outpaint.planning.attributes import is_attribute
+from lit_outpaint.planning.attributes import is_attribute, may_name
 from lit_outpaint.planning.connectors import Connector, connectors
 from lit_outpaint.planning.phrases import (
     ADJECTIVE,
@@ -64,6 +64,8 @@ def stands_inside(connector: Connector, phrase: str, after: str, *, stated: bool
             return False
         if stated and is_attribute(trimmed(phrase)):
             return is_attribute(trimmed(next_phrase))
+        if len(words) == 1 and may_name(words[0]) and not is_attribute(next_phrase.split()[0]):
+            return False  # "Apple, orange, banana", but "orange and blue balloons".
         return ADJECTIVE.fullmatch(words[-1]) is not None
     noun = _LEAD.sub("", phrase.strip())
     if names_nothing(noun) or is_scenery(noun) or not parted_pronoun(noun)[1]:

@@ -77,7 +77,7 @@ _AFTER_HEAD: Final = re.compile(
 
 _SKY: Final = (
     "sky|cloud|horizon|air|heaven|sunset|sunrise|sundown|dusk|dawn|twilight|night|day|daylight|evening|morning|noon|"
-    "afternoon|weather|rain|snowfall|storm|fog|mist|haze|moonlight|sunlight|starlight|sunshine"
+    "afternoon|weather|rain|snowfall|storm|fog|mist|haze|moonlight|sunlight|starlight|sunshine|winter|summer|autumn"
 )
 _GROUND: Final = (
     "meadow|field|grass|grassland|lawn|pasture|prairie|desert|sand|dune|forest|wood|jungle|snowfield|snow|ice|lake|sea|"

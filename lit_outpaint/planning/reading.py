@@ -53,9 +53,19 @@ _TIME_FIRST: Final = re.compile(
 )
 
 
+# "A view at night of a barn" says what "a view, at night, a barn" says; where a view is taken from says nothing.
+_VIEW_OF: Final = re.compile(
+    r"\b(view|scene|photo(?:graph)?|picture|image|painting|drawing|illustration|shot)"
+    r"(?: ((?:at|by|in|during|under) (?:the style of )?(?:[\w-]+ ){1,4}?)| from (?:[\w-]+ ){1,3}?)of (?=\w)",
+    re.IGNORECASE,
+)
+
+
 def read_mentions(prompt: str) -> Mentions:
     """Take a prompt apart; any text gives something, perhaps nothing."""
-    return _Reader().read(_TIME_FIRST.sub(r"\1, ", " ".join(prompt[:MAX_CHARS].split())))
+    text = " ".join(prompt[:MAX_CHARS].split())
+    text = _VIEW_OF.sub(lambda match: f"{match[1]}, {match[2].strip()}, " if match[2] else f"{match[1]} of ", text)
+    return _Reader().read(_TIME_FIRST.sub(r"\1, ", text))
 
 
 class _Reader:

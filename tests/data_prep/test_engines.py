@@ -1,4 +1,5 @@
 import importlib
+import os
 import subprocess
 import sys
 import threading
@@ -52,6 +53,24 @@ def test_ray_ends_with_the_bytes_of_one_process(models: Path, tmp_path: Path) ->
     names = {path.name for path in (tmp_path / "local").iterdir()}
     assert names == {path.name for path in (tmp_path / "ray").iterdir()}
     assert all((tmp_path / "local" / n).read_bytes() == (tmp_path / "ray" / n).read_bytes() for n in names)
+
+
+@pytest.mark.slow
+def test_ray_reads_relative_paths_from_where_the_command_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    there, here = tmp_path / "there", tmp_path / "here"
+    there.mkdir()
+    here.mkdir()
+    (here / "shard").write_text("7")
+    try:
+        monkeypatch.chdir(there)
+        assert make_engine("ray", 1).map(int, ["3"], "count") == [3]
+        monkeypatch.chdir(here)
+        assert make_engine("ray", 1).map(os.path.getsize, ["shard"], "measure") == [1]
+    finally:
+        importlib.import_module("ray").shutdown()
 
 
 def test_prefetching_passes_everything_on_in_order() -> None:

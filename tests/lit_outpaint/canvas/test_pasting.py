@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lit_outpaint.canvas.geometry import DIRECTIONS, Box, Direction, new_box
-from lit_outpaint.canvas.pasting import treat_seams
+from lit_outpaint.canvas.pasting import mended_corners, paste, treat_seams
 from lit_outpaint.canvas.seams import SEAM_TREATMENTS, SeamTreatment, treat_seam
 
 SIDE = 32
@@ -49,3 +49,24 @@ def test_a_constant_colour_error_leaves_no_step_at_two_seams(new: Box) -> None:
     composed[part] = treat_seams(generated, known, new, "poisson", 8)[part]
     assert max(np.abs(np.diff(composed, axis=axis)).max() for axis in (0, 1)) <= 2
     assert composed.max() > 102
+
+
+def test_corners_that_the_decoder_missed_do_not_stand_on_the_canvas() -> None:
+    known = np.full((SIDE, SIDE, 3), 30, np.uint8)
+    decoded = known.copy()
+    decoded[[0, 0, -1, -1], [0, -1, 0, -1]] = 50
+    new = Box(16, 0, 32, 32)
+    np.testing.assert_array_equal(paste(decoded, known, new, "poisson", 8), known)
+    np.testing.assert_array_equal(paste(decoded, known, new, "colour", 8)[:, 16:], known[:, 16:])
+    kept = paste(decoded, known, new, "none", 8)
+    assert (kept[[0, -1], -1] == 50).all()
+    assert (kept[:, :16] == 30).all()
+
+
+def test_only_corners_are_mended_and_a_ramp_keeps_its_slope() -> None:
+    rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.uint8)
+    ramp = np.repeat((3 * rows + 2 * columns)[..., None], 3, axis=-1)
+    difference = np.abs(mended_corners(ramp).astype(int) - ramp)
+    assert difference.max() <= 3  # Half of both slopes.
+    difference[[0, 0, -1, -1], [0, -1, 0, -1]] = 0
+    assert not difference.any()

@@ -54,6 +54,8 @@ def test_rules_are_a_planner() -> None:
         ("a black and white cat next to a man with a hat", ["a black and white cat", "a man with a hat"]),
         ("a big, red barn; a small blue tent", ["a big, red barn", "a small blue tent"]),
         ("some apples and a bowl", ["some apples", "a bowl"]),
+        ("apple, orange, banana", ["apple", "orange", "banana"]),
+        ("orange and blue balloons", ["orange and blue balloons"]),
         ("a bird to the left of a bird", ["a bird", "a bird"]),
         ("a lake to the left of a forest", ["a lake", "a forest"]),
         ("a meadow on the left and a lake on the right", ["a meadow", "a lake"]),
@@ -224,6 +226,10 @@ def test_the_shining_sun_is_one_thing() -> None:
         ("a red barn, oil painting, by Van Gogh", ["a red barn"]),
         ("a cat & a dog", ["a cat", "a dog"]),
         ("a black & white cat", ["a black & white cat"]),
+        ("a wide view at dusk of a red barn and a tent", ["a red barn", "a tent"]),
+        ("a painting in the style of Monet of a bridge", ["a bridge"]),
+        ("a photograph from above of a car", ["a car"]),
+        ("a picture in winter of two dogs", ["a dog", "a dog"]),
     ],
 )
 def test_words_about_style_are_no_things(prompt: str, from_left: list[str]) -> None:
