@@ -21,14 +21,19 @@ from lit_outpaint.protocols import Candidate
 
 
 class JudgeScorer:
-    """The share of what the local caption names that the judge finds right; between equals the better seam.
+    """The share of what a window shows or should show that is as its local caption says; between equals the better seam.
+
+    A thing that the caption does not name counts as wrong: with a layout, and with captions by rules, it stands in no
+    plan, and the next window may well draw it again.
 
     Args:
         judge: looks at the windows; the probe that steers the closed loop when absent.
+        anywhere: kinds that are never too many.
     """
 
-    def __init__(self, judge: PictureJudge | None = None) -> None:
+    def __init__(self, judge: PictureJudge | None = None, anywhere: Sequence[str] = ("bird", "star")) -> None:
         self.judge: PictureJudge = judge or ProbeJudge()
+        self.anywhere = frozenset(anywhere)
 
     def score(self, candidates: Sequence[Candidate]) -> list[float]:
         """Return a number per version of a window, the higher the better."""
@@ -38,6 +43,10 @@ class JudgeScorer:
         for candidate, look, seam in zip(candidates, looks, seams, strict=True):
             plan = RulePlanner().plan(candidate.local_caption).plan
             wish = self.judge.wish(plan, placements(plan))
+            judgement = judge(wish, look)
+            named = self.anywhere | {thing.kind for thing in wish.things}
+            unnamed = sum(thing.kind not in named for thing in look.things)
+            asked = max(1, len(judgement.findings) + judgement.num_scenery)
             # A seam's score lies in [-1, 0]; one finding more or less weighs more than any seam.
-            scores.append(judge(wish, look).score + seam / 1000)
+            scores.append(judgement.score * asked / (asked + unnamed) + seam / 1000)
         return scores
