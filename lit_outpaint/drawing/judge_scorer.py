@@ -21,7 +21,7 @@ from lit_outpaint.protocols import Candidate
 
 
 class JudgeScorer:
-    """The share of what a window shows or should show that is as its local caption says; between equals the better seam.
+    """The share of a window's things, shown or asked for, that are as its local caption says; then the better seam.
 
     A thing that the caption does not name counts as wrong: with a layout, and with captions by rules, it stands in no
     plan, and the next window may well draw it again.
