@@ -8,7 +8,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from lit_outpaint.planning.boxes import Bounds, RegionBox
 from lit_outpaint.planning.phrases import COUNTS, joined, many_of, split_count
-from lit_outpaint.planning.places import read_scenery, scene_lead
+from lit_outpaint.planning.places import scene_lead
 from lit_outpaint.planning.regions import Level, Region, RegionPlan
 
 VISIBLE_SHARE: Final = 0.55
@@ -52,7 +52,9 @@ def local_caption(layout: Layout, window: Bounds) -> str:
 
 
 def scene_caption(caption: str, layout: Layout, window: Bounds) -> str:
-    """What a window is told of the whole canvas: time and weather, and the places of its level without their things.
+    """What a window is told of the whole canvas: time and weather, and the places that it meets, without their things.
+
+    Told of all places, windows of a lake got stripes of the desert that stands farther on.
 
     The caption stays as it is where its things are all that tells a model what it looks at: where it says no weather
     (horizons were lost), and in windows with parts of two levels, such as sky and surface (second horizons came).
@@ -66,8 +68,7 @@ def scene_caption(caption: str, layout: Layout, window: Bounds) -> str:
     levels = {region.level for region in met}
     if lead is None or len(levels) != 1:
         return caption
-    named = [place.name for place in read_scenery(caption).surface if place.name]
-    places = joined(named) if levels == {"surface"} and named else _place(met)
+    places = _place(met)
     return f"{lead}: {places}" if places else lead
 
 

@@ -32,7 +32,9 @@ def test_windows_of_one_level_are_told_of_the_scene_without_its_things() -> None
     def told(y: int, caption: str = caption) -> str:
         return scene_caption(caption, plan, RegionBox(256, y, 384, y + 128))
 
-    assert told(0) == "a wide view at dusk under a clear sky: a lake and a town"
+    assert told(0) == "a wide view at dusk under a clear sky: a lake on the left and a town on the right"
+    of_image = scene_caption(caption, plan, RegionBox(0, 0, 128, 128))
+    assert of_image == "a wide view at dusk under a clear sky: a lake"
     assert told(-256) == "a wide view at dusk under a clear sky: the open sky"
     assert told(-64) == caption, "a window of two levels"
     assert told(0, "a lake with a boat") == "a lake with a boat", "no weather"
