@@ -7,6 +7,7 @@ what the report is about, the absolute times only describe the machine.
 import json
 import os
 import platform
+import re
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -78,7 +79,10 @@ def summarise(ours: Sequence[float], plain: Sequence[float]) -> dict[str, float 
 
 
 def write_report(name: str, settings: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) -> Path:
-    """Print the rows and write them with the machine and versions to ``benchmarks/reports/NAME.json``."""
+    """Print the rows and write them with the machine and versions to ``benchmarks/reports/NAME.json``.
+
+    What a file had better not have in its name, such as the slash of a hub name, becomes an underscore.
+    """
     report = {
         "benchmark": name,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -102,7 +106,7 @@ def write_report(name: str, settings: Mapping[str, Any], rows: Mapping[str, Mapp
             f"plain/ours {row['plain_over_ours']:.2f}   n={row['n']}"
         )
     REPORTS.mkdir(parents=True, exist_ok=True)
-    path = REPORTS / f"{name}.json"
+    path = REPORTS / (re.sub(r"[^\w.-]", "_", name) + ".json")
     path.write_text(json.dumps(report, indent=2) + "\n")
     print(f"wrote {path.relative_to(REPORTS.parents[1])}")
     return path
