@@ -22,6 +22,8 @@ REPORTS = Path(__file__).parent / "reports"
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 """What is counted: time that passes, or CPU time of all threads, which is the sturdier one beside other work on the
 machine and says nothing about a GPU."""
+_LOAD_BEFORE = round(os.getloadavg()[0], 2)
+"""Of the machine when the benchmark was imported: later it would count the benchmark's own work."""
 _LIBRARIES = ("torch", "diffusers", "transformers", "lightning")
 
 
@@ -91,7 +93,7 @@ def write_report(name: str, settings: Mapping[str, Any], rows: Mapping[str, Mapp
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-            "load_before": round(os.getloadavg()[0], 2),
+            "load_before": _LOAD_BEFORE,
         },
         "versions": {library: version(library) for library in _LIBRARIES},
         "settings": dict(settings),

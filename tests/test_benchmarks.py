@@ -1,7 +1,12 @@
-"""Others that compute on the machine do not multiply what a command takes of it."""
+"""What the benchmarks report, and that others who compute on the machine do not multiply what a command takes of it."""
+
+import json
+import os
+from pathlib import Path
 
 import pytest
 
+from benchmarks import timing
 from benchmarks.busy import COMMANDS, measured
 from lit_outpaint.system.threads import usable_cores
 
@@ -10,3 +15,16 @@ from lit_outpaint.system.threads import usable_cores
 def test_a_command_takes_at_most_three_times_its_quiet_cpu_time_beside_others() -> None:
     row = measured(COMMANDS["outpaint"], rounds=1, threads=max(2, usable_cores()), defaults=False)
     assert row["busy_over_alone"] <= 3
+
+
+@pytest.fixture
+def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where reports are written instead."""
+    monkeypatch.setattr(timing, "REPORTS", tmp_path / "reports")
+    return tmp_path / "reports"
+
+
+def test_a_report_names_the_load_before_the_work(reports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (1e6, 1e6, 1e6))
+    timing.write_report("some", {}, {})
+    assert json.loads((reports / "some.json").read_text())["machine"]["load_before"] < 1e6
