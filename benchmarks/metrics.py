@@ -180,17 +180,28 @@ class _Synthetic:
 
 
 def _memory(count: int) -> float:
-    """Peak memory of the metrics over this many images, above what the process had before, in MiB."""
+    """Peak memory of the metrics over this many images, above what the process had before, in MiB.
+
+    Raises:
+        RuntimeError: the process ended without a figure, as it does when the machine has no memory left for it.
+    """
     context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    process = context.Process(target=_measure, args=(count, queue))
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_measure, args=(count, sender))
     process.start()
-    answer: float = queue.get()
+    sender.close()  # The other end is then the process's alone, and its death is the end of what can be received.
+    try:
+        answer: float = receiver.recv()
+    except EOFError:
+        process.join()
+        raise RuntimeError(
+            f"the process that measures {count} images ended with exit code {process.exitcode}, without a figure"
+        ) from None
     process.join()
     return answer
 
 
-def _measure(count: int, queue: Any) -> None:
+def _measure(count: int, sender: Any) -> None:
     before = _peak_kib()
     extractor = SharedExtractor(_Synthetic())
     # The pool is full after the first thousand, so that what grows afterwards would be a leak.
@@ -203,7 +214,7 @@ def _measure(count: int, queue: Any) -> None:
             metric.update(pictures, pictures, [""] * batch, samples)
     for metric in metrics:
         metric.compute()
-    queue.put(round((_peak_kib() - before) / 1024, 1))
+    sender.send(round((_peak_kib() - before) / 1024, 1))
 
 
 def _peak_kib() -> int:

@@ -1,12 +1,13 @@
 """What the benchmarks report, and that others who compute on the machine do not multiply what a command takes of it."""
 
 import json
+import multiprocessing
 import os
 from pathlib import Path
 
 import pytest
 
-from benchmarks import timing
+from benchmarks import metrics, timing
 from benchmarks.busy import COMMANDS, measured
 from lit_outpaint.system.threads import usable_cores
 
@@ -28,3 +29,15 @@ def test_a_report_names_the_load_before_the_work(reports: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "getloadavg", lambda: (1e6, 1e6, 1e6))
     timing.write_report("some", {}, {})
     assert json.loads((reports / "some.json").read_text())["machine"]["load_before"] < 1e6
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_memory_measurement_that_dies_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A process that is forked sees what is replaced here, and need not import torch.
+    forked = multiprocessing.get_context("fork")
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: forked)
+    monkeypatch.setattr(metrics, "_measure", lambda *_: os._exit(3))
+    with pytest.raises(RuntimeError, match="exit code 3"):
+        metrics._memory(1000)
+    monkeypatch.setattr(metrics, "_measure", lambda count, sender: sender.send(count / 8))
+    assert metrics._memory(1000) == 125
