@@ -11,7 +11,6 @@ beside others: the reason for all of it. Other work on the machine makes the fig
 of it smaller; the load that was found is in the report.
 """
 
-import argparse
 import json
 import os
 import resource
@@ -23,6 +22,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.commands import at_least, refusing
+from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.system.threads import THREADS, usable_cores
 
 REPORT = Path(__file__).parent / "reports" / "busy.json"
@@ -37,13 +38,14 @@ DEFAULT = {"GOMP_SPINCOUNT": "300000"}
 """What GNU's OpenMP does by itself while threads are not more than cores: it spins for about a millisecond."""
 
 
+@refusing
 def main() -> None:
     """Measure every command, print a line each, and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=1, help="times that each command runs in each way")
+    parser = OneLineParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=at_least(1), default=1, help="times that each command runs in each way")
     parser.add_argument("--commands", nargs="+", choices=list(COMMANDS), default=list(COMMANDS))
-    parser.add_argument("--threads", type=int, default=usable_cores(), help="threads of a command")
-    parser.add_argument("--steps", type=int, default=STEPS, help="denoising steps")
+    parser.add_argument("--threads", type=at_least(1), default=usable_cores(), help="threads of a command")
+    parser.add_argument("--steps", type=at_least(1), default=STEPS, help="denoising steps")
     options = parser.parse_args()
     settings = {"threads": options.threads, "rounds": options.rounds, "steps": options.steps, "load": os.getloadavg()}
     rows = {}

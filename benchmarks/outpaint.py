@@ -11,7 +11,6 @@ draws the same strip step by step and in one piece. ``tiles`` decodes a wide str
 several widths, against decoding it whole. Beside wall time stands CPU time, which a busy machine disturbs less.
 """
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -24,6 +23,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
+from benchmarks.commands import at_least, refusing
 from benchmarks.timing import write_report
 from eval.functional.seam import seam_score
 from lit_outpaint import outpainter
@@ -38,9 +38,11 @@ from lit_outpaint.canvas.pasting import treat_seams
 from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.rules import RuleCaptioner
+from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.drawing.caption_queue import CaptionQueue
 from lit_outpaint.drawing.joint import decode_tile
+from lit_outpaint.models.devices import device_named
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
 from lit_outpaint.protocols import Written
@@ -49,26 +51,39 @@ MEASURES = ("flat", "wavefront", "latency", "joint", "tiles")
 GLOBAL_CAPTION = "a wide view at dusk under a cloudy sky: a meadow with a red barn, a lake, and a forest"
 _WARM_STEPS = 20
 _REFERENCE_EVERY = 10
+_LEAST_STEPS = _WARM_STEPS + 2 * _REFERENCE_EVERY
+"""Of ``flat``: with fewer the fixed window is not drawn both early and late."""
 
 
+@refusing
 def main() -> None:
     """Take the measures that are asked for and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = OneLineParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--measure", nargs="+", choices=MEASURES, default=list(MEASURES), help="what to measure")
     parser.add_argument("--model", default="models/scapes/outpaint", help="outpainting pipeline")
-    parser.add_argument("--num_inference_steps", type=int, default=25, help="denoising steps per window")
-    parser.add_argument("--steps", type=int, default=1000, help="flat: steps to the right")
-    parser.add_argument("--windows", type=int, nargs=2, default=[12, 6], help="wavefront: columns and rows")
-    parser.add_argument("--batch_size", type=int, nargs="+", default=[1, 8], help="wavefront: windows drawn together")
-    parser.add_argument("--latency_ms", type=int, default=200, help="latency: of one caption")
-    parser.add_argument("--latency_steps", type=int, default=20, help="latency: steps to the right")
-    parser.add_argument("--joint_steps", type=int, default=8, help="joint: steps to the right")
+    parser.add_argument("--num_inference_steps", type=at_least(1), default=25, help="denoising steps per window")
+    parser.add_argument("--steps", type=at_least(_LEAST_STEPS), default=1000, help="flat: steps to the right")
+    parser.add_argument("--windows", type=at_least(1), nargs=2, default=[12, 6], help="wavefront: columns and rows")
+    parser.add_argument(
+        "--batch_size", type=at_least(1), nargs="+", default=[1, 8], help="wavefront: windows drawn together"
+    )
+    parser.add_argument("--latency_ms", type=at_least(1), default=200, help="latency: of one caption")
+    parser.add_argument("--latency_steps", type=at_least(1), default=20, help="latency: steps to the right")
+    parser.add_argument("--joint_steps", type=at_least(1), default=8, help="joint: steps to the right")
     parser.add_argument("--picture", default="docs/panorama.png", help="tiles: a wide picture, a window high")
-    parser.add_argument("--halo_cells", type=int, nargs="+", default=[0, 2, 4, 8], help="tiles: cells around a window")
-    parser.add_argument("--device", default="cpu", help="torch device")
+    parser.add_argument(
+        "--halo_cells", type=at_least(0), nargs="+", default=[0, 2, 4, 8], help="tiles: cells around a window"
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="cpu", help="torch device")
     args = parser.parse_args()
+    if max(args.windows) < 2:
+        parser.error("--windows must be more than one window, got 1 1")
     warnings.filterwarnings("ignore")
-    pipeline = load_pipeline(args.model).to(args.device)
+    picture = load_image(Path(args.picture)) if "tiles" in args.measure else None
+    pipeline = load_pipeline(args.model).to(device_named(args.device))
+    if picture is not None and min(picture.shape[:2]) < pipeline.window_px:
+        height, width, _ = picture.shape
+        parser.error(f"--picture must be at least a window of {pipeline.window_px} px, got {width} x {height}")
     rows: dict[str, dict[str, Any]] = {}
     if "flat" in args.measure:
         rows["flat"] = flat(pipeline, args.steps, args.num_inference_steps)
@@ -78,8 +93,8 @@ def main() -> None:
         rows["latency"] = latency(pipeline, args.latency_steps, args.latency_ms / 1e3, args.num_inference_steps)
     if "joint" in args.measure:
         rows |= joint(pipeline, args.joint_steps, args.num_inference_steps)
-    if "tiles" in args.measure:
-        rows |= tiles(pipeline, Path(args.picture), args.halo_cells)
+    if picture is not None:
+        rows |= tiles(pipeline, picture, args.halo_cells)
     write_report("outpaint", vars(args), rows)
 
 
@@ -234,14 +249,14 @@ def joint(pipeline: OutpaintPipeline, steps: int, num_inference_steps: int) -> d
     return rows
 
 
-def tiles(pipeline: OutpaintPipeline, picture: Path, halo_cells: list[int]) -> dict[str, dict[str, Any]]:
+def tiles(pipeline: OutpaintPipeline, picture: np.ndarray, halo_cells: list[int]) -> dict[str, dict[str, Any]]:
     """A wide strip decoded whole, and window by window as engine joint does it, each giving its new part alone.
 
     The seam score is that of `eval.functional.seam` at the borders between tiles, read in the window of each, without a
     seam treatment and with the default one; for the whole it is read at the same places.
     """
     side, stride = pipeline.window_px, pipeline.window_px // 2
-    pixels = load_image(picture)[:side]
+    pixels = picture[:side]
     # The strip is what the windows cover: it begins where the first of them does.
     plan = parse_plan(f"right:{pixels.shape[1] // stride - 1}")
     graph = build_graph(plan, Box(-stride, 0, stride, side), side, stride)

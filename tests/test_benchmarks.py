@@ -3,11 +3,13 @@
 import json
 import multiprocessing
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from benchmarks import metrics, timing
+from benchmarks import export, metrics, outpaint, timing
 from benchmarks.busy import COMMANDS, measured
 from lit_outpaint.system.threads import usable_cores
 
@@ -41,3 +43,31 @@ def test_a_memory_measurement_that_dies_says_so(monkeypatch: pytest.MonkeyPatch)
         metrics._memory(1000)
     monkeypatch.setattr(metrics, "_measure", lambda count, sender: sender.send(count / 8))
     assert metrics._memory(1000) == 125
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "arguments", "told"),
+    [
+        (outpaint, "--measure flat --steps 22 --num_inference_steps 1", "at least 40, got '22'"),
+        (outpaint, "--measure tiles --picture missing.png", "missing.png, which is missing"),
+        (outpaint, "--measure latency --model absent", "absent does not exist"),
+        (outpaint, "--measure wavefront --windows 1 1", "more than one window"),
+        (export, "--sizes 600", "WIDTHxHEIGHT"),
+        (export, "--formats gif png", "invalid choice: 'gif'"),
+        (export, "--sizes 512x512 --dir absent", "absent"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(
+    benchmark: ModuleType,
+    arguments: str,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmark", *arguments.split()])
+    with pytest.raises(SystemExit) as stop:
+        benchmark.main()
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert told in line
