@@ -6,7 +6,9 @@ import os
 import sys
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import MagicMock
 
+import numpy as np
 import pytest
 
 from benchmarks import export, metrics, outpaint, timing
@@ -52,6 +54,7 @@ def test_a_memory_measurement_that_dies_says_so(monkeypatch: pytest.MonkeyPatch)
         (outpaint, "--measure tiles --picture missing.png", "missing.png, which is missing"),
         (outpaint, "--measure latency --model absent", "absent does not exist"),
         (outpaint, "--measure wavefront --windows 1 1", "more than one window"),
+        (outpaint, "--measure wavefront --batch_size 1 1 1", "each size once, got 1 1 1"),
         (export, "--sizes 600", "WIDTHxHEIGHT"),
         (export, "--formats gif png", "invalid choice: 'gif'"),
         (export, "--sizes 512x512 --dir absent", "absent"),
@@ -71,3 +74,22 @@ def test_bad_input_is_refused_in_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert told in line
+
+
+def test_batches_do_not_gain_by_coming_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first run of all takes ten seconds more, and the machine slows down by a second from run to run."""
+    run: list[int] = []
+    now = 0.0
+
+    def draw(*_: object, batch_size: int, **__: object) -> MagicMock:
+        nonlocal now
+        now += 100 + len(run) + (10 if not run else 0)
+        run.append(batch_size)
+        return MagicMock(num_steps=1, **{"read.return_value": np.zeros((2, 2, 3))})
+
+    monkeypatch.setattr(outpaint, "_run", draw)
+    monkeypatch.setattr(outpaint, "_now", lambda: (now, now))
+    rows = outpaint.wavefront(MagicMock(window_px=64), [2, 1], [1, 2], num_inference_steps=1, rounds=4)
+    assert run == [2, 1, 1, 2, 2, 1, 1, 2, 2, 1]
+    assert {row["times_faster"] for row in rows.values()} == {1}
+    assert [row["pixels_that_differ"] for row in rows.values()] == [0, 0]
