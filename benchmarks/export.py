@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=_size, default=SIZES, help="widths and heights in pixels")
     parser.add_argument("--formats", nargs="+", choices=CHOICES, default=OURS, help="what to export")
     parser.add_argument("--dir", help="where to make the canvases; a temporary directory when absent")
-    parser.add_argument("--report", type=Path, default=REPORT, help="where the report goes")
+    parser.add_argument("--report", type=Path, help="where the report goes, which only a whole run writes by itself")
     parser.add_argument("--one", nargs=2, metavar=("FORMAT", "DIR"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
@@ -63,7 +63,9 @@ def main() -> None:
             for name in ["nothing", *args.formats]:
                 row = rows[f"{size} {name}"] = measure(name, Path(place))
                 print(f"{size:>14s} {name:9s}", *(f"{key} {value}" for key, value in row.items()), flush=True)
-        write_report({"sizes": args.sizes}, rows, args.report)  # After each size: the whole takes minutes.
+    whole = set(args.sizes) == set(SIZES) and set(args.formats) == set(OURS)
+    if report := args.report or (REPORT if whole else None):
+        write_report({"sizes": args.sizes}, rows, report)
 
 
 def _size(text: str) -> str:

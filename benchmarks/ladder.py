@@ -83,7 +83,7 @@ def main() -> None:
             rows[RUNGS[number].name] = climb(RUNGS[number], pretrained, args, ceiling)
             gc.collect()
             torch.cuda.empty_cache()
-    write_report("ladder", vars(args), rows)
+    write_report("ladder", vars(args), rows, whole=set(args.rungs) == set(rungs))
 
 
 def climb(rung: Rung, pretrained: str, args: argparse.Namespace, ceiling_tflops: float) -> dict[str, float]:

@@ -101,7 +101,7 @@ def main() -> None:
         rows |= joint(pipeline, args.joint_steps, args.num_inference_steps, args.rounds)
     if picture is not None:
         rows |= tiles(pipeline, picture, args.halo_cells)
-    write_report("outpaint", vars(args), rows)
+    write_report("outpaint", vars(args), rows, whole=set(args.measure) == set(MEASURES))
 
 
 class Clock:

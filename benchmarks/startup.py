@@ -7,18 +7,15 @@ only add. The time of ``import torch`` stands in the last line: on a quiet machi
 figure says by how much all others are too large.
 """
 
-import json
-import os
 import resource
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from benchmarks.commands import at_least, refusing
+from benchmarks.timing import write_report
 from lit_outpaint.cli.one_line_parser import OneLineParser
 
-REPORT = Path(__file__).parent / "reports" / "startup.json"
 HEAVY = ("torch", "diffusers", "transformers", "lightning", "torchmetrics", "open_clip", "scipy", "skimage", "zarr")
 """What no command may import for these answers."""
 
@@ -75,7 +72,7 @@ slurm cell absent train
 
 @refusing
 def main() -> None:
-    """Time every answer, print a line each, and write the report."""
+    """Time every answer and write the report."""
     parser = OneLineParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
         "--rounds", type=at_least(1), default=3, help="processes for each answer, of which the fastest counts"
@@ -88,10 +85,9 @@ def main() -> None:
     for words in commands:
         # Help and the import are to succeed, everything else is to be refused.
         code = 0 if words[-1] in ("--help", "import torch") else 2
-        rows[" ".join(words)] = seconds = min(cpu_seconds(words, code) for _ in range(options.rounds))
-        print(f"{seconds:6.2f} s  python {' '.join(words)}", flush=True)
-    if not options.only:
-        REPORT.write_text(json.dumps({"cpu_seconds": rows, "load": os.getloadavg()}, indent=2) + "\n")
+        least = min(cpu_seconds(words, code) for _ in range(options.rounds))
+        rows[" ".join(words)] = {"cpu_s": round(least, 2)}
+    write_report("startup", vars(options), rows, whole=not options.only)
 
 
 def cpu_seconds(words: Sequence[str], code: int) -> float:

@@ -80,10 +80,13 @@ def summarise(ours: Sequence[float], plain: Sequence[float]) -> dict[str, float 
     }
 
 
-def write_report(name: str, settings: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) -> Path:
+def write_report(
+    name: str, settings: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]], *, whole: bool = True
+) -> None:
     """Print the rows and write them with the machine and versions to ``benchmarks/reports/NAME.json``.
 
-    What a file had better not have in its name, such as the slash of a hub name, becomes an underscore.
+    A run of some rows alone, not ``whole``, only prints: its report would replace that of all rows with a part. What
+    a file had better not have in its name, such as the slash of a hub name, becomes an underscore.
     """
     report = {
         "benchmark": name,
@@ -107,8 +110,10 @@ def write_report(name: str, settings: Mapping[str, Any], rows: Mapping[str, Mapp
             f"{key:32s} ours {row['ours_ms']:9.1f} ms   plain {row['plain_ms']:9.1f} ms   "
             f"plain/ours {row['plain_over_ours']:.2f}   n={row['n']}"
         )
+    if not whole:
+        print("a part of the benchmark: no report is written")
+        return
     REPORTS.mkdir(parents=True, exist_ok=True)
     path = REPORTS / (re.sub(r"[^\w.-]", "_", name) + ".json")
     path.write_text(json.dumps(report, indent=2) + "\n")
     print(f"wrote {path.relative_to(REPORTS.parents[1])}")
-    return path

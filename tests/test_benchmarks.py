@@ -11,7 +11,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 
-from benchmarks import export, metrics, outpaint, timing
+from benchmarks import busy, export, metrics, outpaint, startup, timing
 from benchmarks.busy import COMMANDS, measured
 from lit_outpaint.system.threads import usable_cores
 
@@ -33,6 +33,26 @@ def test_a_report_names_the_load_before_the_work(reports: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "getloadavg", lambda: (1e6, 1e6, 1e6))
     timing.write_report("some", {}, {})
     assert json.loads((reports / "some.json").read_text())["machine"]["load_before"] < 1e6
+
+
+def test_only_a_whole_run_writes_the_report(
+    reports: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(busy, "measured", lambda *_: {"alone_s": 1.23456})
+    monkeypatch.setattr(startup, "cpu_seconds", lambda words, code: code + 0.5)
+    for benchmark, part in ((busy, ["--commands", "outpaint"]), (startup, ["--only", "slurm status"])):
+        monkeypatch.setattr(sys, "argv", ["benchmark", *part])
+        benchmark.main()
+        assert "no report is written" in capsys.readouterr().out
+        assert not reports.exists()
+    for benchmark in (busy, startup):
+        monkeypatch.setattr(sys, "argv", ["benchmark"])
+        benchmark.main()
+    rows = {path.stem: json.loads(path.read_text())["rows"] for path in reports.iterdir()}
+    assert rows["busy"] == {"outpaint": {"alone_s": 1.235}, "generate": {"alone_s": 1.235}}
+    told = {command: row["cpu_s"] for command, row in rows["startup"].items()}
+    assert told["-m slurm status --help"] == told["-c import torch"] == 0.5
+    assert told["-m slurm status absent"] == told["-m slurm status --nonsense 1"] == 2.5
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
