@@ -11,8 +11,6 @@ beside others: the reason for all of it. Other work on the machine makes the fig
 of it smaller; the load that was found is in the report.
 """
 
-import argparse
-import json
 import os
 import resource
 import statistics
@@ -23,9 +21,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.commands import at_least, refusing
+from benchmarks.timing import write_report
+from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.system.threads import THREADS, usable_cores
 
-REPORT = Path(__file__).parent / "reports" / "busy.json"
 MODEL, PICTURE = "models/scapes/outpaint", "picture.png"
 COMMANDS = {
     "outpaint": f"lit_outpaint outpaint --model {MODEL} --image {PICTURE} --caption coast --steps right:1 --out OUT",
@@ -37,20 +37,23 @@ DEFAULT = {"GOMP_SPINCOUNT": "300000"}
 """What GNU's OpenMP does by itself while threads are not more than cores: it spins for about a millisecond."""
 
 
+@refusing
 def main() -> None:
-    """Measure every command, print a line each, and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=1, help="times that each command runs in each way")
+    """Measure every command and write the report."""
+    parser = OneLineParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=at_least(1), default=1, help="times that each command runs in each way")
     parser.add_argument("--commands", nargs="+", choices=list(COMMANDS), default=list(COMMANDS))
-    parser.add_argument("--threads", type=int, default=usable_cores(), help="threads of a command")
-    parser.add_argument("--steps", type=int, default=STEPS, help="denoising steps")
+    parser.add_argument("--threads", type=at_least(1), default=usable_cores(), help="threads of a command")
+    parser.add_argument("--steps", type=at_least(1), default=STEPS, help="denoising steps")
     options = parser.parse_args()
-    settings = {"threads": options.threads, "rounds": options.rounds, "steps": options.steps, "load": os.getloadavg()}
-    rows = {}
-    for name in options.commands:
-        rows[name] = row = measured(COMMANDS[name], options.rounds, options.threads, options.steps)
-        print(f"{name}: {', '.join(f'{key} {value:.3g}' for key, value in row.items())}", flush=True)
-    REPORT.write_text(json.dumps({"settings": settings, "commands": rows}, indent=2) + "\n")
+    rows = {
+        name: {
+            figure: round(value, 3)
+            for figure, value in measured(COMMANDS[name], options.rounds, options.threads, options.steps).items()
+        }
+        for name in options.commands
+    }
+    write_report("busy", vars(options), rows, whole=set(options.commands) == set(COMMANDS))
 
 
 def measured(command: str, rounds: int, threads: int, steps: int = STEPS, defaults: bool = True) -> dict[str, float]:

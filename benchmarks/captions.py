@@ -7,7 +7,6 @@ of the latencies that the server gave, over wall time x bound; the stricter figu
 Other work on the machine takes from the figure: there, run it with ``nice -n -20``, which the report says.
 """
 
-import argparse
 import json
 import os
 import time
@@ -17,10 +16,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.commands import at_least, refusing
 from lit_outpaint.captions.answers import CaptionsAnswer
 from lit_outpaint.captions.prompts import load_prompt
 from lit_outpaint.chat.openai_chat import OpenAIChat
 from lit_outpaint.chat.requests import ChatRequest
+from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.testing.servers import latency_stub, stub_stats
 
 REPORT = Path(__file__).parent / "reports" / "captions.json"
@@ -28,11 +29,12 @@ SETTLED_AFTER = 1000
 """Requests after which memory should grow no more: connections, code and allocator pools are there."""
 
 
+@refusing
 def main() -> None:
     """Ask, and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--requests", type=int, default=10_000, help="how many captions are asked for")
-    parser.add_argument("--concurrency", type=int, default=16, help="most requests in flight at once")
+    parser = OneLineParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--requests", type=at_least(2), default=10_000, help="how many captions are asked for")
+    parser.add_argument("--concurrency", type=at_least(1), default=16, help="most requests in flight at once")
     parser.add_argument("--latency_s", type=float, default=0.05, help="what the server takes for each")
     args = parser.parse_args()
     load_before = round(os.getloadavg()[0], 2)

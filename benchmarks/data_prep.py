@@ -8,7 +8,6 @@ is what a preparation does with prepared windows: read and decode raw shards, en
 index and card, and read every sample back as training does.
 """
 
-import argparse
 import shutil
 import tempfile
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.commands import at_least, refusing
 from benchmarks.timing import interleave, summarise, write_report
 from data_prep.caption import read_captions
 from data_prep.config import CallConfig, CaptionConfig, EncodeConfig, MachineConfig, ScapesConfig
@@ -27,20 +27,22 @@ from data_prep.encode import decode_windows, encode_batch, load_encoders, read_w
 from data_prep.source import run_source
 from data_prep.stages import caption_stage, encode_stage, make_source, pack_stage
 from data_prep.work import Work
+from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.data.datamodule import OutpaintDataModule
 from lit_outpaint.data.schema import SampleRecord
 
 Batch = tuple[Tensor, list[SampleRecord]]
 
 
+@refusing
 def main() -> None:
     """Time both sides in turns and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = OneLineParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--models", default="models/scapes", help="model family that both sides use")
-    parser.add_argument("--windows", type=int, default=256, help="windows to prepare, in four shards")
-    parser.add_argument("--batch_size", type=int, default=64, help="windows encoded at once")
+    parser.add_argument("--windows", type=at_least(4), default=256, help="windows to prepare, in four shards")
+    parser.add_argument("--batch_size", type=at_least(1), default=64, help="windows encoded at once")
     parser.add_argument("--bf16", action="store_true", help="encode under bfloat16 autocast")
-    parser.add_argument("--rounds", type=int, default=5, help="timed calls of each side")
+    parser.add_argument("--rounds", type=at_least(1), default=5, help="timed calls of each side")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     encode = EncodeConfig(models=args.models, bf16=args.bf16)

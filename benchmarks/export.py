@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -26,25 +27,30 @@ from pathlib import Path
 import numpy as np
 import zarr
 
+from benchmarks.commands import refusing
 from lit_outpaint.canvas.export.flat_files import _Feed
 from lit_outpaint.canvas.export.formats import FORMATS, write_exports
 from lit_outpaint.canvas.export.png import png_stream, write_png
 from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.canvas.store import ARRAY_NAME, Canvas
+from lit_outpaint.cli.one_line_parser import OneLineParser
 
 REPORT = Path(__file__).parent / "reports" / "export.json"
+OURS = ("png", *FORMATS)
+CHOICES = (*OURS, "libvips-dzi", "libvips-tiff")
 SIZES = ("200000x512", "20000x4096", "16000x1024")
 _COLUMN_PX = 512
 _MIB = 1 << 20
 
 
+@refusing
 def main() -> None:
     """Run every export at every size, or the one export that the parent process asks for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--sizes", nargs="+", default=list(SIZES), help="widths and heights in pixels")
-    parser.add_argument("--formats", nargs="+", default=["png", *FORMATS], help="what to export")
+    parser = OneLineParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--sizes", nargs="+", type=_size, default=SIZES, help="widths and heights in pixels")
+    parser.add_argument("--formats", nargs="+", choices=CHOICES, default=OURS, help="what to export")
     parser.add_argument("--dir", help="where to make the canvases; a temporary directory when absent")
-    parser.add_argument("--report", type=Path, default=REPORT, help="where the report goes")
+    parser.add_argument("--report", type=Path, help="where the report goes, which only a whole run writes by itself")
     parser.add_argument("--one", nargs=2, metavar=("FORMAT", "DIR"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
@@ -57,7 +63,17 @@ def main() -> None:
             for name in ["nothing", *args.formats]:
                 row = rows[f"{size} {name}"] = measure(name, Path(place))
                 print(f"{size:>14s} {name:9s}", *(f"{key} {value}" for key, value in row.items()), flush=True)
-        write_report({"sizes": args.sizes}, rows, args.report)  # After each size: the whole takes minutes.
+    whole = set(args.sizes) == set(SIZES) and set(args.formats) == set(OURS)
+    if report := args.report or (REPORT if whole else None):
+        write_report({"sizes": args.sizes}, rows, report)
+
+
+def _size(text: str) -> str:
+    """A width and a height, of at least the picture that a canvas begins with."""
+    sides = re.fullmatch(r"([0-9]+)x([0-9]+)", text)
+    if sides is None or min(map(int, sides.groups())) < _COLUMN_PX:
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT of at least {_COLUMN_PX} px each, got {text!r}")
+    return text
 
 
 def make_canvas(directory: Path, width: int, height: int) -> None:
@@ -81,7 +97,9 @@ def measure(name: str, directory: Path) -> dict[str, object]:
     command = [sys.executable, "-m", "benchmarks.export", "--one", name, str(directory)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        return {"refused": done.stderr.strip().splitlines()[-1]}
+        # Only exit code 2 says that the format cannot hold the canvas.
+        what = "refused" if done.returncode == 2 else f"failed with exit code {done.returncode}"
+        return {what: "".join(done.stderr.splitlines()[-1:]).removeprefix("error: ")}
     return json.loads(done.stdout.splitlines()[-1])
 
 

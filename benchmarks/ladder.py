@@ -28,9 +28,11 @@ from lightning.pytorch import Callback
 from torch.utils.data import DataLoader
 from transformers import CLIPTextConfig, CLIPVisionConfig
 
+from benchmarks.commands import at_least, refusing
 from benchmarks.timing import synchronise, timed, write_report
 from benchmarks.train_step import EMA_DECAY, LR, quiet_trainer, random_batch
 from lit_outpaint.callbacks.throughput import forward_flops, peak_memory_gib
+from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.models.unet import ModelConfig
 from lit_outpaint.module import OutpaintModule
 from lit_outpaint.testing.models import SD15_UNET
@@ -59,14 +61,16 @@ RUNGS = (
 )
 
 
+@refusing
 def main() -> None:
     """Climb the ladder and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = OneLineParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--size", choices=("sd15", "scapes"), default="sd15", help="sizes of U-Net and features")
-    parser.add_argument("--batch_size", type=int, default=16, help="windows per step")
-    parser.add_argument("--rounds", type=int, default=20, help="timed steps of each rung")
-    parser.add_argument("--warmup", type=int, default=5, help="untimed steps before them")
-    parser.add_argument("--rungs", type=int, nargs="+", default=list(range(len(RUNGS))), help="numbers of the rungs")
+    parser.add_argument("--batch_size", type=at_least(1), default=16, help="windows per step")
+    parser.add_argument("--rounds", type=at_least(1), default=20, help="timed steps of each rung")
+    parser.add_argument("--warmup", type=at_least(0), default=5, help="untimed steps before them")
+    rungs = range(len(RUNGS))
+    parser.add_argument("--rungs", type=int, nargs="+", choices=rungs, default=[*rungs], help="numbers of the rungs")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -79,7 +83,7 @@ def main() -> None:
             rows[RUNGS[number].name] = climb(RUNGS[number], pretrained, args, ceiling)
             gc.collect()
             torch.cuda.empty_cache()
-    write_report("ladder", vars(args), rows)
+    write_report("ladder", vars(args), rows, whole=set(args.rungs) == set(rungs))
 
 
 def climb(rung: Rung, pretrained: str, args: argparse.Namespace, ceiling_tflops: float) -> dict[str, float]:

@@ -10,7 +10,6 @@ words in common): the caption of imagine, one caption of summarise, an earlier c
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.commands import at_least, refusing
 from benchmarks.timing import write_report
 from lit_outpaint.captions.answers import CaptionAnswer, CaptionsAnswer
 from lit_outpaint.captions.checks import unlike
@@ -29,8 +29,10 @@ from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.chat.local_chat import LocalChat
 from lit_outpaint.chat.openai_chat import OpenAIChat
 from lit_outpaint.chat.requests import ChatModel, ChatReply, ChatRequest
+from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.protocols import Written
 
+MODEL = "smollm2"
 CAPTIONS = Path(__file__).with_name("ordinary_captions.txt").read_text(encoding="utf-8").splitlines()
 MAX_SIMILARITY, IMAGINED, STEPS = 0.6, 3, 20
 
@@ -128,10 +130,11 @@ def table(rows: dict[str, Row]) -> str:
     return "\n".join(lines)
 
 
+@refusing
 def main() -> None:
     """Ask, print the tables and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--model", default="smollm2", help="name of the model, as the server knows it")
+    parser = OneLineParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--model", help=f"name of the model, as the server knows it; {MODEL} when absent")
     parser.add_argument("--path", default="", help="directory of a model that runs in this process, without a server")
     parser.add_argument("--base_url", default="http://127.0.0.1:8080/v1", help="address of the server")
     parser.add_argument(
@@ -146,10 +149,14 @@ def main() -> None:
     parser.add_argument(
         "--prompts", default="", help="version of the prompts, such as v1; the default ones when absent"
     )
-    parser.add_argument("--spare", type=int, default=0, help="captions more than needed that imagine asks for")
-    parser.add_argument("--cases", type=int, default=len(CAPTIONS), help="captions")
-    parser.add_argument("--walks", type=int, default=2, help=f"walks of {STEPS} steps")
+    parser.add_argument("--spare", type=at_least(0), default=0, help="captions more than needed that imagine asks for")
+    parser.add_argument("--cases", type=at_least(1), default=len(CAPTIONS), help="captions")
+    parser.add_argument("--walks", type=at_least(0), default=2, help=f"walks of {STEPS} steps")
     args = parser.parse_args()
+    if args.path and args.model:
+        parser.error(f"--path names the model by itself, so that --model {args.model} must be left out")
+    # The report of a model in this process is filed under its own name, not that of a model behind a server.
+    args.model = Path(args.path).absolute().name if args.path else args.model or MODEL
     named: dict[str, Any] = {
         f"{call}_prompt": f"{call}.{args.prompts}" for call in ("imagine", "summarise", "next_local")
     }
@@ -167,7 +174,7 @@ def main() -> None:
         rows = measure(captioner, args.cases, args.walks)
         print(f"schema_mode {mode}", table(rows), captioner.ledger.text(), captioner.ledger.shares(), sep="\n")
         report |= {f"{name}, {mode}": row.figures() for name, row in rows.items()}
-    left_out = ("base_url", "path", "schema_mode")
+    left_out = ("base_url", "schema_mode")
     settings = {name: value for name, value in vars(args).items() if name not in left_out}
     write_report(f"language_models_{args.model}", settings, report)
 

@@ -18,8 +18,10 @@ from diffusers import UNet2DConditionModel
 from lightning.fabric.utilities import move_data_to_device
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.commands import at_least, refusing
 from benchmarks.timing import CLOCKS, interleave, summarise, write_report
 from lit_outpaint.callbacks.throughput import forward_flops
+from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.features import Features
 from lit_outpaint.models.context import ContextDims, LanguageDims, PromptConfig
@@ -32,14 +34,15 @@ from lit_outpaint.testing.models import SD15_UNET
 from lit_outpaint.training.draws import SampleDraws
 
 
+@refusing
 def main() -> None:
     """Time both steps, count both at full size, and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = OneLineParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--pretrained", default="models/scapes", help="model family whose U-Net is trained")
     parser.add_argument("--language", default="models/scapes/language", help="T5 encoder whose features are read")
-    parser.add_argument("--length", type=int, default=128, help="tokens of the language model")
-    parser.add_argument("--batch_size", type=int, default=48, help="windows per step")
-    parser.add_argument("--rounds", type=int, default=10, help="timed steps of each side")
+    parser.add_argument("--length", type=at_least(1), default=128, help="tokens of the language model")
+    parser.add_argument("--batch_size", type=at_least(1), default=48, help="windows per step")
+    parser.add_argument("--rounds", type=at_least(1), default=10, help="timed steps of each side")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="time that passes, or CPU time of all threads")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")

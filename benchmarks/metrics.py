@@ -5,7 +5,6 @@ and compute the three metrics, in turns within one process. Memory: the metrics 
 100,000 images; each size in a process of its own.
 """
 
-import argparse
 import multiprocessing
 import tempfile
 import time
@@ -20,27 +19,30 @@ from torch import Tensor, nn
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
+from benchmarks.commands import at_least, refusing
 from benchmarks.timing import interleave, summarise, write_report
 from eval.extractors import Features, InceptionExtractor, ModuleExtractor, SharedExtractor, to_levels
 from eval.folder import read_folder
 from eval.metrics import FID, KID, InceptionScore
+from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.protocols import SampleId
 
 SUBSETS, SUBSET_SIZE, SPLITS = 20, 50, 10
 _NAME = "lit-outpaint-benchmark"
 
 
+@refusing
 def main() -> None:
     """Run both parts and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=256, help="pictures in each of the two folders")
-    parser.add_argument("--side", type=int, default=128, help="side of a picture in pixels")
-    parser.add_argument("--rounds", type=int, default=5, help="timed rounds")
-    parser.add_argument("--width", type=int, default=512, help="width of the features of the small network")
+    parser = OneLineParser(description=__doc__)
+    parser.add_argument("--images", type=at_least(SUBSET_SIZE), default=256, help="pictures in each of the two folders")
+    parser.add_argument("--side", type=at_least(15), default=128, help="side of a picture in pixels")
+    parser.add_argument("--rounds", type=at_least(1), default=5, help="timed rounds")
+    parser.add_argument("--width", type=at_least(1), default=512, help="width of the features of the small network")
     parser.add_argument(
         "--inception", action="store_true", help="the real Inception with random weights (slow on a CPU)"
     )
-    parser.add_argument("--most", type=int, default=100_000, help="images of the largest memory measurement")
+    parser.add_argument("--most", type=at_least(0), default=100_000, help="images of the largest memory measurement")
     settings = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
         folders = [_folder(Path(root) / name, settings.images, settings.side, seed) for seed, name in enumerate("ab")]
@@ -180,17 +182,28 @@ class _Synthetic:
 
 
 def _memory(count: int) -> float:
-    """Peak memory of the metrics over this many images, above what the process had before, in MiB."""
+    """Peak memory of the metrics over this many images, above what the process had before, in MiB.
+
+    Raises:
+        RuntimeError: the process ended without a figure, as it does when the machine has no memory left for it.
+    """
     context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    process = context.Process(target=_measure, args=(count, queue))
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_measure, args=(count, sender))
     process.start()
-    answer: float = queue.get()
+    sender.close()  # The other end is then the process's alone, and its death is the end of what can be received.
+    try:
+        answer: float = receiver.recv()
+    except EOFError:
+        process.join()
+        raise RuntimeError(
+            f"the process that measures {count} images ended with exit code {process.exitcode}, without a figure"
+        ) from None
     process.join()
     return answer
 
 
-def _measure(count: int, queue: Any) -> None:
+def _measure(count: int, sender: Any) -> None:
     before = _peak_kib()
     extractor = SharedExtractor(_Synthetic())
     # The pool is full after the first thousand, so that what grows afterwards would be a leak.
@@ -203,7 +216,7 @@ def _measure(count: int, queue: Any) -> None:
             metric.update(pictures, pictures, [""] * batch, samples)
     for metric in metrics:
         metric.compute()
-    queue.put(round((_peak_kib() - before) / 1024, 1))
+    sender.send(round((_peak_kib() - before) / 1024, 1))
 
 
 def _peak_kib() -> int:

@@ -7,24 +7,25 @@ matrices ``(out, in * h * w)``, and it works one by one in bfloat16, which CPUs 
 all of one shape at once, in float32.
 """
 
-import argparse
-
 import torch
 from diffusers import UNet2DConditionModel
 from torch import nn
 
+from benchmarks.commands import at_least, refusing
 from benchmarks.timing import CLOCKS, interleave, summarise, write_report
+from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.system.bfloat16 import computes_bfloat16
 from lit_outpaint.training.muon import MuonAdamW, hidden_and_other
 
 LR, WEIGHT_DECAY, MOMENTUM = 1e-5, 0.01, 0.95
 
 
+@refusing
 def main() -> None:
     """Time both optimisers in turns and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = OneLineParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--pretrained", default="models/scapes", help="model family whose U-Net is stepped")
-    parser.add_argument("--rounds", type=int, default=10, help="timed steps of each side")
+    parser.add_argument("--rounds", type=at_least(1), default=10, help="timed steps of each side")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="time that passes, or CPU time of all threads")
     args = parser.parse_args()
 

@@ -8,23 +8,25 @@ step, each over the time of one fixed window that is drawn now and then beside i
 rectangle one window at a time and in batches, and compares the pixels. ``latency`` grows a canvas with a captioner that
 takes its time, one that does not look at the picture, and counts how long the drawing stood still for it. ``joint``
 draws the same strip step by step and in one piece. ``tiles`` decodes a wide strip window by window, with halos of
-several widths, against decoding it whole. Beside wall time stands CPU time, which a busy machine disturbs less.
+several widths, against decoding it whole. Beside wall time stands CPU time, which a busy machine disturbs less. What
+``wavefront`` and ``joint`` compare runs in turns, after one untimed run of each.
 """
 
-import argparse
 import statistics
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 import numpy as np
 import torch
 
-from benchmarks.timing import write_report
+from benchmarks.commands import at_least, refusing
+from benchmarks.timing import interleave, write_report
 from eval.functional.seam import seam_score
 from lit_outpaint import outpainter
 from lit_outpaint.canvas.compositing import to_pixel_values, to_uint8
@@ -38,49 +40,68 @@ from lit_outpaint.canvas.pasting import treat_seams
 from lit_outpaint.canvas.plan import parse_plan
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.rules import RuleCaptioner
+from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.drawing.caption_queue import CaptionQueue
 from lit_outpaint.drawing.joint import decode_tile
+from lit_outpaint.models.devices import device_named
 from lit_outpaint.outpainter import Outpainter, OutpainterConfig
 from lit_outpaint.pipeline import OutpaintPipeline, load_pipeline
 from lit_outpaint.protocols import Written
 
 MEASURES = ("flat", "wavefront", "latency", "joint", "tiles")
 GLOBAL_CAPTION = "a wide view at dusk under a cloudy sky: a meadow with a red barn, a lake, and a forest"
+_Way = TypeVar("_Way")
 _WARM_STEPS = 20
 _REFERENCE_EVERY = 10
+_LEAST_STEPS = _WARM_STEPS + 2 * _REFERENCE_EVERY
+"""Of ``flat``: with fewer the fixed window is not drawn both early and late."""
 
 
+@refusing
 def main() -> None:
     """Take the measures that are asked for and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = OneLineParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--measure", nargs="+", choices=MEASURES, default=list(MEASURES), help="what to measure")
     parser.add_argument("--model", default="models/scapes/outpaint", help="outpainting pipeline")
-    parser.add_argument("--num_inference_steps", type=int, default=25, help="denoising steps per window")
-    parser.add_argument("--steps", type=int, default=1000, help="flat: steps to the right")
-    parser.add_argument("--windows", type=int, nargs=2, default=[12, 6], help="wavefront: columns and rows")
-    parser.add_argument("--batch_size", type=int, nargs="+", default=[1, 8], help="wavefront: windows drawn together")
-    parser.add_argument("--latency_ms", type=int, default=200, help="latency: of one caption")
-    parser.add_argument("--latency_steps", type=int, default=20, help="latency: steps to the right")
-    parser.add_argument("--joint_steps", type=int, default=8, help="joint: steps to the right")
+    parser.add_argument("--num_inference_steps", type=at_least(1), default=25, help="denoising steps per window")
+    parser.add_argument("--steps", type=at_least(_LEAST_STEPS), default=1000, help="flat: steps to the right")
+    parser.add_argument("--windows", type=at_least(1), nargs=2, default=[12, 6], help="wavefront: columns and rows")
+    parser.add_argument(
+        "--batch_size", type=at_least(1), nargs="+", default=[1, 8], help="wavefront: windows drawn together"
+    )
+    parser.add_argument("--rounds", type=at_least(1), default=3, help="wavefront, joint: timed runs of each side")
+    parser.add_argument("--latency_ms", type=at_least(1), default=200, help="latency: of one caption")
+    parser.add_argument("--latency_steps", type=at_least(1), default=20, help="latency: steps to the right")
+    parser.add_argument("--joint_steps", type=at_least(1), default=8, help="joint: steps to the right")
     parser.add_argument("--picture", default="docs/panorama.png", help="tiles: a wide picture, a window high")
-    parser.add_argument("--halo_cells", type=int, nargs="+", default=[0, 2, 4, 8], help="tiles: cells around a window")
-    parser.add_argument("--device", default="cpu", help="torch device")
+    parser.add_argument(
+        "--halo_cells", type=at_least(0), nargs="+", default=[0, 2, 4, 8], help="tiles: cells around a window"
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="cpu", help="torch device")
     args = parser.parse_args()
+    if max(args.windows) < 2:
+        parser.error("--windows must be more than one window, got 1 1")
+    if len(set(args.batch_size)) < len(args.batch_size):
+        parser.error(f"--batch_size must name each size once, got {' '.join(map(str, args.batch_size))}")
     warnings.filterwarnings("ignore")
-    pipeline = load_pipeline(args.model).to(args.device)
+    picture = load_image(Path(args.picture)) if "tiles" in args.measure else None
+    pipeline = load_pipeline(args.model).to(device_named(args.device))
+    if picture is not None and min(picture.shape[:2]) < pipeline.window_px:
+        height, width, _ = picture.shape
+        parser.error(f"--picture must be at least a window of {pipeline.window_px} px, got {width} x {height}")
     rows: dict[str, dict[str, Any]] = {}
     if "flat" in args.measure:
         rows["flat"] = flat(pipeline, args.steps, args.num_inference_steps)
     if "wavefront" in args.measure:
-        rows |= wavefront(pipeline, args.windows, args.batch_size, args.num_inference_steps)
+        rows |= wavefront(pipeline, args.windows, args.batch_size, args.num_inference_steps, args.rounds)
     if "latency" in args.measure:
         rows["latency"] = latency(pipeline, args.latency_steps, args.latency_ms / 1e3, args.num_inference_steps)
     if "joint" in args.measure:
-        rows |= joint(pipeline, args.joint_steps, args.num_inference_steps)
-    if "tiles" in args.measure:
-        rows |= tiles(pipeline, Path(args.picture), args.halo_cells)
-    write_report("outpaint", vars(args), rows)
+        rows |= joint(pipeline, args.joint_steps, args.num_inference_steps, args.rounds)
+    if picture is not None:
+        rows |= tiles(pipeline, picture, args.halo_cells)
+    write_report("outpaint", vars(args), rows, whole=set(args.measure) == set(MEASURES))
 
 
 class Clock:
@@ -150,31 +171,35 @@ def flat(pipeline: OutpaintPipeline, steps: int, num_inference_steps: int) -> di
 
 
 def wavefront(
-    pipeline: OutpaintPipeline, windows: list[int], batch_sizes: list[int], num_inference_steps: int
+    pipeline: OutpaintPipeline, windows: list[int], batch_sizes: list[int], num_inference_steps: int, rounds: int
 ) -> dict[str, dict[str, Any]]:
-    """The same rectangle with each batch size; the first is what the others are compared with."""
+    """The same rectangle with each batch size, in turns; the first is what the others are compared with."""
     side = pipeline.window_px
     width, height = (side + (count - 1) * side // 2 for count in windows)
-    rows: dict[str, dict[str, Any]] = {}
-    pixels: list[np.ndarray] = []
-    for size in batch_sizes:
+    pixels: dict[int, np.ndarray] = {}
+    steps: dict[int, int] = {}
+
+    def fill(size: int) -> tuple[float, float]:
         with tempfile.TemporaryDirectory() as place:
-            wall, cpu = time.perf_counter(), time.process_time()
+            begun = _now()
             plan = f"to:{width}x{height}"
             canvas = _run(pipeline, Path(place), plan, num_inference_steps=num_inference_steps, batch_size=size)
-            seconds = (time.perf_counter() - wall, time.process_time() - cpu)
-            pixels.append(canvas.read(canvas.box))
-        differing = int((pixels[-1] != pixels[0]).any(axis=-1).sum())
-        rows[f"wavefront, batch {size}"] = {
-            "steps": canvas.num_steps,
-            "wall_s": round(seconds[0], 1),
-            "cpu_s": round(seconds[1], 1),
-            "pixels_that_differ": differing,
+            taken = _elapsed(begun)
+            pixels[size], steps[size] = canvas.read(canvas.box), canvas.num_steps
+        return taken
+
+    medians = _in_turns(fill, batch_sizes, rounds)
+    first = batch_sizes[0]
+    return {
+        f"wavefront, batch {size}": {
+            "steps": steps[size],
+            "wall_s": round(wall, 1),
+            "cpu_s": round(cpu, 1),
+            "pixels_that_differ": int((pixels[size] != pixels[first]).any(axis=-1).sum()),
+            "times_faster": round(medians[first][0] / wall, 2),
         }
-    first = rows[f"wavefront, batch {batch_sizes[0]}"]
-    for row in rows.values():
-        row["times_faster"] = round(first["wall_s"] / row["wall_s"], 2)
-    return rows
+        for size, (wall, cpu) in medians.items()
+    }
 
 
 class _Patient(RuleCaptioner):
@@ -219,29 +244,29 @@ def latency(pipeline: OutpaintPipeline, steps: int, seconds: float, num_inferenc
     }
 
 
-def joint(pipeline: OutpaintPipeline, steps: int, num_inference_steps: int) -> dict[str, dict[str, Any]]:
-    """Time of the same strip by both engines."""
-    rows: dict[str, dict[str, Any]] = {}
-    for engine in ("steps", "joint"):
+def joint(pipeline: OutpaintPipeline, steps: int, num_inference_steps: int, rounds: int) -> dict[str, dict[str, Any]]:
+    """Time of the same strip by both engines, in turns."""
+
+    def draw(engine: str) -> tuple[float, float]:
         with tempfile.TemporaryDirectory() as place:
-            wall, cpu = time.perf_counter(), time.process_time()
+            begun = _now()
             _run(pipeline, Path(place), f"right:{steps}", engine=engine, num_inference_steps=num_inference_steps)
-            rows[f"engine {engine}"] = {
-                "steps": steps,
-                "wall_s": round(time.perf_counter() - wall, 1),
-                "cpu_s": round(time.process_time() - cpu, 1),
-            }
-    return rows
+            return _elapsed(begun)
+
+    return {
+        f"engine {engine}": {"steps": steps, "wall_s": round(wall, 1), "cpu_s": round(cpu, 1)}
+        for engine, (wall, cpu) in _in_turns(draw, ("steps", "joint"), rounds).items()
+    }
 
 
-def tiles(pipeline: OutpaintPipeline, picture: Path, halo_cells: list[int]) -> dict[str, dict[str, Any]]:
+def tiles(pipeline: OutpaintPipeline, picture: np.ndarray, halo_cells: list[int]) -> dict[str, dict[str, Any]]:
     """A wide strip decoded whole, and window by window as engine joint does it, each giving its new part alone.
 
     The seam score is that of `eval.functional.seam` at the borders between tiles, read in the window of each, without a
     seam treatment and with the default one; for the whole it is read at the same places.
     """
     side, stride = pipeline.window_px, pipeline.window_px // 2
-    pixels = load_image(picture)[:side]
+    pixels = picture[:side]
     # The strip is what the windows cover: it begins where the first of them does.
     plan = parse_plan(f"right:{pixels.shape[1] // stride - 1}")
     graph = build_graph(plan, Box(-stride, 0, stride, side), side, stride)
@@ -268,6 +293,21 @@ def tiles(pipeline: OutpaintPipeline, picture: Path, halo_cells: list[int]) -> d
             }
         rows["decoded whole" if halo < 0 else f"decoded in tiles, halo of {halo} cells"] = row
     return rows
+
+
+def _in_turns(
+    work: Callable[[_Way], tuple[float, float]], ways: Sequence[_Way], rounds: int
+) -> dict[_Way, tuple[float, float]]:
+    """Medians of the wall and CPU seconds that one work notes of itself, for each way to do it."""
+    times: dict[_Way, list[tuple[float, float]]] = {way: [] for way in ways}
+
+    def note(way: _Way) -> None:
+        times[way].append(work(way))
+
+    interleave({str(way): partial(note, way) for way in ways}, rounds, warmup=1)
+    # The first run of each warms up: whatever came first would pay for what the others find ready.
+    timed = {way: np.median(noted[1:], axis=0) for way, noted in times.items()}
+    return {way: (float(wall), float(cpu)) for way, (wall, cpu) in timed.items()}
 
 
 def _now() -> tuple[float, float]:

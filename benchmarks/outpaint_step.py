@@ -11,7 +11,6 @@ as one batch. The row with one window compares the pipelines alone. With ``--com
 side's U-Net by the same call, which tells what compiling gains from what the pipelines do.
 """
 
-import argparse
 import warnings
 from typing import Any, Protocol
 
@@ -21,9 +20,11 @@ from diffusers import DDIMScheduler, StableDiffusionInpaintPipeline, UNet2DCondi
 from numpy import ndarray
 from torch.nn.functional import interpolate
 
+from benchmarks.commands import at_least, refusing
 from benchmarks.timing import CLOCKS, interleave, summarise, write_report
 from lit_outpaint.canvas.compositing import composite, to_pixel_values, to_uint8
 from lit_outpaint.canvas.masks import outpaint_mask
+from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.models.compiled import compile_for_drawing
 from lit_outpaint.models.context import ContextConfig
@@ -49,13 +50,16 @@ class Step(Protocol):
         ...
 
 
+@refusing
 def main() -> None:
     """Time both sides at each number of windows and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = OneLineParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--pretrained", default="models/scapes", help="model family that both sides use")
-    parser.add_argument("--windows", type=int, nargs="+", default=[1, 8], help="canvases that take a step together")
-    parser.add_argument("--num_inference_steps", type=int, default=25, help="denoising steps")
-    parser.add_argument("--rounds", type=int, default=7, help="timed calls of each side")
+    parser.add_argument(
+        "--windows", type=at_least(1), nargs="+", default=[1, 8], help="canvases that take a step together"
+    )
+    parser.add_argument("--num_inference_steps", type=at_least(1), default=25, help="denoising steps")
+    parser.add_argument("--rounds", type=at_least(1), default=7, help="timed calls of each side")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="time that passes, or CPU time of all threads")
     parser.add_argument("--compile", action="store_true", help="compile our U-Net, and then the plain one too")
     args = parser.parse_args()

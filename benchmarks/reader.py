@@ -9,7 +9,6 @@ two captions, and one view's visual features and masked latents, as float32. The
 processes and reading every member, ``bytes`` is reading them as files, in pieces of 1 MiB, which parses nothing.
 """
 
-import argparse
 import os
 import random
 import tarfile
@@ -24,9 +23,11 @@ import torch
 import webdataset
 from safetensors.torch import load
 
+from benchmarks.commands import at_least, refusing
 from benchmarks.timing import interleave, write_report
 from data_prep.tars import TarWriter
 from lit_outpaint.canvas.geometry import DIRECTIONS
+from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.data.features import Features
 from lit_outpaint.data.index import Index, IndexEntry, write_index
 from lit_outpaint.data.loading import EpochSampler, ShardLoader
@@ -46,13 +47,16 @@ VIEWS = tuple(view_name(direction, 0.5) for direction in DIRECTIONS)
 WORKERS = 2
 
 
+@refusing
 def main() -> None:
     """Time all four in turns, then a resume in a large index, and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--samples", type=int, default=4096, help="samples to read")
-    parser.add_argument("--batch_size", type=int, default=32, help="samples per batch")
-    parser.add_argument("--rounds", type=int, default=5, help="timed passes of each")
-    parser.add_argument("--index_samples", type=int, default=1_200_000, help="samples of the synthetic index")
+    parser = OneLineParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--samples", type=at_least(1), default=4096, help="samples to read")
+    parser.add_argument("--batch_size", type=at_least(1), default=32, help="samples per batch")
+    parser.add_argument("--rounds", type=at_least(1), default=5, help="timed passes of each")
+    parser.add_argument(
+        "--index_samples", type=at_least(1_000_032), default=1_200_000, help="samples of the synthetic index"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)

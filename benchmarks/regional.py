@@ -9,7 +9,6 @@ regions. Targets: at most 1.15, 1.25 and 1.5 times the plain step for 2, 4 and 9
 of at least 0.87, 0.80 and 0.67.
 """
 
-import argparse
 import warnings
 from collections.abc import Callable
 
@@ -17,7 +16,9 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
+from benchmarks.commands import at_least, refusing
 from benchmarks.timing import CLOCKS, interleave, summarise, write_report
+from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.models.attention import AttentionRule, FullAttention
 from lit_outpaint.models.context import Context
 from lit_outpaint.models.regional import RegionalAttention
@@ -30,13 +31,14 @@ BASE_RATIO = 0.3
 TIMESTEP = 500
 
 
+@refusing
 def main() -> None:
     """Time the steps at each number of regions and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = OneLineParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--pretrained", default="models/scapes", help="model family whose U-Net is called")
-    parser.add_argument("--cells", type=int, nargs="+", default=[16, 32], help="latent sides of the pictures")
-    parser.add_argument("--steps", type=int, default=20, help="U-Net calls of one timed loop")
-    parser.add_argument("--rounds", type=int, default=15, help="timed loops of each side")
+    parser.add_argument("--cells", type=at_least(1), nargs="+", default=[16, 32], help="latent sides of the pictures")
+    parser.add_argument("--steps", type=at_least(1), default=20, help="U-Net calls of one timed loop")
+    parser.add_argument("--rounds", type=at_least(1), default=15, help="timed loops of each side")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="time that passes, or CPU time of all threads")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")

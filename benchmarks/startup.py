@@ -7,16 +7,15 @@ only add. The time of ``import torch`` stands in the last line: on a quiet machi
 figure says by how much all others are too large.
 """
 
-import argparse
-import json
-import os
 import resource
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-REPORT = Path(__file__).parent / "reports" / "startup.json"
+from benchmarks.commands import at_least, refusing
+from benchmarks.timing import write_report
+from lit_outpaint.cli.one_line_parser import OneLineParser
+
 HEAVY = ("torch", "diffusers", "transformers", "lightning", "torchmetrics", "open_clip", "scipy", "skimage", "zarr")
 """What no command may import for these answers."""
 
@@ -71,27 +70,38 @@ slurm cell absent train
 """Commands that name what is not there; each answers with one line and exit code 2."""
 
 
+@refusing
 def main() -> None:
-    """Time every answer, print a line each, and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=3, help="processes for each answer, of which the fastest counts")
+    """Time every answer and write the report."""
+    parser = OneLineParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument(
+        "--rounds", type=at_least(1), default=3, help="processes for each answer, of which the fastest counts"
+    )
     parser.add_argument("--only", default="", help="only commands that contain this text")
     options = parser.parse_args()
     commands = [["-m", *words] for words in (*HELPS, *UNKNOWN_FLAGS, *REFUSALS)]
     commands = [words for words in commands if options.only in " ".join(words)] + [["-c", "import torch"]]
     rows = {}
     for words in commands:
-        rows[" ".join(words)] = seconds = min(cpu_seconds(words) for _ in range(options.rounds))
-        print(f"{seconds:6.2f} s  python {' '.join(words)}", flush=True)
-    if not options.only:
-        REPORT.write_text(json.dumps({"cpu_seconds": rows, "load": os.getloadavg()}, indent=2) + "\n")
+        # Help and the import are to succeed, everything else is to be refused.
+        code = 0 if words[-1] in ("--help", "import torch") else 2
+        least = min(cpu_seconds(words, code) for _ in range(options.rounds))
+        rows[" ".join(words)] = {"cpu_s": round(least, 2)}
+    write_report("startup", vars(options), rows, whole=not options.only)
 
 
-def cpu_seconds(words: Sequence[str]) -> float:
-    """User and system time of a Python process with these arguments."""
+def cpu_seconds(words: Sequence[str], code: int) -> float:
+    """User and system time of a Python process with these arguments.
+
+    Raises:
+        SystemExit: it ends with another exit code than ``code``, so that its time is not that of the answer.
+    """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *words], capture_output=True, check=False)
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != code:
+        last = "".join(done.stderr.splitlines()[-1:])
+        raise SystemExit(f"error: python {' '.join(words)} ended with exit code {done.returncode}, not {code}: {last}")
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 

@@ -7,6 +7,7 @@ what the report is about, the absolute times only describe the machine.
 import json
 import os
 import platform
+import re
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,8 @@ REPORTS = Path(__file__).parent / "reports"
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 """What is counted: time that passes, or CPU time of all threads, which is the sturdier one beside other work on the
 machine and says nothing about a GPU."""
+_LOAD_BEFORE = round(os.getloadavg()[0], 2)
+"""Of the machine when the benchmark was imported: later it would count the benchmark's own work."""
 _LIBRARIES = ("torch", "diffusers", "transformers", "lightning")
 
 
@@ -77,8 +80,14 @@ def summarise(ours: Sequence[float], plain: Sequence[float]) -> dict[str, float 
     }
 
 
-def write_report(name: str, settings: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) -> Path:
-    """Print the rows and write them with the machine and versions to ``benchmarks/reports/NAME.json``."""
+def write_report(
+    name: str, settings: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]], *, whole: bool = True
+) -> None:
+    """Print the rows and write them with the machine and versions to ``benchmarks/reports/NAME.json``.
+
+    A run of some rows alone, not ``whole``, only prints: its report would replace that of all rows with a part. What
+    a file had better not have in its name, such as the slash of a hub name, becomes an underscore.
+    """
     report = {
         "benchmark": name,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -87,7 +96,7 @@ def write_report(name: str, settings: Mapping[str, Any], rows: Mapping[str, Mapp
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-            "load_before": round(os.getloadavg()[0], 2),
+            "load_before": _LOAD_BEFORE,
         },
         "versions": {library: version(library) for library in _LIBRARIES},
         "settings": dict(settings),
@@ -101,8 +110,10 @@ def write_report(name: str, settings: Mapping[str, Any], rows: Mapping[str, Mapp
             f"{key:32s} ours {row['ours_ms']:9.1f} ms   plain {row['plain_ms']:9.1f} ms   "
             f"plain/ours {row['plain_over_ours']:.2f}   n={row['n']}"
         )
+    if not whole:
+        print("a part of the benchmark: no report is written")
+        return
     REPORTS.mkdir(parents=True, exist_ok=True)
-    path = REPORTS / f"{name}.json"
+    path = REPORTS / (re.sub(r"[^\w.-]", "_", name) + ".json")
     path.write_text(json.dumps(report, indent=2) + "\n")
     print(f"wrote {path.relative_to(REPORTS.parents[1])}")
-    return path

@@ -28,7 +28,9 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from benchmarks.commands import at_least, refusing
 from benchmarks.timing import CLOCKS, summarise, synchronise, timed, write_report
+from lit_outpaint.cli.one_line_parser import OneLineParser
 from lit_outpaint.data.batch import OutpaintBatch
 from lit_outpaint.data.features import Features
 from lit_outpaint.models.encoders import family_dims, family_scaling_factor
@@ -43,13 +45,14 @@ EMA_DECAY = 0.999
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
+@refusing
 def main() -> None:
     """Time both sides at each precision and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = OneLineParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--pretrained", default="models/scapes", help="model family whose U-Net is trained")
-    parser.add_argument("--batch_size", type=int, default=32, help="windows per step")
-    parser.add_argument("--rounds", type=int, default=20, help="timed steps of each side")
-    parser.add_argument("--warmup", type=int, default=3, help="untimed steps before them")
+    parser.add_argument("--batch_size", type=at_least(1), default=32, help="windows per step")
+    parser.add_argument("--rounds", type=at_least(1), default=20, help="timed steps of each side")
+    parser.add_argument("--warmup", type=at_least(0), default=3, help="untimed steps before them")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="time that passes, or CPU time of all threads")
     parser.add_argument("--compile", action="store_true", help="compile our U-Net, and then the plain one too")
     args = parser.parse_args()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.startup import HEAVY, HELPS, REFUSALS, UNKNOWN_FLAGS, VERBS
+from benchmarks.startup import HEAVY, HELPS, REFUSALS, UNKNOWN_FLAGS, VERBS, cpu_seconds
 
 ROOT = Path(__file__).parents[1]
 ANSWERS = """
@@ -71,3 +71,9 @@ def test_bad_input_is_refused_in_one_line_before_anything_heavy(commands: list[l
         assert not imported, f"{words} imports {imported}: {told}"
         assert len(told.splitlines()) == 1, (words, told)
     assert [path.name for path in tmp_path.iterdir()] == ["models"], "nothing is left behind"
+
+
+def test_the_time_of_an_answer_is_that_of_the_answer_expected() -> None:
+    assert cpu_seconds(["-c", "raise SystemExit(2)"], 2) > 0
+    with pytest.raises(SystemExit, match=r"error: python -c raise SystemExit\('gone'\) ended with .* 1, not 2: gone"):
+        cpu_seconds(["-c", "raise SystemExit('gone')"], 2)

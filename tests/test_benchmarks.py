@@ -1,0 +1,115 @@
+"""What the benchmarks report, and that others who compute on the machine do not multiply what a command takes of it."""
+
+import json
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from unittest.mock import MagicMock
+
+import numpy as np
+import pytest
+
+from benchmarks import busy, export, metrics, outpaint, startup, timing
+from benchmarks.busy import COMMANDS, measured
+from lit_outpaint.system.threads import usable_cores
+
+
+@pytest.mark.slow
+def test_a_command_takes_at_most_three_times_its_quiet_cpu_time_beside_others() -> None:
+    row = measured(COMMANDS["outpaint"], rounds=1, threads=max(2, usable_cores()), defaults=False)
+    assert row["busy_over_alone"] <= 3
+
+
+@pytest.fixture
+def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where reports are written instead."""
+    monkeypatch.setattr(timing, "REPORTS", tmp_path / "reports")
+    return tmp_path / "reports"
+
+
+def test_a_report_names_the_load_before_the_work(reports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (1e6, 1e6, 1e6))
+    timing.write_report("some", {}, {})
+    assert json.loads((reports / "some.json").read_text())["machine"]["load_before"] < 1e6
+
+
+def test_only_a_whole_run_writes_the_report(
+    reports: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(busy, "measured", lambda *_: {"alone_s": 1.23456})
+    monkeypatch.setattr(startup, "cpu_seconds", lambda words, code: code + 0.5)
+    for benchmark, part in ((busy, ["--commands", "outpaint"]), (startup, ["--only", "slurm status"])):
+        monkeypatch.setattr(sys, "argv", ["benchmark", *part])
+        benchmark.main()
+        assert "no report is written" in capsys.readouterr().out
+        assert not reports.exists()
+    for benchmark in (busy, startup):
+        monkeypatch.setattr(sys, "argv", ["benchmark"])
+        benchmark.main()
+    rows = {path.stem: json.loads(path.read_text())["rows"] for path in reports.iterdir()}
+    assert rows["busy"] == {"outpaint": {"alone_s": 1.235}, "generate": {"alone_s": 1.235}}
+    told = {command: row["cpu_s"] for command, row in rows["startup"].items()}
+    assert told["-m slurm status --help"] == told["-c import torch"] == 0.5
+    assert told["-m slurm status absent"] == told["-m slurm status --nonsense 1"] == 2.5
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_memory_measurement_that_dies_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A process that is forked sees what is replaced here, and need not import torch.
+    forked = multiprocessing.get_context("fork")
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: forked)
+    monkeypatch.setattr(metrics, "_measure", lambda *_: os._exit(3))
+    with pytest.raises(RuntimeError, match="exit code 3"):
+        metrics._memory(1000)
+    monkeypatch.setattr(metrics, "_measure", lambda count, sender: sender.send(count / 8))
+    assert metrics._memory(1000) == 125
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "arguments", "told"),
+    [
+        (outpaint, "--measure flat --steps 22 --num_inference_steps 1", "at least 40, got '22'"),
+        (outpaint, "--measure tiles --picture missing.png", "missing.png, which is missing"),
+        (outpaint, "--measure latency --model absent", "absent does not exist"),
+        (outpaint, "--measure wavefront --windows 1 1", "more than one window"),
+        (outpaint, "--measure wavefront --batch_size 1 1 1", "each size once, got 1 1 1"),
+        (export, "--sizes 600", "WIDTHxHEIGHT"),
+        (export, "--formats gif png", "invalid choice: 'gif'"),
+        (export, "--sizes 512x512 --dir absent", "absent"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(
+    benchmark: ModuleType,
+    arguments: str,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmark", *arguments.split()])
+    with pytest.raises(SystemExit) as stop:
+        benchmark.main()
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert told in line
+
+
+def test_batches_do_not_gain_by_coming_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first run of all takes ten seconds more, and the machine slows down by a second from run to run."""
+    run: list[int] = []
+    now = 0.0
+
+    def draw(*_: object, batch_size: int, **__: object) -> MagicMock:
+        nonlocal now
+        now += 100 + len(run) + (10 if not run else 0)
+        run.append(batch_size)
+        return MagicMock(num_steps=1, **{"read.return_value": np.zeros((2, 2, 3))})
+
+    monkeypatch.setattr(outpaint, "_run", draw)
+    monkeypatch.setattr(outpaint, "_now", lambda: (now, now))
+    rows = outpaint.wavefront(MagicMock(window_px=64), [2, 1], [1, 2], num_inference_steps=1, rounds=4)
+    assert run == [2, 1, 1, 2, 2, 1, 1, 2, 2, 1]
+    assert {row["times_faster"] for row in rows.values()} == {1}
+    assert [row["pixels_that_differ"] for row in rows.values()] == [0, 0]
