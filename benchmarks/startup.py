@@ -43,6 +43,10 @@ lit_outpaint fit --data.shards absent
 lit_outpaint validate --ckpt_path absent.ckpt
 lit_outpaint outpaint --image absent.png --caption sea --steps right:1 --out made
 lit_outpaint outpaint --resume absent
+lit_outpaint outpaint --image docs/first_window.png --caption sea --out made --steps right:1 --guidance_scale 0
+lit_outpaint outpaint --image docs/first_window.png --caption sea --out made --steps right:1 --model models/scapes
+lit_outpaint outpaint --image docs/first_window.png --caption sea --out made --steps right:1 --layout absent.json
+lit_outpaint outpaint --image docs/first_window.png --caption sea --out made --to 130x128
 lit_outpaint generate --prompts absent.txt --out made
 lit_outpaint plan --plan_file absent.json --out made
 lit_outpaint export absent.ckpt --out made

@@ -11,7 +11,6 @@ diffusers scheduler does, it does here too; known pixels come back as the VAE se
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -32,7 +31,7 @@ from lit_outpaint.models.conditions import encode_visible
 from lit_outpaint.models.denoiser import Known
 from lit_outpaint.models.encoders import FrozenEncoders
 from lit_outpaint.models.loading import load_overlay, load_whole, stored_dtype, with_dtype
-from lit_outpaint.models.overlay import OVERLAY_NAME, is_model
+from lit_outpaint.models.overlay import OVERLAY_NAME, check_outpaints, is_model
 from lit_outpaint.models.region_conditions import RegionPrompt
 from lit_outpaint.models.reproducible import one_timestep, windows_at_once
 from lit_outpaint.models.unet import INPAINT_CHANNELS
@@ -266,13 +265,11 @@ def load_pipeline(directory: str | Path, dtype: torch.dtype | None = torch.float
         ValueError: the directory holds no pipeline, or parts that do not fit together.
     """
     directory = is_model(directory)
+    check_outpaints(directory)
     try:
         if (directory / OVERLAY_NAME).is_file():
             encoders, parts = load_overlay(directory, dtype)
             return OutpaintPipeline.assemble(encoders, **parts)
-        kind = json.loads((directory / "model_index.json").read_text(encoding="utf-8"))["_class_name"]
-        if kind != OutpaintPipeline.__name__:
-            raise ValueError(f"outpainting takes a model of its own, this is a {kind}; fit trains one on it")
         pipeline = load_whole(OutpaintPipeline, directory)
     except (ValueError, TypeError, KeyError, RuntimeError, OSError, AttributeError) as error:
         raise ValueError(f"the model in {directory} cannot be loaded: {one_line(error)}") from error

@@ -34,7 +34,8 @@ from lit_outpaint.captions.from_file import FileCaptioner
 from lit_outpaint.captions.rules import RuleCaptioner
 from lit_outpaint.chat.ledger import Prices
 from lit_outpaint.drawing.config import OutpainterConfig
-from lit_outpaint.models.overlay import is_model, window_px_of
+from lit_outpaint.drawing.lay_out import lay_out
+from lit_outpaint.models.overlay import check_outpaints, is_model, window_px_of
 from lit_outpaint.models.regional_config import RegionalConfig
 from lit_outpaint.runs.config import OutpaintConfig, plan_given
 from lit_outpaint.runs.directory import (
@@ -56,7 +57,7 @@ from lit_outpaint.runs.fingerprint import fingerprint
 from lit_outpaint.runs.finished import FinishedRun, finished_run, pictures_there, write_exports_only
 from lit_outpaint.runs.global_view import global_view
 from lit_outpaint.runs.interrupt import Interrupt
-from lit_outpaint.runs.layouts import keep_layout, layout_of_run, read_layout, relaid, show_layout
+from lit_outpaint.runs.layouts import AUTO, keep_layout, layout_of_run, read_layout, relaid, show_layout
 from lit_outpaint.runs.many import outpaint_many
 from lit_outpaint.runs.progress import Progress
 from lit_outpaint.runs.record import (
@@ -140,8 +141,8 @@ class _Parts:
             sampling = {name: settings[name] for name in ("seed", "num_inference_steps", "guidance_scale")}
             return global_view(Path(settings.model), caption, directory, **sampling)
 
-        regional = RegionalConfig(**{field.name: settings[field.name] for field in fields(RegionalConfig)})
-        return Outpainter(self._pipeline, self.captioner, _config(settings), view, self._scorer, regional)
+        config, regional = _config(settings), _regional(settings)
+        return Outpainter(self._pipeline, self.captioner, config, view, self._scorer, regional)
 
     def say_cost(self, settings: Namespace) -> None:
         """Print what the captioner has counted, and warn where a model left too much to others."""
@@ -163,6 +164,8 @@ def _outpaint(parser: ArgumentParser, settings: Namespace, arguments: Sequence[s
             return _resume(parser, settings, named)
 
     check_used(settings)
+    _config(settings)
+    _regional(settings)
 
     @cache
     def parts() -> _Parts:
@@ -226,9 +229,11 @@ def _start(
     directory, caption = check_new(settings), clean(settings.caption)
     image = load_image(Path(settings.image))
     plan = plan_given(settings)
-    known_px = settings.window_px or window_px_of(is_model(settings.model))
-    # A picture that does not fit is refused before gigabytes are loaded.
-    image = fit_image(image, known_px or parts().outpainter(settings, directory, caption).window_px, settings.fit, plan)
+    check_outpaints(is_model(settings.model))
+    known_px = settings.window_px or window_px_of(Path(settings.model))
+    # A picture, a plan or a layout that does not fit is refused before gigabytes are loaded.
+    window_px = known_px or parts().outpainter(settings, directory, caption).window_px
+    image = fit_image(image, window_px, settings.fit, plan)
     described, defaults = _describe(parser, settings, arguments, image, plan), vars(parser.get_defaults())
     there = (directory / RUN_NAME).is_file()
     if there:
@@ -238,6 +243,10 @@ def _start(
         with only_user_of(directory):
             if _nothing_left(finished_run(directory, record, _config(settings)), settings):
                 return False
+    else:
+        lay_out(plan, box_of(image), _config(settings), window_px)
+        if settings.layout not in (None, AUTO):
+            read_layout(Path(settings.layout))
     computing = _computing(settings)
     outpainter = parts().outpainter(settings, directory, caption)
     if not there:
@@ -365,6 +374,10 @@ def _nothing_left(run: FinishedRun | None, settings: Namespace) -> bool:
 
 def _config(settings: Namespace) -> OutpainterConfig:
     return OutpainterConfig(**{field.name: settings[field.name] for field in fields(OutpainterConfig)})
+
+
+def _regional(settings: Namespace) -> RegionalConfig:
+    return RegionalConfig(**{field.name: settings[field.name] for field in fields(RegionalConfig)})
 
 
 def _computing(settings: Namespace) -> AbstractContextManager[None]:

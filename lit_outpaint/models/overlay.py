@@ -13,11 +13,16 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lit_outpaint.system.one_line import one_line
+
 OVERLAY_NAME = "outpaint.json"
 """File that marks a directory as an overlay."""
 
 UNET_CHANGES = "unet_changes.safetensors"
 """File of an overlay with the U-Net's weights that differ from the family's."""
+
+PIPELINE_NAME = "OutpaintPipeline"
+"""Class of a whole model, as its ``model_index.json`` names it."""
 
 HUB = "hub:"
 """Begins the name of a home that is a model of the hub."""
@@ -38,6 +43,29 @@ def is_model(directory: str | Path) -> Path:
             f"the model must hold {OVERLAY_NAME} or model_index.json, {directory} holds neither; export one"
         )
     return directory
+
+
+def check_outpaints(directory: Path) -> None:
+    """Refuse a model of another kind, by its configuration alone.
+
+    Args:
+        directory: of a model (`is_model`).
+
+    Raises:
+        ValueError: it is a pipeline of another class, or its configuration cannot be read.
+    """
+    if (directory / OVERLAY_NAME).is_file():
+        return
+    index = directory / "model_index.json"
+    try:
+        kind = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"the model in {directory} cannot be loaded: {index.name}: {one_line(error)}") from error
+    if kind != PIPELINE_NAME:
+        raise ValueError(
+            f"the model in {directory} cannot be loaded: outpainting takes a model of its own, this is a {kind}; fit "
+            "trains one on it"
+        )
 
 
 class Overlay(NamedTuple):
