@@ -36,7 +36,7 @@ class GenerateConfig:
     prompt: str | None = None
     """What to draw."""
     prompts: str | None = None
-    """A file of prompts instead: a line each, or .jsonl with prompt and, if the pictures are to have names, id."""
+    """A file of prompts instead: a line each, or .jsonl, .json or .csv with prompt and, to name pictures, id."""
     out: str
     """Directory of the run: a PNG per picture, pictures.jsonl with a line each, run.yaml with the settings."""
     model: str | None = None

@@ -7,8 +7,7 @@ again draws what is missing.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -18,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lit_outpaint.system.files import make_out, written_whole
 from lit_outpaint.system.text import clean
-from lit_outpaint.system.text_files import read_text, text_lines
+from lit_outpaint.system.text_files import csv_rows, json_lines, json_value, read_text, text_lines
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -60,29 +59,25 @@ class PictureRecord(BaseModel):
 
 
 def read_prompts(path: Path, what: str = "--prompts") -> list[Prompt]:
-    """Read prompts: a line each, or JSON lines with ``id`` and ``prompt``.
+    """Read prompts from a file, each with an id of its own.
 
     Args:
-        path: of the file.
+        path: of the file: ``.csv`` with a column ``prompt`` and perhaps ``id``; ``.jsonl`` with objects of these, or
+            texts; ``.json`` with a list of them; anything else has a prompt a line.
         what: messages call it.
 
     Raises:
-        ValueError: a line holds no prompt, or two share an id; the message names file and line.
+        ValueError: a row holds no prompt, or two share an id; the message names file and line.
     """
     prompts: dict[str, str] = {}
-    for number, line in text_lines(read_text(path, what)):
-        where = f"{path}, line {number}"
-        name, text = f"{len(prompts):04d}", line
-        if path.suffix == ".jsonl":
-            try:
-                said = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{where} must be a JSON object with prompt, and perhaps id: {error.msg}") from error
-            if not isinstance(said, dict) or not isinstance(said.get("prompt"), str):
-                raise ValueError(f"{where} must be a JSON object with prompt, and perhaps id")
-            name, text = str(said.get("id", name)), said["prompt"]
+    for where, said in _rows(path, what):
+        row = {"prompt": said} if isinstance(said, str) else said
+        if not isinstance(row, dict) or not isinstance(row.get("prompt"), str):
+            raise ValueError(f"{where} must have a prompt, and perhaps an id")
+        given = row.get("id")
+        name = f"{len(prompts):04d}" if given is None else str(given)
         try:
-            prompts_text = clean(text)
+            text = clean(row["prompt"])
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
         if not name or not all(letter.isalnum() or letter in "_-." for letter in name) or name.startswith("."):
@@ -91,10 +86,25 @@ def read_prompts(path: Path, what: str = "--prompts") -> list[Prompt]:
             raise ValueError(f"{where}: an id has at most {MAX_ID_BYTES} bytes, got {len(name.encode())}")
         if name in prompts:
             raise ValueError(f"{where}: the id {name!r} comes twice")
-        prompts[name] = prompts_text
+        prompts[name] = text
     if not prompts:
-        raise ValueError(f"{path} must hold at least one prompt, a line each")
+        raise ValueError(f"{path} must hold at least one prompt")
     return [Prompt(*item) for item in prompts.items()]
+
+
+def _rows(path: Path, what: str) -> Iterator[tuple[str, Any]]:
+    """Where each prompt of a file stands, and what is said of it: a text, or an object."""
+    if path.suffix == ".jsonl":
+        yield from json_lines(path, what)
+    elif path.suffix == ".csv":
+        yield from csv_rows(path, what)
+    elif path.suffix == ".json":
+        rows = json_value(read_text(path, what), str(path))
+        if not isinstance(rows, list):
+            raise ValueError(f"{path} must be a list of prompts, or of objects with prompt and perhaps id")
+        yield from ((f"{path}, entry {number}", row) for number, row in enumerate(rows, 1))
+    else:
+        yield from ((f"{path}:{number}", line) for number, line in text_lines(read_text(path, what)))
 
 
 def repeated(prompts: Sequence[Prompt], count: int) -> list[Prompt]:

@@ -23,6 +23,8 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_GUESSED: Final = ("utf-16-le", "utf-16-be")
+"""What a file without a mark is taken for where it holds bytes of zero."""
 _LOOKED_AT_BYTES: Final = 1000
 
 
@@ -44,6 +46,8 @@ def read_text(path: Path, what: str) -> str:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
+        if encoding in _GUESSED:
+            raise ValueError(f"{what} must be a text file, and {path} is none") from error
         line = data[: error.start].count(b"\n") + 1
         raise ValueError(
             f"{what} must be UTF-8 text, but {path}:{line} holds bytes that are not {encoding.upper()} "

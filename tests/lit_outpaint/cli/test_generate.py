@@ -102,12 +102,12 @@ def test_bad_input_gets_one_line(
     ("lines", "said"),
     [
         ("", "at least one prompt"),
-        ('{"prompt": "a lake"}\n{"text": "b"}', "line 2"),
+        ('{"prompt": "a lake"}\n{"text": "b"}', "prompts.jsonl:2 must have a prompt"),
         ('{"prompt": "a lake", "id": "x"}\n{"prompt": "b c", "id": "x"}', "comes twice"),
         ('{"prompt": "a lake", "id": "../x"}', "an id holds letters"),
         ('{"prompt": "..."}', "at least one word"),
         (json.dumps({"prompt": "a lake", "id": "x" * 300}), "an id has at most 200 bytes"),
-        ("{", "JSON object"),
+        ("{", "prompts.jsonl:1 must be JSON"),
     ],
 )
 def test_prompt_files_at_fault_are_named_with_their_line(

@@ -25,6 +25,12 @@ def test_bytes_that_are_no_text_are_named_with_file_and_line(tmp_path: Path, dat
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_a_file_that_is_no_text_at_all_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\n\xdb\0\xdb\0\xdb\xdb")
+    with pytest.raises(ValueError, match=r"it must be a text file, and .*a\.jpg is none"):
+        read_text(tmp_path / "a.jpg", "it")
+
+
 def test_what_is_no_file_is_named(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "absent"):
         with pytest.raises(ValueError, match=f"it must be .*{path}"):
