@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 import tomllib
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -227,6 +228,23 @@ def test_captioner_of_the_recipe_is_a_captioner() -> None:
     captioner = namespace["EchoCaptioner"]()
     assert isinstance(captioner, Captioner)
     assert captioner.summarise(["a lake", "a hill"]).text == "a lake"
+
+
+def test_metric_of_the_recipe_is_a_metric() -> None:
+    import torch
+
+    from eval.metrics.base import RatioMetric
+    from lit_outpaint.protocols import ImageMetric
+
+    namespace: dict[str, Any] = {"__name__": "recipe"}
+    (block,) = (block for block in code_blocks("CONTRIBUTING.md", "python") if "class Contrast" in block)
+    exec(textwrap.dedent(block), namespace)
+    metric = namespace["Contrast"]()
+    assert isinstance(metric, ImageMetric)
+    assert isinstance(metric, RatioMetric)
+    checkered = torch.tensor([-1.0, 1.0]).repeat(3 * 8).view(1, 3, 4, 4)
+    metric.update(checkered.repeat(2, 1, 1, 1), torch.zeros(0, 3, 4, 4), ["", ""], [])
+    assert metric.compute() == {"contrast.n2": pytest.approx(1.0, abs=0.02)}
 
 
 # --- files
