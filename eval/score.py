@@ -75,11 +75,12 @@ def default_metrics(
         FileNotFoundError: the weights of a network are not there.
     """
     extractor = find_extractor(config.extractor)
-    if extractor.num_classes is not None and config.splits > cutter.num_samples:
+    splits = min(10, cutter.num_samples) if config.splits is None else config.splits
+    if extractor.num_classes is not None and splits > cutter.num_samples:
         raise ValueError(
-            f"--splits must be at most {cutter.num_samples}, the number of pictures or windows; got {config.splits}"
+            f"--splits must be at most {cutter.num_samples}, the number of pictures or windows; got {splits}"
         )
-    sizes = Sizes(config.splits, config.kid_subsets, config.kid_subset_size, config.max_samples)
+    sizes = Sizes(splits, config.kid_subsets, config.kid_subset_size, config.max_samples)
     metrics = set_metrics(extractor, sizes, real=reference is not None)
     if captions is not None:
         metrics.append(ClipSim(config.clip, "window", "global"))

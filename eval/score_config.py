@@ -38,8 +38,8 @@ class ScoreConfig:
     transformers."""
     lpips: Literal["vgg", "alex", "squeeze", "scapes"] = "vgg"
     """Backbone of Intra-LPIPS."""
-    splits: int = 10
-    """Parts of the Inception Score."""
+    splits: int | None = None
+    """Parts of the Inception Score; 10 when absent, or one a picture where there are fewer."""
     kid_subsets: int = 100
     """Pairs of subsets of KID."""
     kid_subset_size: int = 1000

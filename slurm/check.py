@@ -57,7 +57,7 @@ def check_shards(record: Record) -> None:
         shards = str(parse_fit(cell.fit, cell.name)["data"]["shards"])
         if "://" not in shards and not Path(shards).is_dir():
             raise ValueError(
-                f"{cell.name} trains on {shards}, which does not exist; the head of {record.source} says how to make it"
+                f"{cell.name} trains on {shards}, which does not exist; comments in {record.source} say how to make it"
             )
 
 

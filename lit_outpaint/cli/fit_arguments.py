@@ -114,7 +114,8 @@ def check_arguments(verb: str, arguments: Sequence[str]) -> None:
     shards, checkpoint = given.get("data.shards"), given.get("ckpt_path")
     if not prints and isinstance(shards, str) and not is_url(shards) and not Path(shards).exists():
         raise FileNotFoundError(
-            f"data.shards must be a shard set, found no {shards}; make one with python -m data_prep all --out {shards}"
+            f"data.shards must be a shard set, found no {shards}; make one with python -m data_prep all --source "
+            f"scapes|coco --out {shards}"
         )
     if isinstance(checkpoint, str) and checkpoint not in (*CHECKPOINTS, "null") and not Path(checkpoint).exists():
         raise FileNotFoundError(f"ckpt_path must be a checkpoint or {', '.join(CHECKPOINTS)}, found no {checkpoint}")

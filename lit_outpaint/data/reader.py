@@ -88,7 +88,8 @@ class ViewChoice:
             if not self._stored(direction):
                 raise ShardError(
                     f"no stored view grows {direction!r} with a mask ratio in [{low:g}, {high:g}]; the shards hold"
-                    f" {', '.join(self.precomputed or ())}; change mask_ratio or directions, or set views: online"
+                    f" {', '.join(self.precomputed or ())}; change mask_ratio or directions, set views: online, or"
+                    " prepare shards with these --directions and --ratios"
                 )
 
     def draw(self, seed: int, epoch: int, key: str) -> View:

@@ -118,7 +118,9 @@ def read_panoramas(directory: Path) -> list[EvalPanorama]:
 
 def _read_rows(path: Path, row_type: type[_Row]) -> list[_Row]:
     if not path.is_file():
-        raise ShardError(f"an evaluation set needs {path}, which is missing; write one with `python -m data_prep all`")
+        raise ShardError(
+            f"an evaluation set needs {path}, which is missing; `data_prep all --source scapes` writes one"
+        )
     rows: list[_Row] = []
     for number, line in text_lines(read_text(path, "an evaluation set")):
         try:

@@ -18,6 +18,10 @@ def load_panoramas(
     """
     directory = evalset_dir(data)
     every = sorted((row for row in read_panoramas(directory) if row.direction == direction), key=lambda row: row.key)
+    if not every:
+        raise ValueError(
+            f"{data} holds no panoramas towards {direction}; prepare some with data_prep all --panorama_directions"
+        )
     if len(every) < count:
         raise ValueError(
             f"--panoramas must be at most {len(every)}, the panoramas towards {direction} in {data}; got {count}"
