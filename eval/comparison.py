@@ -5,7 +5,7 @@ Figures are those of one name alone: a name says how a number was made, and numb
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from eval.finished import FinishedRun
 from eval.functional.bootstrap import Estimate
 from eval.functional.paired import paired_difference
 from eval.report.tables import Section
+
+FEWEST_UNITS: Final = 6
+"""Of fewer panoramas or prompts all may differ to one side by chance, more often than in one case of twenty."""
 
 _SAME = ("steps", "curve_steps", "direction", "panoramas", "extractor", "sampling.seed", "seed")
 """Settings that runs must share, beside their inputs and those of the judge."""
@@ -164,7 +167,8 @@ def paired_section(rows: Sequence[Row], runs: Sequence[FinishedRun]) -> Section:
     first, units = runs[0].name, runs[0].record.units
     how = (
         f"Each run less {first}. Intervals: 95 %, bootstrap that draws the {units} of both runs together; they are "
-        "not corrected for the number of figures. A difference is marked where its interval leaves out 0."
+        "not corrected for the number of figures. A difference is marked where its interval leaves out 0 and rests on "
+        f"at least {FEWEST_UNITS} {units}."
     )
     return Section(
         "Paired differences",
@@ -192,12 +196,15 @@ def _cells(row: Row, difference: Difference) -> tuple[str, ...]:
         return *values, "nothing to score", "-", "-", "0 / 0"
     count = f"{estimate.num_units} / {estimate.num_items}"
     sign = "+" if estimate.value > 0 else ""
-    mark = "yes" if _differs(estimate) else "no"
-    return *values, sign + figure.format(estimate.value), figure.format_interval(estimate), mark, count
+    told = sign + figure.format(estimate.value), figure.format_interval(estimate)
+    return *values, *told, differs(estimate), count
 
 
-def _differs(estimate: Estimate) -> bool:
-    return estimate.low > 0 or estimate.high < 0
+def differs(estimate: Estimate) -> str:
+    """Whether a difference is one: its interval leaves out 0, and rests on `FEWEST_UNITS` at least."""
+    if estimate.low <= 0 <= estimate.high:
+        return "no"
+    return "yes" if estimate.num_units >= FEWEST_UNITS else "too few"
 
 
 def _told(figure: Figure, value: float | None) -> str:

@@ -229,6 +229,7 @@ class OutpaintCLI(LightningCLI):
             self.datamodule.check_same_shards(checkpoint_part(begun, type(self.datamodule).__qualname__) or {})
         if self.verb != "fit" or self.trainer.fast_dev_run or not self.trainer.is_global_zero:  # type: ignore[attr-defined]
             return
+        warn_without_validation(self.trainer)
         run_dir = Path(self.trainer.default_root_dir)
         if self.replaces:
             for path in run_dir.glob("*"):
@@ -244,6 +245,19 @@ class OutpaintCLI(LightningCLI):
                 if isinstance(logger, TensorBoardLogger):
                     # For SummaryWriter, which is made later; Lightning takes it at construction only.
                     logger._kwargs["purge_step"] = step
+
+
+def warn_without_validation(trainer: Trainer) -> None:
+    """Say where training ends before its first validation, and with it what validations bring: scores, samples."""
+    interval, num_batches = trainer.val_check_interval, trainer.max_steps * trainer.accumulate_grad_batches
+    counted = isinstance(interval, int) and trainer.check_val_every_n_epoch is None and trainer.limit_val_batches
+    if counted and 0 < num_batches < interval:
+        log.warning(
+            "no validation takes place: it is due every %d batches (--trainer.val_check_interval), and training ends "
+            "after %d",
+            interval,
+            num_batches,
+        )
 
 
 def main(argv: Sequence[str]) -> int:

@@ -8,6 +8,8 @@ import pytest
 
 from eval.cli import main
 from eval.compare import CompareConfig, compare
+from eval.comparison import differs
+from eval.functional.bootstrap import Estimate
 from eval.judge import judges_hash
 from eval.testing import write_toy_run
 
@@ -26,6 +28,20 @@ def test_differences_are_paired_and_settings_named_first(tmp_path: Path) -> None
     text = (out / "comparison.md").read_text()
     assert text.index("<i>new</i>") < text.index("<b>seam</b> \\| joint") < text.index("How seam is made.")
     assert sorted(path.name for path in out.iterdir()) == ["comparison.json", "comparison.md"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "num_units", "said"),
+    [
+        (0.1, 0.2, 6, "yes"),
+        (-0.2, -0.1, 60, "yes"),
+        (0.1, 0.2, 5, "too few"),
+        (-0.1, 0.2, 60, "no"),
+        (0, 0.1, 60, "no"),
+    ],
+)
+def test_a_difference_is_marked_where_enough_agree(low: float, high: float, num_units: int, said: str) -> None:
+    assert differs(Estimate((low + high) / 2, low, high, num_units, num_units)) == said
 
 
 def test_figures_of_other_names_are_not_compared(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_differences_are_those_of_compare(runs: list[Path], tmp_path: Path) -> N
     assert main(["compare", *map(str, runs), "--out", str(tmp_path / "compared")]) == 0
     compared = (tmp_path / "compared" / "comparison.md").read_text().split("## ")
     (paired,) = (part for part in compared if part.startswith("Paired differences"))
-    assert "| <b>seam</b> \\| joint | two | 2.000 | 2.500 | +0.500 | 0.500 .. 0.500 | yes | 3 / 6 |" in paired
+    assert "| <b>seam</b> \\| joint | two | 2.000 | 2.500 | +0.500 | 0.500 .. 0.500 | too few | 3 / 6 |" in paired
     assert f"## {paired}" in table
 
 

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 import yaml
+from lightning.pytorch import Trainer
 
 from lit_outpaint.__main__ import main
 from lit_outpaint.cli.class_text import Setting
+from lit_outpaint.cli.fit import warn_without_validation
 from lit_outpaint.cli.fit_arguments import CHECKPOINT_DEFAULTS, check_arguments, settings_of_verb
 from lit_outpaint.cli.fit_help import LINKED
 
@@ -111,3 +113,23 @@ def test_every_experiment_has_known_settings() -> None:
     for path in Path("experiments").rglob("*.yaml"):
         if "sweeps" not in path.parts:
             check_arguments("fit", ["-c", str(path), "--print_config"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"max_steps": 2, "val_check_interval": 650}, True),
+        ({"max_steps": 2, "val_check_interval": 4, "accumulate_grad_batches": 2}, False),
+        ({"max_steps": 2, "val_check_interval": 2}, False),
+        ({"max_steps": -1, "val_check_interval": 650}, False),
+        ({"max_steps": 2, "val_check_interval": 650, "limit_val_batches": 0}, False),
+        ({"max_steps": 2, "val_check_interval": 1.0, "check_val_every_n_epoch": 1}, False),
+    ],
+)
+def test_training_that_ends_before_its_first_validation_says_so(
+    settings: dict[str, Any], said: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    rest = {"accelerator": "cpu", "devices": 1, "logger": False, "enable_checkpointing": False}
+    trainer = Trainer(**({"check_val_every_n_epoch": None} | rest | settings))
+    warn_without_validation(trainer)
+    assert ("no validation takes place" in caplog.text) == said
