@@ -20,6 +20,7 @@ from lit_outpaint.cli.generate_rpg import RpgSettings, check_used, described, lo
 from lit_outpaint.cli.generate_rpg import add_arguments as add_rpg_arguments
 from lit_outpaint.cli.generate_rpg import taken as rpg_settings
 from lit_outpaint.diffusion.settings import Sampling
+from lit_outpaint.planning.files import read_plan_file
 from lit_outpaint.planning.options import with_repeated_prompts
 from lit_outpaint.runs.pictures import PictureRun, Prompt, picture_seed, read_prompts, repeated
 from lit_outpaint.system.one_line import one_line
@@ -34,7 +35,7 @@ class GenerateConfig:
     """What to draw, with what, and where to."""
 
     prompt: str | None = None
-    """What to draw."""
+    """What to draw; in place of the file's own prompt where there is a --plan_file."""
     prompts: str | None = None
     """A file of prompts instead: a line each, or .jsonl, .json or .csv with prompt and, to name pictures, id."""
     out: str
@@ -99,8 +100,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         parser = build_parser()
         settings = parser.instantiate(parser.parse_args(with_repeated_prompts(arguments)))
+        rpg = rpg_settings(settings)
+        if settings.prompt is None and settings.prompts is None and rpg.plan.plan_file is not None:
+            settings.prompt = read_plan_file(Path(rpg.plan.plan_file)).base_prompt
         config, sampling = (_taken(kind, settings) for kind in (GenerateConfig, Sampling))
-        generate(config, sampling, rpg_settings(settings))
+        generate(config, sampling, rpg)
         return 0
     except (*INPUT_ERRORS, ArgumentError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
@@ -118,6 +122,10 @@ def generate(config: GenerateConfig, sampling: Sampling, rpg: RpgSettings = RpgS
     Raises:
         ValueError: settings, prompts or model do not fit, or the directory holds something else.
     """
+    if sampling.uncond != "text" or {"global", "visual"} & set(sampling.conditions_left_out):
+        raise ValueError(
+            "text-to-image reads one caption and no picture; leave out --uncond, and global and visual of --left_out"
+        )
     single = [Prompt("0000", clean(config.prompt))] if config.prompt is not None else None
     prompts = repeated(single or read_prompts(Path(str(config.prompts))), config.num_images)
     settings = {name: value for name, value in (vars(config) | vars(sampling)).items() if name not in ANYWHERE}

@@ -85,6 +85,8 @@ def test_several_pictures_of_a_prompt_differ(argv: list[str], tmp_path: Path) ->
         (["--scheduler=NoSuchScheduler"], "NoSuchScheduler"),
         (["--num_images=0"], "num_images must be at least 1"),
         (["--method=magic"], "method"),
+        (["--uncond=text_and_visual"], "reads one caption and no picture"),
+        (["--left_out=local,visual"], "reads one caption and no picture"),
     ],
 )
 def test_bad_input_gets_one_line(

@@ -68,6 +68,8 @@ def test_regions_of_the_command_line_and_of_a_file_are_drawn(family: Path, tmp_p
     assert [region["prompt"] for region in line["notes"]["plan"]["regions"]] == ["a sky", "a barn", "a tent"]
     plan = tmp_path / "plan.json"
     plan.write_text(json.dumps(line["notes"]["plan"]))
+    assert generate(family, tmp_path / "its_own", "--method", "rpg", "--plan_file", str(plan)) == 0
+    assert lines(tmp_path / "its_own")[0]["prompt"] == json.loads(plan.read_text())["prompt"]
     more = ["--prompt", "a meadow", "--method", "rpg", "--plan_file", str(plan)]
     assert generate(family, tmp_path / "file", *more) == 0
     assert lines(tmp_path / "file")[0]["sha256"] == line["sha256"]
