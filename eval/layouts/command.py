@@ -75,12 +75,12 @@ def layouts(config: LayoutsConfig, yaml: str = "") -> Page:
     """
     started = time.monotonic()
     runs = _finished_runs(config.runs)
+    canvases = [Canvas.open_to_read(directory) for directory, _ in runs]
     judge = load_judge(config.models, config.judge)
     check_out(config.out)
     kept: list[KeptPanorama] = []
     pictures: list[tuple[str, Pixels]] = []
-    for number, (directory, record) in enumerate(runs, 1):
-        canvas = Canvas.open(directory)
+    for number, ((directory, record), canvas) in enumerate(zip(runs, canvases, strict=True), 1):
         ratios = _ratios(canvas, record, judge)
         inputs = hashlib.sha256(f"{record.image_sha256} {record.config['caption']}".encode()).hexdigest()
         kept.append(KeptPanorama(key=directory.name, inputs=inputs, ratios=ratios))
