@@ -23,7 +23,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_s
 from numpy import ndarray
 
 from lit_outpaint.canvas.edits import Revisions, check_same_plan, set_aside
-from lit_outpaint.canvas.export.formats import Format, parse_formats
+from lit_outpaint.canvas.export.formats import Format, parse_formats, put_back_exports
 from lit_outpaint.canvas.graph import Graph
 from lit_outpaint.canvas.image_io import load_image
 from lit_outpaint.canvas.joint_pass import undo_torn_pass
@@ -273,6 +273,7 @@ def _describe(
 def _open(directory: Path) -> Canvas:
     """The canvas of a run that is to be drawn, with whatever was cut short taken back."""
     canvas = Canvas.open(directory)
+    put_back_exports(directory)
     undo_torn_pass(canvas)  # Before anything asks what is drawn.
     return canvas
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from lit_outpaint.canvas.export.formats import Format, place_of, present_formats, write_exports
+from lit_outpaint.canvas.export.formats import Format, place_of, present_formats, put_back_exports, write_exports
 from lit_outpaint.canvas.graph import Graph
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.drawing.config import OutpainterConfig
@@ -39,6 +39,7 @@ def finished_run(directory: Path, record: OutpaintRecord, config: OutpainterConf
     if not record.finished:
         return None
     canvas = Canvas.open(directory)
+    put_back_exports(directory)
     first = next(iter(canvas.journal), None)
     if first is None:
         return None

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from lit_outpaint.canvas.directories import put_back
 from lit_outpaint.canvas.export.flat_files import (
     MAX_JPEG_SIDE,
     MAX_JPEG_XMP,
@@ -72,6 +73,12 @@ def check_formats(formats: Collection[Format], box: Box) -> None:
 def place_of(name: Format) -> str:
     """Where a format lies in a run directory."""
     return _PLACES[name]
+
+
+def put_back_exports(directory: Path) -> None:
+    """Put back the exports that a kill took away while they were renewed; call it before asking what is present."""
+    for top in {Path(place).parts[0] for place in _PLACES.values()}:
+        put_back(directory / top)
 
 
 def present_formats(directory: Path) -> tuple[Format, ...]:
