@@ -119,7 +119,13 @@ def prepare(
     outpainter: Outpainter,
     formats: Collection[Format],
 ) -> None:
-    """Make the run directory with the first image: whole, or not at all."""
+    """Make the run directory with the first image: whole, or not at all.
+
+    One that another process has begun meanwhile is left to it.
+
+    Raises:
+        ValueError: another process is making it, it cannot be written, or what it is for cannot be drawn.
+    """
     outpainter.check_joint(graph, range(len(graph)))
     if outpainter.config.visual_source == "image_from_global_caption":
         check_global_view(Path(record.config["model"]))
@@ -130,18 +136,22 @@ def prepare(
     place = directory.resolve()  # A link to an empty directory stays a link.
     partial = place.parent / f".{place.name}.partial"
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        Canvas.create(partial, image, extent, chunk_px=min(outpainter.window_px, _CHUNK_LIMIT_PX))
-        record.save(partial)
-        if layout is not None:
-            keep_layout(partial, 0, layout)
-            show_layout(partial, layout)
-        partial.rename(place)
+        partial.mkdir(parents=True, exist_ok=True)  # One that is there nobody holds any longer, or it is refused.
+        with only_user_of(partial, directory), contextlib.ExitStack() as on_failure:
+            on_failure.callback(shutil.rmtree, partial, ignore_errors=True)
+            if (place / RUN_NAME).is_file():
+                return
+            for leftover in partial.iterdir():
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            Canvas.create(partial, image, extent, chunk_px=min(outpainter.window_px, _CHUNK_LIMIT_PX))
+            record.save(partial)
+            if layout is not None:
+                keep_layout(partial, 0, layout)
+                show_layout(partial, layout)
+            partial.rename(place)
+            on_failure.pop_all()  # From here on the name may be another process's.
     except OSError as error:
         raise ValueError(f"--out {directory} cannot be written: {error.strerror}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def same_run(directory: Path, wanted: OutpaintRecord, defaults: Mapping[str, Any]) -> OutpaintRecord:
@@ -243,15 +253,25 @@ def check_room(directory: Path, more_px: int) -> None:
 
 
 @contextlib.contextmanager
-def only_user_of(directory: Path) -> Iterator[None]:
-    """Hold a lock on the directory; it goes with the process, however that ends."""
+def only_user_of(directory: Path, run: Path | None = None) -> Iterator[None]:
+    """Hold a lock on the directory; it goes with the process, however that ends.
+
+    Args:
+        directory: what is locked.
+        run: what is named where it is another's; None for the directory itself.
+
+    Raises:
+        ValueError: another process holds it, or gave it another name or removed it just now.
+    """
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise ValueError(f"another process is at work on {directory}; wait for it or stop it") from error
-    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_here = os.path.samestat(os.fstat(descriptor), os.stat(directory))
+        except (BlockingIOError, FileNotFoundError):
+            is_here = False
+        if not is_here:
+            raise ValueError(f"another process is at work on {run or directory}; wait for it or stop it")
         yield
     finally:
         os.close(descriptor)
