@@ -22,7 +22,7 @@ from eval.outputs import PAGE_NAME, provenance, write_numbers, write_page
 from eval.report.page import Page
 from lit_outpaint.canvas.compositing import to_pixel_values
 from lit_outpaint.canvas.geometry import HEADINGS, Box, Direction
-from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.canvas.store import ARRAY_NAME, Canvas
 from lit_outpaint.heldout.walks import Pixels
 from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord
 
@@ -110,7 +110,11 @@ def layouts(config: LayoutsConfig, yaml: str = "") -> Page:
 def _finished_runs(root: Path) -> list[tuple[Path, OutpaintRecord]]:
     if not root.is_dir():
         raise ValueError(f"--runs must be a directory of runs of outpaint, found no {root}")
-    places = [root] if (root / RUN_NAME).is_file() else sorted(path.parent for path in root.glob(f"*/{RUN_NAME}"))
+    found = [root] if (root / RUN_NAME).is_file() else sorted(path.parent for path in root.glob(f"*/{RUN_NAME}"))
+    places = [place for place in found if any(place.glob(f"{ARRAY_NAME}*"))]  # Runs of generate have no canvas.
+    for place in found:
+        if place not in places:
+            print(f"{place} is left out: it is no run of outpaint")
     if not places:
         raise ValueError(f"--runs must hold runs of outpaint, but {root} holds none")
     runs = [(place, OutpaintRecord.load(place)) for place in places]

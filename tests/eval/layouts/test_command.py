@@ -15,6 +15,7 @@ from eval.layouts.reading import read_canvas
 from eval.readings import JudgeConfig
 from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.cli.generate import main as generate
 from lit_outpaint.cli.outpaint import main as outpaint
 from lit_outpaint.testing.models import TOY_WINDOW_PX
 
@@ -38,6 +39,8 @@ def runs(family: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_canvases_are_counted_and_compared(runs: Path, family: Path, tmp_path: Path) -> None:
+    generated = ["--prompt", "a barn", "--model", str(family / "base"), "--out", str(runs / "laid_out" / "of_generate")]
+    assert generate([*generated, "--num_inference_steps", "1", "--device", "cpu"]) == 0
     for name in ("laid_out", "by_rules"):
         out = tmp_path / name
         assert main(["layouts", "--runs", str(runs / name), "--models", str(family), "--out", str(out)]) == 0
@@ -69,7 +72,13 @@ def test_a_canvas_of_one_window_is_read_as_the_window_is(family: Path) -> None:
 def test_what_is_no_finished_run_is_refused_in_one_line(
     runs: Path, family: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for given, named in ((tmp_path / "absent", "absent"), (runs / "windows", "holds none")):
+    (tmp_path / "others" / "of_generate").mkdir(parents=True)
+    (tmp_path / "others" / "of_generate" / "run.yaml").write_text("prompt: a barn\n")
+    for given, named in (
+        (tmp_path / "absent", "absent"),
+        (runs / "windows", "holds none"),
+        (tmp_path / "others", "holds none"),
+    ):
         assert main(["layouts", "--runs", str(given), "--models", str(family), "--out", str(tmp_path / "out")]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1
