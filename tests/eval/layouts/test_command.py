@@ -39,7 +39,7 @@ def runs(family: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_canvases_are_counted_and_compared(runs: Path, family: Path, tmp_path: Path) -> None:
-    generated = ["--prompt", "a barn", "--model", str(family / "base"), "--out", str(runs / "laid_out" / "of_generate")]
+    generated = ["--prompt", "a barn", "--model", str(family), "--out", str(runs / "laid_out" / "of_generate")]
     assert generate([*generated, "--num_inference_steps", "1", "--device", "cpu"]) == 0
     for name in ("laid_out", "by_rules"):
         out = tmp_path / name
