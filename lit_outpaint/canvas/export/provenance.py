@@ -52,8 +52,7 @@ def head_of(canvas: Canvas, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def provenance_json(canvas: Canvas, facts: Mapping[str, Any], max_bytes: int = MAX_TEXT_BYTES) -> str:
-    """The text, in ASCII; where it would be longer than ``max_bytes``, without the steps, then without the plan, and
-    last with a shorter caption.
+    """The text, in ASCII; without the steps, then the plan, then the caption's end, where it would be too long.
 
     Args:
         canvas: whose journal is read.
@@ -96,7 +95,7 @@ def _with_caption_cut(head: Mapping[str, Any], max_bytes: int) -> dict[str, Any]
 
 
 def _without_path(writer: str) -> str:
-    """The name of who wrote a caption; servers call models by the path that they lie at, of which the last part stays."""
+    """The name of who wrote a caption; of a model that a server calls by its path, the last part stays."""
     kind, colon, model = writer.partition(":")
     return f"{kind}:{PurePath(model).name}" if colon and PurePath(model).is_absolute() else writer
 

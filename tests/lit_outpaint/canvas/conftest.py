@@ -20,7 +20,9 @@ AddStrip = Callable[..., np.ndarray]
 def add_strip() -> AddStrip:
     """Commits a step of noise and returns its pixels."""
 
-    def add(canvas: Canvas, step: int, strip: Box, direction: Direction, caption: str, source: str = "test") -> np.ndarray:
+    def add(
+        canvas: Canvas, step: int, strip: Box, direction: Direction, caption: str, source: str = "test"
+    ) -> np.ndarray:
         rng = np.random.default_rng(step)
         pixels = rng.integers(0, 256, (strip.height, strip.width, 3), dtype=np.uint8)
         record = StepRecord(
