@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from jaxtyping import UInt8
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from numpy import ndarray
 
 from lit_outpaint.canvas.export.formats import Format, check_formats
@@ -25,6 +25,7 @@ from lit_outpaint.canvas.plan import Plan, Rectangle
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.from_file import FileCaptioner
 from lit_outpaint.runs.config import ROLES, plan_given, settings_that
+from lit_outpaint.system.one_line import one_line
 from lit_outpaint.system.text import clean
 from lit_outpaint.runs.edits import check_settled, with_edit, without_last_edit
 from lit_outpaint.runs.fingerprint import fingerprint
@@ -198,7 +199,7 @@ def load_resumed(
     """
     directory = Path(given.resume)
     record = OutpaintRecord.load(directory)
-    settings = parser.parse_object({**record.config, "resume": str(directory)})
+    settings = _settings_of(parser, record, directory)
     for name in settings_that("replaces"):
         if name in named:
             settings[name] = given[name]
@@ -221,6 +222,18 @@ def load_resumed(
     elif given.undo:
         record = without_last_edit(record, directory)
     return directory, record, settings
+
+
+def _settings_of(parser: ArgumentParser, record: OutpaintRecord, directory: Path) -> Namespace:
+    """The settings that a record holds; refuses a record with values that the verb does not take."""
+    defaults = vars(parser.get_defaults())
+    empty = [name for name, value in record.config.items() if value is None and defaults.get(name) is not None]
+    try:
+        if empty:  # The parser lets an empty value pass whatever the type.
+            raise ValueError(f"{empty[0]} must not be empty")
+        return parser.parse_object({**record.config, "resume": str(directory)})
+    except (ArgumentError, ValueError) as error:
+        raise ValueError(f"{directory / RUN_NAME} is no run record (config: {one_line(error)})") from error
 
 
 def _with_steps(record: OutpaintRecord, directory: Path, added: str) -> OutpaintRecord:

@@ -80,6 +80,21 @@ def test_one_of_two_commands_that_are_given_at_once_draws(
     assert not list(tmp_path.glob(".run*"))
 
 
+@pytest.mark.parametrize(("name", "value"), [("seed", None), ("dtype", None), ("seed", "x"), ("caption", None)])
+def test_a_record_that_somebody_spoilt_is_refused_by_its_name(
+    arguments: dict[str, str], capsys: pytest.CaptureFixture[str], name: str, value: object
+) -> None:
+    assert main(argv_of({**arguments, "--steps": "right:1"})) == 0
+    run = Path(arguments["--out"])
+    record = OutpaintRecord.load(run)
+    record.model_copy(update={"config": {**record.config, name: value}}).save(run)
+    capsys.readouterr()
+    assert main(["--resume", str(run), "--steps", "left:1"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {run / 'run.yaml'} is no run record (config")
+    assert name in line
+
+
 def test_steps_that_the_engine_cannot_draw_are_refused_before_the_run_asks_for_them(
     arguments: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
