@@ -282,7 +282,8 @@ def _check(canvas: Canvas, graph: Graph, formats: Collection[Format]) -> None:
     """Refuse what cannot be drawn or written, before the run says that it was asked for."""
     check_same_plan(canvas, graph)
     check_pictures(canvas.directory, formats, graph.box)
-    check_room(canvas.directory, graph.box.area - canvas.box.area)
+    missing = [step for step in range(len(graph)) if not canvas.is_done(step)]
+    check_room(canvas.directory, int(graph.new_px()[missing].sum()))
 
 
 def _relay(
@@ -336,6 +337,7 @@ def _grow(
             layout=layout,
             should_stop=lambda: interrupt.requested,
             on_timestep=progress.denoise,
+            on_put_back=progress.put_back,
         )
     if canvas.num_steps < len(graph):
         raise KeyboardInterrupt(

@@ -133,7 +133,7 @@ def prepare(
     extent = graph.box
     layout = new_layout(record, graph, box_of(image), outpainter.config, outpainter.window_px)
     check_formats(formats, extent)
-    check_room(directory, extent.area)
+    check_room(directory, box_of(image).area + int(graph.new_px().sum()))
     place = directory.resolve()  # A link to an empty directory stays a link.
     partial = place.parent / f".{place.name}.partial"
     try:
