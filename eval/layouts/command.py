@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -23,8 +24,10 @@ from eval.report.page import Page
 from lit_outpaint.canvas.compositing import to_pixel_values
 from lit_outpaint.canvas.geometry import HEADINGS, Box, Direction
 from lit_outpaint.canvas.store import ARRAY_NAME, Canvas
+from lit_outpaint.drawing.config import OutpainterConfig
+from lit_outpaint.drawing.lay_out import lay_out
 from lit_outpaint.heldout.walks import Pixels
-from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord
+from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord, plan_of
 
 
 class _Row(NamedTuple):
@@ -75,7 +78,7 @@ def layouts(config: LayoutsConfig, yaml: str = "") -> Page:
     """
     started = time.monotonic()
     runs = _finished_runs(config.runs)
-    canvases = [Canvas.open_to_read(directory) for directory, _ in runs]
+    canvases = [_whole_canvas(directory, record) for directory, record in runs]
     judge = load_judge(config.models, config.judge)
     check_out(config.out)
     kept: list[KeptPanorama] = []
@@ -124,10 +127,22 @@ def _finished_runs(root: Path) -> list[tuple[Path, OutpaintRecord]]:
     return runs
 
 
+def _whole_canvas(directory: Path, record: OutpaintRecord) -> Canvas:
+    """The canvas with all steps of its run; refuses one whose journal became shorter."""
+    canvas = Canvas.open_to_read(directory)
+    given = {field.name: record.config[field.name] for field in fields(OutpainterConfig) if field.name in record.config}
+    window = next((Box(*step.window) for step in canvas.journal), None)
+    config = OutpainterConfig(**given)
+    graph = () if window is None else lay_out(plan_of(record), canvas.image_box, config, window.width)
+    if canvas.num_steps < max(len(graph), 1):
+        raise ValueError(f"--runs must hold whole runs, but {directory} lacks steps; resume it to draw them again")
+    return canvas
+
+
 def _ratios(canvas: Canvas, record: OutpaintRecord, judge: Judge) -> dict[str, tuple[float, float]]:
     """What a canvas adds to every figure."""
     steps = list(canvas.journal)
-    window_px = Box(*steps[0].window).width if steps else canvas.image_box.width
+    window_px = Box(*steps[0].window).width
     reading = read_canvas(judge, canvas.read, canvas.box, window_px)
     named = counting.named_things(record.config["caption"], judge.names)
     size_px = (canvas.box.width, canvas.box.height)

@@ -101,3 +101,11 @@ def test_a_damaged_run_is_refused_and_left_as_it_is(
     (line,) = capsys.readouterr().err.splitlines()
     assert "by_rules/b/canvas.zarr is damaged" in line
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    journal = tmp_path / "by_rules" / "a" / "steps.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    for num_lines in (0, len(lines) - 1):
+        journal.write_text("".join(lines[:num_lines]))
+        assert main(["layouts", *given]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "by_rules/a lacks steps" in line
+    assert not (tmp_path / "out").exists()
