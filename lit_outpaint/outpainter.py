@@ -107,6 +107,7 @@ class Outpainter:
         layout: Layout | None = None,
         should_stop: Callable[[], bool] = lambda: False,
         on_timestep: Callable[[int, int], None] = lambda done, total: None,
+        on_put_back: StepCallback = lambda record: None,
     ) -> Canvas:
         """Draw the steps of a plan that the canvas does not hold yet.
 
@@ -114,11 +115,13 @@ class Outpainter:
             canvas: grown in place.
             graph: all steps, finished ones included; see `lay_out`.
             global_caption: the whole scene.
-            callbacks: called with the record of each finished step.
+            callbacks: called with the record of each step that was drawn.
             layout: what stands where on the canvas: it writes the local captions, and its regions act in engine steps.
             edits: steps that are drawn in another way, with all that builds on them; see `lit_outpaint.canvas.edits`.
             should_stop: asked before each batch; a run that it ends is continued by another call.
             on_timestep: called by engine joint, which finishes no step before the end, with timesteps done and in all.
+            on_put_back: called with the record of each step that is as it was kept, because an edit or its undoing
+                wants it.
 
         Raises:
             ValueError: the caption is empty, or the canvas was grown by another plan.
@@ -149,7 +152,7 @@ class Outpainter:
             ):  # A layout says its captions at any time; a file would hide that it was edited.
                 captions.write_all(canvas.directory / CAPTIONS_NAME, should_stop)
             try:
-                engine = self._engine(asking, captions, should_stop, on_timestep)
+                engine = self._engine(asking, captions, should_stop, on_timestep, on_put_back)
             except Stopped:
                 return canvas
             for batch in graph.batches(self.config.batch_size):
@@ -164,7 +167,7 @@ class Outpainter:
                 done.sort(key=lambda step: step[0].step)
                 canvas.commit(done)
                 for record, _ in done:
-                    for callback in callbacks:
+                    for callback in (on_put_back,) if record.step in kept else callbacks:
                         callback(record)
         end_pass(canvas)
         return canvas
@@ -214,6 +217,7 @@ class Outpainter:
         captions: CaptionQueue,
         should_stop: Callable[[], bool],
         on_timestep: Callable[[int, int], None],
+        on_put_back: StepCallback,
     ) -> Engine:
         """What draws the windows of a run.
 
@@ -225,7 +229,10 @@ class Outpainter:
         if self.config.engine == "steps":
             return self._steps
         canvas, graph = asking.canvas, asking.graph
-        canvas.commit(_taken_back(asking, asking.missing(range(len(graph)))))
+        kept = _taken_back(asking, asking.missing(range(len(graph))))
+        canvas.commit(kept)
+        for record, _ in kept:
+            on_put_back(record)
         missing = asking.missing(range(len(graph)))
         if not missing:
             return self._steps  # It will be asked for nothing.

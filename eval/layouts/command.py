@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,9 +23,11 @@ from eval.outputs import PAGE_NAME, provenance, write_numbers, write_page
 from eval.report.page import Page
 from lit_outpaint.canvas.compositing import to_pixel_values
 from lit_outpaint.canvas.geometry import HEADINGS, Box, Direction
-from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.canvas.store import ARRAY_NAME, Canvas
+from lit_outpaint.drawing.config import OutpainterConfig
+from lit_outpaint.drawing.lay_out import lay_out
 from lit_outpaint.heldout.walks import Pixels
-from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord
+from lit_outpaint.runs.record import RUN_NAME, OutpaintRecord, plan_of
 
 
 class _Row(NamedTuple):
@@ -75,12 +78,12 @@ def layouts(config: LayoutsConfig, yaml: str = "") -> Page:
     """
     started = time.monotonic()
     runs = _finished_runs(config.runs)
+    canvases = [_whole_canvas(directory, record) for directory, record in runs]
     judge = load_judge(config.models, config.judge)
     check_out(config.out)
     kept: list[KeptPanorama] = []
     pictures: list[tuple[str, Pixels]] = []
-    for number, (directory, record) in enumerate(runs, 1):
-        canvas = Canvas.open(directory)
+    for number, ((directory, record), canvas) in enumerate(zip(runs, canvases, strict=True), 1):
         ratios = _ratios(canvas, record, judge)
         inputs = hashlib.sha256(f"{record.image_sha256} {record.config['caption']}".encode()).hexdigest()
         kept.append(KeptPanorama(key=directory.name, inputs=inputs, ratios=ratios))
@@ -110,7 +113,11 @@ def layouts(config: LayoutsConfig, yaml: str = "") -> Page:
 def _finished_runs(root: Path) -> list[tuple[Path, OutpaintRecord]]:
     if not root.is_dir():
         raise ValueError(f"--runs must be a directory of runs of outpaint, found no {root}")
-    places = [root] if (root / RUN_NAME).is_file() else sorted(path.parent for path in root.glob(f"*/{RUN_NAME}"))
+    found = [root] if (root / RUN_NAME).is_file() else sorted(path.parent for path in root.glob(f"*/{RUN_NAME}"))
+    places = [place for place in found if any(place.glob(f"{ARRAY_NAME}*"))]  # Runs of generate have no canvas.
+    for place in found:
+        if place not in places:
+            print(f"{place} is left out: it is no run of outpaint")
     if not places:
         raise ValueError(f"--runs must hold runs of outpaint, but {root} holds none")
     runs = [(place, OutpaintRecord.load(place)) for place in places]
@@ -120,10 +127,22 @@ def _finished_runs(root: Path) -> list[tuple[Path, OutpaintRecord]]:
     return runs
 
 
+def _whole_canvas(directory: Path, record: OutpaintRecord) -> Canvas:
+    """The canvas with all steps of its run; refuses one whose journal became shorter."""
+    canvas = Canvas.open_to_read(directory)
+    given = {field.name: record.config[field.name] for field in fields(OutpainterConfig) if field.name in record.config}
+    window = next((Box(*step.window) for step in canvas.journal), None)
+    config = OutpainterConfig(**given)
+    graph = () if window is None else lay_out(plan_of(record), canvas.image_box, config, window.width)
+    if canvas.num_steps < max(len(graph), 1):
+        raise ValueError(f"--runs must hold whole runs, but {directory} lacks steps; resume it to draw them again")
+    return canvas
+
+
 def _ratios(canvas: Canvas, record: OutpaintRecord, judge: Judge) -> dict[str, tuple[float, float]]:
     """What a canvas adds to every figure."""
     steps = list(canvas.journal)
-    window_px = Box(*steps[0].window).width if steps else canvas.image_box.width
+    window_px = Box(*steps[0].window).width
     reading = read_canvas(judge, canvas.read, canvas.box, window_px)
     named = counting.named_things(record.config["caption"], judge.names)
     size_px = (canvas.box.width, canvas.box.height)

@@ -60,7 +60,7 @@ def read_key(file: Path) -> Key:
         }
         methods = tuple(str(name) for name in content["methods"])
         return Key(str(content["study"]), str(content["question"]), methods, trials, int(content["raters"]))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise ValueError(f"--key must be the key.json that eval study wrote, got {file} ({error!r})") from error
 
 
@@ -89,7 +89,7 @@ def _rater(file: Path, key: Key) -> Rater:
     try:
         number = int(content["rater"])
         answers = [_answer(row, key) for row in content["answers"]]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise ValueError(f"{file} must be as the page of the study saves it ({error!r}); ask for it again") from error
     if not 1 <= number <= key.num_raters:
         raise ValueError(f"{file} must be of a rater from 1 to {key.num_raters}, got {number}")

@@ -53,6 +53,8 @@ class StudyConfig:
     def __post_init__(self) -> None:
         if len(self.runs) < 2:
             raise ValueError(f"--runs needs at least two methods, got {len(self.runs)}")
+        if len({run.resolve() for run in self.runs}) < len(self.runs):
+            raise ValueError(f"--runs must name different methods, got one twice: {', '.join(map(str, self.runs))}")
         for name, least in (("items", 1), ("raters", 1), ("checks", 0), ("max_side_px", 16), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"--{name} must be at least {least}, got {getattr(self, name)}")
@@ -71,7 +73,8 @@ def study(config: StudyConfig, yaml: str = "") -> dict[str, Any]:
         The key.
 
     Raises:
-        ValueError: pictures or captions do not go together, or the page would be too large.
+        ValueError: pictures or captions do not go together, the page would be too large, or the directory holds the
+            key of another study.
     """
     methods = [pictures.pictures_of(run) for run in config.runs]
     items = pictures.common_items(methods, config.items)
@@ -104,6 +107,7 @@ def study(config: StudyConfig, yaml: str = "") -> dict[str, Any]:
             "or --max_side_px"
         )
     key = _key(config, name, trials)
+    _check_no_other_key(config.out / KEY_NAME, name)
     check_out(config.out)
     write_text(config.out / PAGE_NAME, page)
     write_text(config.out / KEY_NAME, json.dumps(key, indent=1) + "\n")
@@ -156,6 +160,17 @@ def _check_size(item: str, picture: Pixels, sizes: dict[str, tuple[int, ...]]) -
             f"--runs: pictures of {item} must have one size, got {width} x {height} px and {other_width} x "
             f"{other_height} px; crop or resize them first"
         )
+
+
+def _check_no_other_key(file: Path, name: str) -> None:
+    """Without its key, what raters said of a study tells nothing."""
+    if file.is_file():
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))["study"]
+        except (ValueError, KeyError, TypeError):
+            found = "that cannot be told"
+        if found != name:
+            raise ValueError(f"--out: {file} is the key of another study ({found}); choose another directory")
 
 
 def _key(config: StudyConfig, name: str, trials: Sequence[Trial]) -> dict[str, Any]:

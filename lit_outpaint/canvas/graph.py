@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
+from jaxtyping import Int64
+from numpy import ndarray
 
 from lit_outpaint.canvas.cover import Cover
 from lit_outpaint.canvas.geometry import DIRECTIONS, VAE_FACTOR, Box, Direction
@@ -21,7 +23,7 @@ from lit_outpaint.canvas.placing import Placed, Tile, at_least, behind, place
 from lit_outpaint.canvas.plan import Plan, Ring
 
 MAX_STEPS = 1_000_000
-"""A plan takes about 100 bytes a step; longer ones are drawn in parts."""
+"""A plan takes about 400 bytes a step while it is laid out; longer ones are drawn in parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,13 @@ class Graph:
 
     def __iter__(self) -> Iterator[PlannedStep]:
         return (self[index] for index in range(len(self)))
+
+    def new_px(self) -> Int64[ndarray, " steps"]:
+        """How many pixels each step adds; the box may span many more that nobody draws."""
+        if not len(self):
+            return np.zeros(0, np.int64)
+        x0, y0, x1, y1 = np.frombuffer(self._boxes, np.int32).reshape(-1, 12)[:, 4:8].astype(np.int64).T
+        return (x1 - x0) * (y1 - y0)
 
     @property
     def num_levels(self) -> int:

@@ -148,7 +148,7 @@ def _positive(text: str, what: str, form: str, given: str) -> int:
 def _parse_list(text: str, where: str) -> Plan:
     try:
         entries = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: what looks like a date, but is none.
         raise ValueError(f"{where} must be YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
         raise ValueError(f"{where} must be YAML, but it is nested too deeply") from error

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 class Canvas:
     """A picture on disk that grows in four directions and never changes what it holds.
 
-    Make one with `Canvas.create` or `Canvas.open`.
+    Make one with `Canvas.create`, `Canvas.open`, or `Canvas.open_to_read`.
 
     Attributes:
         directory: where it lies.
@@ -52,7 +52,8 @@ class Canvas:
         try:
             self._array = PixelArray(path)
             self.image_box = Box(*self._array.attributes["image_box"])
-        except (KeyError, TypeError, ValueError) as error:
+            self._image_sha256 = self._array.attributes["image_sha256"]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:  # zarr trusts that JSON is an object.
             raise ValueError(
                 f"{path} must be the array of a canvas, but cannot be read ({error}); start a new run"
             ) from error
@@ -93,30 +94,41 @@ class Canvas:
                 damaged.
         """
         finish_move(directory / ARRAY_NAME)
-        if not (directory / ARRAY_NAME / "zarr.json").is_file():
-            raise ValueError(f"a canvas needs {directory / ARRAY_NAME}, which is missing; start a new run")
         for leftover in (directory / ARRAY_NAME).rglob("*.partial"):
             leftover.unlink()
-        canvas = cls(directory)
-        if not canvas._array.holds(canvas.image_box, canvas._array.attributes["image_sha256"]):
-            raise ValueError(
-                f"the first image in {directory / ARRAY_NAME} is damaged (checksum differs); start a new run"
+        canvas = cls._existing(directory)
+        damaged = canvas._recall()
+        if damaged is not None:
+            log.warning(
+                "step %d in %s is damaged (checksum differs): it and all after it in %s are drawn again",
+                damaged,
+                directory / ARRAY_NAME,
+                JOURNAL_NAME,
             )
-        for begin, record in canvas.journal.scan():
-            if canvas.is_done(record.step):
-                raise ValueError(f"{canvas.journal.path} names step {record.step} twice; mend it or start a new run")
-            strip = record.strip_box
-            if not canvas._array.room.contains(strip) or not canvas._array.holds(strip, record.checksum):
-                log.warning(
-                    "step %d in %s is damaged (checksum differs): it and all after it in %s are drawn again",
-                    record.step,
-                    directory / ARRAY_NAME,
-                    JOURNAL_NAME,
-                )
-                break
-            canvas._remember(record, begin)
         canvas.journal.keep(canvas.num_steps)
         return canvas
+
+    @classmethod
+    def open_to_read(cls, directory: Path) -> Canvas:
+        """Open a canvas and write nothing, not even to mend it: another process may be drawing it.
+
+        Raises:
+            ValueError: as of `open`, or a step is damaged.
+        """
+        canvas = cls._existing(directory)
+        damaged = canvas._recall()
+        if damaged is not None:
+            raise ValueError(
+                f"step {damaged} in {directory / ARRAY_NAME} is damaged (checksum differs); resume the run to draw it "
+                "again"
+            )
+        return canvas
+
+    @classmethod
+    def _existing(cls, directory: Path) -> Canvas:
+        if not (directory / ARRAY_NAME / "zarr.json").is_file():
+            raise ValueError(f"a canvas needs {directory / ARRAY_NAME}, which is missing; start a new run")
+        return cls(directory)
 
     @property
     def box(self) -> Box:
@@ -196,6 +208,19 @@ class Canvas:
     def reserve(self, box: Box) -> None:
         """Make room for ``box`` at once."""
         self._array.reserve(box)
+
+    def _recall(self) -> int | None:
+        """Remember the steps of the journal up to the first whose pixels do not match; return its number."""
+        if not self._array.holds(self.image_box, self._image_sha256):
+            raise ValueError(f"the first image in {self._array.path} is damaged (checksum differs); start a new run")
+        for begin, record in self.journal.scan():
+            if self.is_done(record.step):
+                raise ValueError(f"{self.journal.path} names step {record.step} twice; mend it or start a new run")
+            strip = record.strip_box
+            if not self._array.room.contains(strip) or not self._array.holds(strip, record.checksum):
+                return record.step
+            self._remember(record, begin)
+        return None
 
     def _remember(self, record: StepRecord, begin: int) -> None:
         missing = record.step + 1 - len(self._line_of)

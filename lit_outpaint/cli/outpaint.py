@@ -23,7 +23,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_s
 from numpy import ndarray
 
 from lit_outpaint.canvas.edits import Revisions, check_same_plan, set_aside
-from lit_outpaint.canvas.export.formats import Format, parse_formats
+from lit_outpaint.canvas.export.formats import Format, parse_formats, put_back_exports
 from lit_outpaint.canvas.graph import Graph
 from lit_outpaint.canvas.image_io import load_image
 from lit_outpaint.canvas.joint_pass import undo_torn_pass
@@ -282,6 +282,7 @@ def _describe(
 def _open(directory: Path) -> Canvas:
     """The canvas of a run that is to be drawn, with whatever was cut short taken back."""
     canvas = Canvas.open(directory)
+    put_back_exports(directory)
     undo_torn_pass(canvas)  # Before anything asks what is drawn.
     return canvas
 
@@ -290,7 +291,8 @@ def _check(canvas: Canvas, graph: Graph, formats: Collection[Format]) -> None:
     """Refuse what cannot be drawn or written, before the run says that it was asked for."""
     check_same_plan(canvas, graph)
     check_pictures(canvas.directory, formats, graph.box)
-    check_room(canvas.directory, graph.box.area - canvas.box.area)
+    missing = [step for step in range(len(graph)) if not canvas.is_done(step)]
+    check_room(canvas.directory, int(graph.new_px()[missing].sum()))
 
 
 def _relay(
@@ -344,6 +346,7 @@ def _grow(
             layout=layout,
             should_stop=lambda: interrupt.requested,
             on_timestep=progress.denoise,
+            on_put_back=progress.put_back,
         )
     if canvas.num_steps < len(graph):
         raise KeyboardInterrupt(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from jaxtyping import UInt8
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from numpy import ndarray
 
 from lit_outpaint.canvas.export.formats import Format, check_formats
@@ -25,6 +25,7 @@ from lit_outpaint.canvas.plan import Plan, Rectangle
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.captions.from_file import FileCaptioner
 from lit_outpaint.runs.config import ROLES, plan_given, settings_that
+from lit_outpaint.system.one_line import one_line
 from lit_outpaint.system.text import clean
 from lit_outpaint.runs.edits import check_settled, with_edit, without_last_edit
 from lit_outpaint.runs.fingerprint import fingerprint
@@ -119,29 +120,39 @@ def prepare(
     outpainter: Outpainter,
     formats: Collection[Format],
 ) -> None:
-    """Make the run directory with the first image: whole, or not at all."""
+    """Make the run directory with the first image: whole, or not at all.
+
+    One that another process has begun meanwhile is left to it.
+
+    Raises:
+        ValueError: another process is making it, it cannot be written, or what it is for cannot be drawn.
+    """
     outpainter.check_joint(graph, range(len(graph)))
     if outpainter.config.visual_source == "image_from_global_caption":
         check_global_view(Path(record.config["model"]))
     extent = graph.box
     layout = new_layout(record, graph, box_of(image), outpainter.config, outpainter.window_px)
     check_formats(formats, extent)
-    check_room(directory, extent.area)
+    check_room(directory, box_of(image).area + int(graph.new_px().sum()))
     place = directory.resolve()  # A link to an empty directory stays a link.
     partial = place.parent / f".{place.name}.partial"
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        Canvas.create(partial, image, extent, chunk_px=min(outpainter.window_px, _CHUNK_LIMIT_PX))
-        record.save(partial)
-        if layout is not None:
-            keep_layout(partial, 0, layout)
-            show_layout(partial, layout)
-        partial.rename(place)
+        partial.mkdir(parents=True, exist_ok=True)  # One that is there nobody holds any longer, or it is refused.
+        with only_user_of(partial, directory), contextlib.ExitStack() as on_failure:
+            on_failure.callback(shutil.rmtree, partial, ignore_errors=True)
+            if (place / RUN_NAME).is_file():
+                return
+            for leftover in partial.iterdir():
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            Canvas.create(partial, image, extent, chunk_px=min(outpainter.window_px, _CHUNK_LIMIT_PX))
+            record.save(partial)
+            if layout is not None:
+                keep_layout(partial, 0, layout)
+                show_layout(partial, layout)
+            partial.rename(place)
+            on_failure.pop_all()  # From here on the name may be another process's.
     except OSError as error:
         raise ValueError(f"--out {directory} cannot be written: {error.strerror}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def same_run(directory: Path, wanted: OutpaintRecord, defaults: Mapping[str, Any]) -> OutpaintRecord:
@@ -188,7 +199,7 @@ def load_resumed(
     """
     directory = Path(given.resume)
     record = OutpaintRecord.load(directory)
-    settings = parser.parse_object({**record.config, "resume": str(directory)})
+    settings = _settings_of(parser, record, directory)
     for name in settings_that("replaces"):
         if name in named:
             settings[name] = given[name]
@@ -211,6 +222,18 @@ def load_resumed(
     elif given.undo:
         record = without_last_edit(record, directory)
     return directory, record, settings
+
+
+def _settings_of(parser: ArgumentParser, record: OutpaintRecord, directory: Path) -> Namespace:
+    """The settings that a record holds; refuses a record with values that the verb does not take."""
+    defaults = vars(parser.get_defaults())
+    empty = [name for name, value in record.config.items() if value is None and defaults.get(name) is not None]
+    try:
+        if empty:  # The parser lets an empty value pass whatever the type.
+            raise ValueError(f"{empty[0]} must not be empty")
+        return parser.parse_object({**record.config, "resume": str(directory)})
+    except (ArgumentError, ValueError) as error:
+        raise ValueError(f"{directory / RUN_NAME} is no run record (config: {one_line(error)})") from error
 
 
 def _with_steps(record: OutpaintRecord, directory: Path, added: str) -> OutpaintRecord:
@@ -243,15 +266,25 @@ def check_room(directory: Path, more_px: int) -> None:
 
 
 @contextlib.contextmanager
-def only_user_of(directory: Path) -> Iterator[None]:
-    """Hold a lock on the directory; it goes with the process, however that ends."""
+def only_user_of(directory: Path, run: Path | None = None) -> Iterator[None]:
+    """Hold a lock on the directory; it goes with the process, however that ends.
+
+    Args:
+        directory: what is locked.
+        run: what is named where it is another's; None for the directory itself.
+
+    Raises:
+        ValueError: another process holds it, or gave it another name or removed it just now.
+    """
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise ValueError(f"another process is at work on {directory}; wait for it or stop it") from error
-    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_here = os.path.samestat(os.fstat(descriptor), os.stat(directory))
+        except (BlockingIOError, FileNotFoundError):
+            is_here = False
+        if not is_here:
+            raise ValueError(f"another process is at work on {run or directory}; wait for it or stop it")
         yield
     finally:
         os.close(descriptor)

@@ -7,7 +7,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from lit_outpaint.canvas.export.formats import Format, check_formats, place_of, present_formats, write_exports
+from lit_outpaint.canvas.export.formats import (
+    Format,
+    check_formats,
+    check_places,
+    place_of,
+    present_formats,
+    write_exports,
+)
 from lit_outpaint.canvas.export.png import MAX_PNG_SIDE, write_png
 from lit_outpaint.canvas.export.provenance import xmp_packet
 from lit_outpaint.canvas.geometry import Box
@@ -42,10 +49,14 @@ def check_pictures(directory: Path, formats: Collection[Format], extent: Box) ->
     """Refuse what could not be written after the last step; formats that lie there from before are renewed then.
 
     Raises:
-        ValueError: the picture will be too long for a format, or pyvips is missing.
+        ValueError: the picture will be too long for a format, pyvips is missing, or something else lies in a place.
     """
     check_formats(formats, extent)
-    for name in present_formats(directory):
+    present = present_formats(directory)
+    check_places(directory, {*formats, *present})
+    if (directory / PANORAMA_NAME).is_dir():
+        raise ValueError(f"the panorama is to be a file, but {directory / PANORAMA_NAME} is a directory; move it away")
+    for name in present:
         try:
             check_formats([name], extent)
         except ValueError as error:

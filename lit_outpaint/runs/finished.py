@@ -6,7 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from lit_outpaint.canvas.export.formats import Format, place_of, present_formats, write_exports
+from lit_outpaint.canvas.export.formats import (
+    Format,
+    check_places,
+    place_of,
+    present_formats,
+    put_back_exports,
+    write_exports,
+)
 from lit_outpaint.canvas.graph import Graph
 from lit_outpaint.canvas.store import Canvas
 from lit_outpaint.drawing.config import OutpainterConfig
@@ -39,6 +46,7 @@ def finished_run(directory: Path, record: OutpaintRecord, config: OutpainterConf
     if not record.finished:
         return None
     canvas = Canvas.open(directory)
+    put_back_exports(directory)
     first = next(iter(canvas.journal), None)
     if first is None:
         return None
@@ -50,8 +58,13 @@ def finished_run(directory: Path, record: OutpaintRecord, config: OutpainterConf
 
 
 def pictures_there(run: FinishedRun, formats: Collection[Format]) -> list[str]:
-    """What a run shows already, as `write_pictures` says it; empty where a format or the panorama is missing."""
+    """What a run shows already, as `write_pictures` says it; empty where a format or the panorama is missing.
+
+    Raises:
+        ValueError: something else lies in the place of a format.
+    """
     directory, box = run.canvas.directory, run.canvas.box
+    check_places(directory, formats)
     panorama = directory / PANORAMA_NAME
     if not all(path.exists() for path in (panorama, *(directory / place_of(name) for name in formats))):
         return []

@@ -97,7 +97,8 @@ def _check(settings: Namespace) -> tuple[dict[str, Path], dict[str, str], Path]:
             for path in directory.iterdir()
             # Hidden files with such names are what file managers keep of pictures.
             if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
-        )
+        ),
+        root,
     )
     if not pictures:
         raise ValueError(f"--image {directory} must hold pictures ({', '.join(suffixes)}), got none")
@@ -117,15 +118,30 @@ def _check(settings: Namespace) -> tuple[dict[str, Path], dict[str, str], Path]:
     return pictures, captions, root
 
 
-def _named(pictures: Sequence[Path]) -> dict[str, Path]:
+def _named(pictures: Sequence[Path], root: Path) -> dict[str, Path]:
     """Pictures by their name without its ending, or with it where that is the name of another's run.
 
-    Names are told apart as a disk would that takes capital letters for small ones.
+    A picture keeps the name of its run when another comes beside it that differs in the ending alone. Names are told
+    apart as a disk would that takes capital letters for small ones.
     """
     claims = Counter(claim for path in pictures for claim in {path.stem.casefold(), path.name.casefold()})
-    named = {path.stem if claims[path.stem.casefold()] == 1 else path.name: path for path in pictures}
+    whole = {path.name.casefold() for path in pictures}
+
+    def name_of(path: Path) -> str:
+        stem = path.stem.casefold()
+        return path.stem if claims[stem] == 1 or (stem not in whole and _is_run_of(root / path.stem, path)) else path.name
+
+    named = {name_of(path): path for path in pictures}
     assert len(named) == len(pictures)
     return named
+
+
+def _is_run_of(directory: Path, picture: Path) -> bool:
+    """Whether a run was begun with a picture of this name."""
+    try:
+        return Path(str(OutpaintRecord.load(directory).config.get("image"))).name == picture.name
+    except ValueError:  # There is no run, or none that can be read.
+        return False
 
 
 def _found_or_described(picture: Path, directory: Path, captioner: Callable[[], Captioner]) -> str:

@@ -17,7 +17,7 @@ _CAPTION_CHARS = 48
 
 
 class Progress:
-    """A context that is told of every finished step.
+    """A context that is told of every step that is drawn or put back.
 
     Args:
         total: steps of the plan.
@@ -61,12 +61,18 @@ class Progress:
             self._bar.update(self._task, description=f"timestep {done} of {total}", pace="all windows together")
 
     def advance(self, record: StepRecord) -> None:
-        """Show that the step of ``record`` is done."""
+        """Show that the step of ``record`` is drawn."""
+        self._show(record, f"{record.seconds:.1f} s")
+
+    def put_back(self, record: StepRecord) -> None:
+        """Show that the step of ``record`` is as it was kept; nothing was drawn for it now."""
+        self._show(record, "not drawn, put back from kept/")
+
+    def _show(self, record: StepRecord, how: str) -> None:
         self.done += 1
         if self._bar is None:
             print(
-                f"{self.done}/{self.total}: step {record.step} {record.direction} ({record.seconds:.1f} s): "
-                f"{record.local_caption}",
+                f"{self.done}/{self.total}: step {record.step} {record.direction} ({how}): {record.local_caption}",
                 flush=True,
             )
             return

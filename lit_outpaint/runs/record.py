@@ -85,8 +85,12 @@ class OutpaintRecord(BaseModel):
             problem = error.errors()[0]
             where = ".".join(map(str, problem["loc"])) or "it"
             raise ValueError(f"{path} is no run record ({where}: {problem['msg']})") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except RecursionError as error:
+            raise ValueError(f"{path} is no run record: it is nested too deeply") from error
+        except (yaml.YAMLError, ValueError) as error:  # ValueError: no text, or what looks like a date, but is none.
             raise ValueError(f"{path} is no run record: {' '.join(str(error).split())}") from error
+        if not isinstance(record.config.get("caption"), str):
+            raise ValueError(f"{path} is no run record (config.caption: must be a text)")
         if record.config.get("layout") is not None:
             record = record.model_copy(update={"config": _BEFORE | record.config})
         return record if record.finished or record.pending else record.unfinished(_pending_by_looks(record))

@@ -141,6 +141,27 @@ def test_what_does_not_go_together_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_the_key_of_a_study_that_may_be_handed_out_is_kept(runs: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    key = study(StudyConfig(runs=runs[:2], out=out, raters=2))
+    assert study(StudyConfig(runs=runs[:2], out=out, raters=2)) == key
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(ValueError, match=rf"key\.json is the key of another study \({key['study']}\)"):
+        study(StudyConfig(runs=runs[:2], out=out, raters=2, seed=1))
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+    (out / "key.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"key\.json is the key of another study"):
+        study(StudyConfig(runs=runs[:2], out=out, raters=2))
+
+
+def test_one_method_is_not_compared_with_itself(runs: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--runs must name different methods"):
+        StudyConfig(runs=[runs[0], runs[1], runs[0].parent / "." / runs[0].name], out=tmp_path / "out")
+    (tmp_path / "link").symlink_to(runs[0])
+    with pytest.raises(ValueError, match="--runs must name different methods"):
+        StudyConfig(runs=[runs[0], tmp_path / "link"], out=tmp_path / "out")
+
+
 def test_pictures_are_made_smaller_and_items_spread(runs: list[Path], tmp_path: Path) -> None:
     key = study(StudyConfig(runs=runs[:2], out=tmp_path / "out", items=3, checks=0, max_side_px=24))
     assert sorted(trial["item"] for trial in key["trials"].values()) == ["k0", "k2", "k4"]

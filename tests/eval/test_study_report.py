@@ -118,6 +118,8 @@ def test_what_does_not_fit_the_key_is_refused(key: Path) -> None:
     rows = json.loads(other.read_text())["answers"]
     refused([_changed(other, answers=[rows[0], rows[0]])], "at most once")
     refused([_changed(other, answers=[rows[0] | {"first": "p99"}])], "ask for it again")
+    refused([_changed(other, answers=[rows[0] | {"ms": float("inf")}])], "ask for it again")
+    refused([_changed(other, rater=float("inf"))], "ask for it again")
     refused([_changed(other, answers=[], rater=99)], "a rater from 1 to 4")
     refused([_changed(other, study="xyz")], "but")
     other.write_text("{")

@@ -8,6 +8,7 @@ from typing import Any
 
 from lit_outpaint.canvas.export.png import png_stream
 from lit_outpaint.canvas.store import Canvas
+from lit_outpaint.system.files import written_whole
 
 MAX_JPEG_SIDE = 65_500
 """The format counts to 65,535; the library that everybody uses stops here."""
@@ -50,19 +51,19 @@ def write_flat(canvas: Canvas, path: Path, xmp: str = "") -> None:
     feed = _Feed(png_stream(canvas, packing=_STORED))
     source = pyvips.SourceCustom()
     source.on_read(feed.read)
-    partial = path.with_name(f"{path.stem}.partial{path.suffix}")  # The ending chooses the format.
-    try:
-        image = pyvips.Image.new_from_source(source, "", access="sequential", fail_on="truncated")
-        if path.suffix == ".jpg" and image.hasalpha():
-            image = image.flatten(background=list(BACKGROUND))
-        if xmp:
-            image = image.copy()
-            image.set_type(pyvips.GValue.blob_type, "xmp-data", xmp.encode())
-        image.write_to_file(str(partial), Q=_QUALITY)
-    except pyvips.Error as error:
-        partial.unlink(missing_ok=True)
-        raise feed.error or ValueError(f"{path} cannot be written: {' '.join(str(error).split())}") from error
-    partial.replace(path)
+    is_jpeg = path.suffix == ".jpg"
+    with written_whole(path) as draft:
+        try:
+            image = pyvips.Image.new_from_source(source, "", access="sequential", fail_on="truncated")
+            if is_jpeg and image.hasalpha():
+                image = image.flatten(background=list(BACKGROUND))
+            if xmp:
+                image = image.copy()
+                image.set_type(pyvips.GValue.blob_type, "xmp-data", xmp.encode())
+            save = image.jpegsave if is_jpeg else image.webpsave
+            save(str(draft), Q=_QUALITY)
+        except pyvips.Error as error:
+            raise feed.error or ValueError(f"{path} cannot be written: {' '.join(str(error).split())}") from error
 
 
 class _Feed:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from lit_outpaint.canvas.directories import put_back
 from lit_outpaint.canvas.export.flat_files import (
     MAX_JPEG_SIDE,
     MAX_JPEG_XMP,
@@ -69,9 +70,33 @@ def check_formats(formats: Collection[Format], box: Box) -> None:
         require_pyvips()
 
 
+def check_places(directory: Path, formats: Collection[Format]) -> None:
+    """Refuse to write where something else lies.
+
+    Raises:
+        ValueError: a file is wanted where a directory is, a directory where a file is, or a link leads to a directory
+            of other files, which would be removed.
+    """
+    for name in formats:
+        top = directory / Path(_PLACES[name]).parts[0]
+        is_file = name in ("jpeg", "webp", "tiff")
+        if top.exists() and top.is_dir() == is_file:
+            kinds = ("a directory", "a file")
+            raise ValueError(f"{name} is to be {kinds[is_file]}, but {top} is {kinds[not is_file]}; move it away")
+        own = top / ("zarr.json" if name == "ome-zarr" else "panorama.dzi")
+        if top.is_symlink() and top.is_dir() and any(top.iterdir()) and not own.exists():
+            raise ValueError(f"{name} would take the place of other files, which {top} leads to; move them away")
+
+
 def place_of(name: Format) -> str:
     """Where a format lies in a run directory."""
     return _PLACES[name]
+
+
+def put_back_exports(directory: Path) -> None:
+    """Put back the exports that a kill took away while they were renewed; call it before asking what is present."""
+    for top in {Path(place).parts[0] for place in _PLACES.values()}:
+        put_back(directory / top)
 
 
 def present_formats(directory: Path) -> tuple[Format, ...]:
@@ -91,9 +116,10 @@ def write_exports(canvas: Canvas, formats: Collection[Format], directory: Path, 
             ``layout``, boxes with texts, is drawn over the page and goes nowhere else.
 
     Raises:
-        ValueError: a format cannot hold the picture, or pyvips is missing.
+        ValueError: a format cannot hold the picture, pyvips is missing, or something else lies in a format's place.
     """
     check_formats(formats, canvas.box)
+    check_places(directory, formats)
     wanted = [name for name in FORMATS if name in formats]
     if "dzi" in wanted and (directory / _PLACES["page"]).exists():
         wanted = [name for name in FORMATS if name in (*wanted, "page")]

@@ -7,13 +7,12 @@ channel, y, x; the canvas itself is one array with the channel last, hence a cop
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 from numpy import ndarray
 
-from lit_outpaint.canvas.directories import replace_directory
+from lit_outpaint.canvas.directories import directory_written_whole
 from lit_outpaint.canvas.export.pyramid import Pyramid
 from lit_outpaint.canvas.store import Canvas
 
@@ -34,29 +33,27 @@ def write_ome_zarr(canvas: Canvas, path: Path, provenance: str = "{}") -> None:
     import zarr
 
     pyramid = Pyramid(canvas, _SHARD_PX, smallest_px=_CHUNK_PX)
-    partial = path.with_name(path.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
     attributes = {"ome": _image_metadata(pyramid), "lit_outpaint": json.loads(provenance)}
-    group = zarr.create_group(partial, zarr_format=3, attributes=attributes)
-    arrays = [
-        group.create_array(
-            str(level),
-            shape=(3, height, width),
-            chunks=(3, _CHUNK_PX, _CHUNK_PX),
-            shards=(3, _SHARD_PX, _SHARD_PX),
-            dtype="uint8",
-            fill_value=0,
-            dimension_names=[axis["name"] for axis in _AXES],
-        )
-        for level, (width, height) in enumerate(pyramid.sizes)
-    ]
+    with directory_written_whole(path) as draft:
+        group = zarr.create_group(draft, zarr_format=3, attributes=attributes)
+        arrays = [
+            group.create_array(
+                str(level),
+                shape=(3, height, width),
+                chunks=(3, _CHUNK_PX, _CHUNK_PX),
+                shards=(3, _SHARD_PX, _SHARD_PX),
+                dtype="uint8",
+                fill_value=0,
+                dimension_names=[axis["name"] for axis in _AXES],
+            )
+            for level, (width, height) in enumerate(pyramid.sizes)
+        ]
 
-    def write(level: int, column: int, row: int, pixels: ndarray) -> None:
-        y, x = row * _SHARD_PX, column * _SHARD_PX
-        arrays[level][:, y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels[..., :3].transpose(2, 0, 1)
+        def write(level: int, column: int, row: int, pixels: ndarray) -> None:
+            y, x = row * _SHARD_PX, column * _SHARD_PX
+            arrays[level][:, y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels[..., :3].transpose(2, 0, 1)
 
-    pyramid.walk(write)
-    replace_directory(partial, path)
+        pyramid.walk(write)
 
 
 def _image_metadata(pyramid: Pyramid) -> dict[str, Any]:

@@ -8,8 +8,10 @@ or the account that drew it (paths, commands, addresses) is left out by listing 
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from itertools import count, islice
+from pathlib import PurePath
 from typing import Any
 
 from lit_outpaint.canvas.store import Canvas
@@ -34,7 +36,8 @@ def steps_of(canvas: Canvas) -> Iterator[dict[str, Any]]:
     for number in islice(filter(canvas.is_done, count()), canvas.num_steps):
         record = canvas.record(number)
         strip = record.strip_box.shift(-box.x0, -box.y0)
-        yield {**record.model_dump(include=set(_STEP_FIELDS)), "strip": strip.as_tuple()}
+        writer = _without_path(record.caption_source)
+        yield {**record.model_dump(include=set(_STEP_FIELDS)), "caption_source": writer, "strip": strip.as_tuple()}
 
 
 def head_of(canvas: Canvas, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,7 +52,7 @@ def head_of(canvas: Canvas, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def provenance_json(canvas: Canvas, facts: Mapping[str, Any], max_bytes: int = MAX_TEXT_BYTES) -> str:
-    """The text, in ASCII; without the steps, and then without the plan, where it would be longer than ``max_bytes``.
+    """The text, in ASCII; without the steps, then the plan, then the caption's end, where it would be too long.
 
     Args:
         canvas: whose journal is read.
@@ -68,6 +71,8 @@ def provenance_json(canvas: Canvas, facts: Mapping[str, Any], max_bytes: int = M
     head["steps_left_out"] = f"{canvas.num_steps} steps do not fit here; see steps.jsonl"
     if len(inert_json(head)) > max_bytes:
         head["plan"] = "does not fit here; see run.yaml"
+    if len(inert_json(head)) > max_bytes:
+        head |= _with_caption_cut(head, max_bytes)
     return inert_json(head)
 
 
@@ -76,6 +81,23 @@ def xmp_packet(canvas: Canvas, facts: Mapping[str, Any], max_bytes: int = MAX_TE
     frame = _PACKET.format(source_type=_SOURCE_TYPE, text="")
     text = provenance_json(canvas, facts, max_bytes - len(frame.encode()))
     return _PACKET.format(source_type=_SOURCE_TYPE, text=text)
+
+
+def _with_caption_cut(head: Mapping[str, Any], max_bytes: int) -> dict[str, Any]:
+    """As much of the caption as there is room for, and a word that it is not all."""
+    caption = str(head.get("global_caption") or "")
+
+    def cut(length: int) -> dict[str, Any]:
+        return {"global_caption": caption[:length], "global_caption_cut": "does not fit here whole; see run.yaml"}
+
+    lengths = range(1, len(caption) + 1)
+    return cut(bisect_right(lengths, max_bytes, key=lambda length: len(inert_json({**head, **cut(length)}))))
+
+
+def _without_path(writer: str) -> str:
+    """The name of who wrote a caption; of a model that a server calls by its path, the last part stays."""
+    kind, colon, model = writer.partition(":")
+    return f"{kind}:{PurePath(model).name}" if colon and PurePath(model).is_absolute() else writer
 
 
 def inert_json(value: Any) -> str:

@@ -13,14 +13,16 @@ from lit_outpaint.canvas.store import Canvas, checksum
 HOSTILE = "<script>alert(\"1\")</script> </SCRIPT> <!-- <b>bold</b> & 'quoted' ]]> \u2028 caf\u00e9 {{data}} --%>"
 """A caption that would break a careless page, packet or template."""
 
-AddStrip = Callable[[Canvas, int, Box, Direction, str], np.ndarray]
+AddStrip = Callable[..., np.ndarray]
 
 
 @pytest.fixture
 def add_strip() -> AddStrip:
     """Commits a step of noise and returns its pixels."""
 
-    def add(canvas: Canvas, step: int, strip: Box, direction: Direction, caption: str) -> np.ndarray:
+    def add(
+        canvas: Canvas, step: int, strip: Box, direction: Direction, caption: str, source: str = "test"
+    ) -> np.ndarray:
         rng = np.random.default_rng(step)
         pixels = rng.integers(0, 256, (strip.height, strip.width, 3), dtype=np.uint8)
         record = StepRecord(
@@ -30,7 +32,7 @@ def add_strip() -> AddStrip:
             strip=strip.as_tuple(),
             local_caption=caption,
             global_caption="a wide view",
-            caption_source="test",
+            caption_source=source,
             caption_instead_of="http://user:sesame-open@somewhere refused",
             seed=2**62 + 1,
             seconds=0.5,

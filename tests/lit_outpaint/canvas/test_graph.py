@@ -33,6 +33,7 @@ def _check(graph: Graph, image: Box) -> np.ndarray:
         return owner[inner.y0 : inner.y1, inner.x0 : inner.x1]
 
     part(image)[...] = -1
+    assert graph.new_px().tolist() == [step.new.area for step in graph]
     for step in graph:
         assert (step.window.width, step.window.height) == (WINDOW, WINDOW)
         assert step.window.contains(step.new)

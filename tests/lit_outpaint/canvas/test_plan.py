@@ -68,6 +68,7 @@ def test_an_unknown_direction_is_refused(text: str) -> None:
         ("[{'direction': 'up', 'times': true}]", "times must be a whole number"),
         ("[{'direction': 'up', 'caption': '...'}]", "entry 1: "),
         ("['right:2'", "must be YAML"),
+        ("[2024-13-45]", "must be YAML: month must be in"),
         ("[" * 2000, "nested too deeply"),
     ],
 )

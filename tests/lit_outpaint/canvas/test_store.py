@@ -240,9 +240,31 @@ def test_a_damaged_or_absent_canvas_is_refused(canvas: Canvas, tmp_path: Path) -
     array[0, 0] = 0
     with pytest.raises(ValueError, match=r"first image .* is damaged"):
         Canvas.open(canvas.directory)
-    (canvas.directory / "canvas.zarr" / "zarr.json").write_text("{")
-    with pytest.raises(ValueError, match="must be the array of a canvas"):
-        Canvas.open(canvas.directory)
+    description = canvas.directory / "canvas.zarr" / "zarr.json"
+    without_checksum = json.loads(description.read_text())
+    del without_checksum["attributes"]["image_sha256"]
+    for text in ("{", "[]", '"x"', json.dumps(without_checksum)):
+        description.write_text(text)
+        with pytest.raises(ValueError, match="must be the array of a canvas"):
+            Canvas.open(canvas.directory)
+
+
+def test_who_only_reads_a_canvas_changes_no_byte_of_it(canvas: Canvas) -> None:
+    for _ in range(3):
+        strip, _ = _grow(canvas, "right")
+    (canvas.directory / "canvas.zarr" / "c" / "0" / "0" / "0.deadbeef.partial").write_bytes(b"what another writes")
+    journal = canvas.directory / "steps.jsonl"
+    journal.write_bytes(journal.read_bytes() + b'{"step": 3, "the line that ano')
+    for damaged in (False, True):
+        if damaged:
+            zarr.open_array(canvas.directory / "canvas.zarr", mode="r+")[strip.y0, strip.x0] = 0
+        before = {path: path.read_bytes() for path in canvas.directory.rglob("*") if path.is_file()}
+        if damaged:
+            with pytest.raises(ValueError, match=r"step 2 in .*canvas\.zarr is damaged"):
+                Canvas.open_to_read(canvas.directory)
+        else:
+            assert Canvas.open_to_read(canvas.directory).known == canvas.known
+        assert {path: path.read_bytes() for path in canvas.directory.rglob("*") if path.is_file()} == before
 
 
 def test_a_line_that_is_no_step_is_refused_by_number(canvas: Canvas) -> None:

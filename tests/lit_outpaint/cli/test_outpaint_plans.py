@@ -99,7 +99,11 @@ def test_a_step_is_edited_and_the_edit_undone(
     assert again[2]["seed"] != records[2]["seed"]
     assert again[0] == edited[0]
     assert main([*resume, "--undo"]) == 0
+    capsys.readouterr()
     assert main([*resume, "--undo"]) == 0
+    said = capsys.readouterr().out
+    assert f"step 0 right (not drawn, put back from kept/): {records[0]['local_caption']}" in said
+    assert " s): " not in said, "nothing was drawn"
     assert {record["step"]: record for record in _records(run)} == records
     # The panorama's own story of the run lists its steps in the order of the journal.
     assert {name: data for name, data in _files(run).items() if name != "panorama.png"} == {
@@ -151,6 +155,8 @@ def test_what_cannot_be_begun_is_refused_and_leaves_nothing(
     monkeypatch.setattr("shutil.disk_usage", lambda path: room(10**6, 10**6 - 10**4, 10**4))
     assert main(outpaint(to="640x640")) == 2
     assert "the canvas may take 0.0012 GB more, " in capsys.readouterr().err
+    assert main(outpaint(steps="right:16,down:16")) == 2, "1,024 px each way"
+    assert "the canvas may take 0.00021 GB more, " in capsys.readouterr().err, "the steps alone, not the box around"
     assert main(outpaint(steps="right:1", edit_step=0)) == 2
     assert "--edit_step needs --resume" in capsys.readouterr().err
     assert main(outpaint(to="100000064x65600")) == 2

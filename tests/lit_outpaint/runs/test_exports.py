@@ -77,6 +77,32 @@ def test_added_steps_renew_what_was_exported_before(begin: list[str], tmp_path: 
 
 
 @pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("panorama.png", "--steps right:1"),
+        ("panorama.tif", "--export tiff"),
+        ("panorama.tif", "--steps right:1"),
+        ("panorama.jpg", "--steps right:1 --export jpeg"),
+    ],
+)
+def test_a_directory_in_the_place_of_a_picture_is_refused_before_any_work(
+    begin: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, words: str
+) -> None:
+    assert main([*begin, "--steps", "right:1"]) == 0
+    run = tmp_path / "run"
+    (run / name).unlink(missing_ok=True)
+    (run / name).mkdir()
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    resumed, again = ["--resume", str(run)], [*begin, "--steps", "right:1"]
+    for command in (resumed,) if "--steps" in words else (resumed, again):
+        assert main([*command, *words.split()]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"{run / name} is a directory; move it away" in line
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
     ("formats", "says"), [("gif", "--export takes a list of"), ("webp", "webp holds at most 16383 px a side")]
 )
 def test_a_format_that_cannot_be_had_is_refused_before_any_work(

@@ -141,6 +141,20 @@ def test_pictures_of_one_name_are_runs_of_their_own_and_no_decoder_ends_the_othe
     assert {name: int(pixel.argmax()) for name, pixel in runs.items()} == {"photo.png": 0, "photo.jpg": 2, "photo.png.jpg": 1}
 
 
+def test_a_picture_keeps_the_name_of_its_run_when_another_of_its_stem_comes(
+    outpaint: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = tmp_path / "photos"
+    directory.mkdir()
+    argv = outpaint(image=directory, caption=GLOBAL, steps="right:1")
+    for colour, name in (("red", "photo.png"), ("blue", "photo.jpg")):
+        Image.new("RGB", (64, 64), colour).save(directory / name)
+        capsys.readouterr()
+        assert main(argv) == 0
+    assert "1 drawn, 1 finished before, 0 failed" in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["photo", "photo.jpg"]
+
+
 def test_a_captioner_that_cannot_look_fails_picture_by_picture(
     outpaint: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:

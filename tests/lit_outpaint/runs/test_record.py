@@ -22,12 +22,18 @@ def test_a_record_reads_back_as_it_was_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [RUN_NAME]
 
 
-@pytest.mark.parametrize("text", ["", "steps: 3", "{", "- a"])
+@pytest.mark.parametrize("text", ["", "steps: 3", "{", "- a", "command: 2024-13-45", "[" * 2000])
 def test_a_damaged_record_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / RUN_NAME).write_text(text)
     with pytest.raises(ValueError, match="is no run record") as caught:
         OutpaintRecord.load(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_record_without_a_caption_is_refused(tmp_path: Path) -> None:
+    RECORD.model_copy(update={"config": {"seed": 3, "caption": None}}).save(tmp_path)
+    with pytest.raises(ValueError, match=r"run\.yaml is no run record \(config\.caption: must be a text"):
+        OutpaintRecord.load(tmp_path)
 
 
 def test_secrets_are_masked_wherever_they_stand() -> None:

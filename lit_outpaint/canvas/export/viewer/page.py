@@ -9,7 +9,6 @@ OpenSeadragon 6.1.1 (BSD-3-Clause, its licence lies beside it) is the build that
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from lit_outpaint.canvas.directories import replace_directory
+from lit_outpaint.canvas.directories import directory_written_whole
 from lit_outpaint.canvas.export.deep_zoom import TILES_NAME, write_deep_zoom
 from lit_outpaint.canvas.export.provenance import head_of, inert_json, provenance_json, steps_of
 from lit_outpaint.canvas.store import Canvas
@@ -29,9 +28,8 @@ _MAX_TITLE = 120
 
 def write_tiles(canvas: Canvas, directory: Path, facts: Mapping[str, Any]) -> None:
     """Write the deep zoom image alone, with ``panorama.json`` beside it, into a directory that is replaced."""
-    partial = _begin(directory)
-    _write_tiles(canvas, partial, facts)
-    replace_directory(partial, directory)
+    with directory_written_whole(directory) as draft:
+        _write_tiles(canvas, draft, facts)
 
 
 def write_page(canvas: Canvas, directory: Path, facts: Mapping[str, Any]) -> None:
@@ -42,19 +40,19 @@ def write_page(canvas: Canvas, directory: Path, facts: Mapping[str, Any]) -> Non
         directory: replaced when the page is complete; ``index.html`` in it opens in any browser.
         facts: what the run knows beside its journal; shown on the page.
     """
-    partial = _begin(directory)
-    source = _write_tiles(canvas, partial, facts)
-    assets = files(__package__)
-    for name in _ASSETS:
-        (partial / name).write_bytes(assets.joinpath(name).read_bytes())
     head = _shown(head_of(canvas, facts))
-    title = " ".join(str(head.get("global_caption", "")).split())[:_MAX_TITLE] or "Canvas"
-    page = template(__package__, "page.html").generate(
-        title=title, head=_inert(head), source=_inert(source), steps=(_inert(_shown(step)) for step in steps_of(canvas))
-    )
-    with (partial / "index.html").open("w", encoding="utf-8") as file:
-        file.writelines(page)
-    replace_directory(partial, directory)
+    title = " ".join(str(head.get("global_caption") or "").split())[:_MAX_TITLE] or "Canvas"
+    assets = files(__package__)
+    with directory_written_whole(directory) as draft:
+        source = _write_tiles(canvas, draft, facts)
+        for name in _ASSETS:
+            (draft / name).write_bytes(assets.joinpath(name).read_bytes())
+        steps = (_inert(_shown(step)) for step in steps_of(canvas))
+        page = template(__package__, "page.html").generate(
+            title=title, head=_inert(head), source=_inert(source), steps=steps
+        )
+        with (draft / "index.html").open("w", encoding="utf-8") as file:
+            file.writelines(page)
 
 
 def _shown(entry: dict[str, Any]) -> dict[str, Any]:
@@ -64,13 +62,6 @@ def _shown(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _inert(value: Any) -> Markup:
     return Markup(inert_json(value))
-
-
-def _begin(directory: Path) -> Path:
-    partial = directory.with_name(directory.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    return partial
 
 
 def _write_tiles(canvas: Canvas, directory: Path, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lit_outpaint.canvas.export.formats import FORMATS, check_formats, parse_formats, present_formats, write_exports
+from lit_outpaint.canvas.export.formats import (
+    FORMATS,
+    Format,
+    check_formats,
+    parse_formats,
+    place_of,
+    present_formats,
+    put_back_exports,
+    write_exports,
+)
 from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.canvas.store import Canvas
 
@@ -23,6 +32,66 @@ def test_tiles_asked_for_alone_do_not_take_the_page_away(whole: Canvas, tmp_path
     write_exports(whole, ["page"], tmp_path, facts)
     write_exports(whole, ["dzi"], tmp_path, facts)
     assert present_formats(tmp_path) == ("page",)
+
+
+def test_what_a_kill_took_away_while_it_was_renewed_is_put_back(whole: Canvas, tmp_path: Path, facts: dict) -> None:
+    formats = ("ome-zarr", "page")
+    write_exports(whole, formats, tmp_path, facts)
+    for name in ("view", "panorama.ome.zarr"):  # As a kill between the two renames leaves it.
+        (tmp_path / name).rename(tmp_path / f"{name}.old")
+        (tmp_path / f"{name}.partial").mkdir()
+    put_back_exports(tmp_path)
+    assert present_formats(tmp_path) == formats
+    write_exports(whole, formats, tmp_path, facts)
+    assert {path.name for path in tmp_path.iterdir()} == {"whole", "view", "panorama.ome.zarr"}
+
+
+def test_links_stay_links_however_often_what_they_lead_to_is_renewed(
+    whole: Canvas, tmp_path: Path, facts: dict
+) -> None:
+    (tmp_path / "large_disk" / "page").mkdir(parents=True)
+    (tmp_path / "view").symlink_to(tmp_path / "large_disk" / "page")
+    (tmp_path / "panorama.ome.zarr").symlink_to(tmp_path / "large_disk" / "nothing_yet")
+    (tmp_path / "view.old").symlink_to(tmp_path / "large_disk")  # As earlier versions left it.
+    for _ in range(3):
+        write_exports(whole, ["page", "ome-zarr"], tmp_path, facts)
+        assert (tmp_path / "large_disk" / "page" / "index.html").is_file()
+        assert (tmp_path / "large_disk" / "nothing_yet" / "zarr.json").is_file()
+    assert (tmp_path / "view").is_symlink()
+    assert {path.name for path in (tmp_path / "large_disk").iterdir()} == {"page", "nothing_yet"}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_else_lies_in_the_place_of_a_format_is_refused_and_kept(
+    whole: Canvas, tmp_path: Path, facts: dict, name: Format
+) -> None:
+    top = tmp_path / place_of(name).split("/")[0]
+    if name in ("jpeg", "webp", "tiff"):
+        top.mkdir()
+    else:
+        top.write_text("a note")
+    with pytest.raises(ValueError, match=f"{name} is to be a (file|directory), but {top} is a "):
+        write_exports(whole, [name], tmp_path, facts)
+    assert {path.name for path in tmp_path.iterdir()} == {"whole", top.name}
+
+
+@pytest.mark.parametrize("name", ["ome-zarr", "page"])
+def test_a_link_to_other_files_is_refused(whole: Canvas, tmp_path: Path, facts: dict, name: Format) -> None:
+    (tmp_path / "website").mkdir()
+    (tmp_path / "website" / "index.html").write_text("another page")
+    (tmp_path / place_of(name).split("/")[0]).symlink_to("website")
+    with pytest.raises(ValueError, match=f"{name} would take the place of other files"):
+        write_exports(whole, [name], tmp_path, facts)
+    assert (tmp_path / "website" / "index.html").read_text() == "another page"
+
+
+def test_a_format_that_fails_leaves_no_draft(whole: Canvas, tmp_path: Path, facts: dict) -> None:
+    for chunk in (whole.directory / "canvas.zarr" / "c").glob("*/*/0"):
+        chunk.write_bytes(b"no pixels")
+    for name in FORMATS:
+        with pytest.raises(ValueError, match="is damaged"):
+            write_exports(whole, [name], tmp_path, facts)
+    assert [path.name for path in tmp_path.iterdir()] == ["whole"]
 
 
 def test_deep_zoom_tiles_follow_the_format(cross: Canvas, tmp_path: Path, facts: dict) -> None:

@@ -1,9 +1,12 @@
 import json
+from collections.abc import Callable
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from lit_outpaint.canvas.export.provenance import inert_json, provenance_json, xmp_packet
+from lit_outpaint.canvas.geometry import Box
 from lit_outpaint.canvas.store import Canvas
 
 
@@ -54,6 +57,33 @@ def test_a_plan_too_long_for_the_file_gives_way_too(cross: Canvas, facts: dict) 
     packet = xmp_packet(cross, {**facts, "plan": ["right:1,left:1"] * 1000}, 2400)
     assert len(packet.encode()) <= 2400
     assert json.loads(_text(packet))["plan"] == "does not fit here; see run.yaml"
+
+
+@pytest.mark.parametrize("character", ["a", "<", "\U0001f600"])
+def test_a_caption_too_long_for_the_file_is_cut_and_it_says_so(cross: Canvas, facts: dict, character: str) -> None:
+    caption = character * 70_000
+    packet = xmp_packet(cross, {**facts, "global_caption": caption}, 60_000)
+    told = json.loads(_text(packet))
+    assert 60_000 - 12 <= len(packet.encode()) <= 60_000
+    assert caption.startswith(told["global_caption"])
+    assert told["global_caption_cut"] == "does not fit here whole; see run.yaml"
+    assert told["seed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("writer", "told"),
+    [
+        ("openai:/srv/secret_place/Qwen3-VL", "openai:Qwen3-VL"),
+        ("openai:Qwen/Qwen3-VL", "openai:Qwen/Qwen3-VL"),
+        ("rules", "rules"),
+    ],
+)
+def test_a_model_that_is_named_by_its_path_is_told_by_its_last_part(
+    whole: Canvas, add_strip: Callable[..., np.ndarray], facts: dict, writer: str, told: str
+) -> None:
+    add_strip(whole, 0, Box(700, 0, 764, 64), "right", "a kite", writer)
+    assert whole.record(0).caption_source == writer
+    assert json.loads(provenance_json(whole, facts))["steps"][0]["caption_source"] == told
 
 
 @pytest.mark.parametrize("text", ["</script>", "<!--", "]]>", "&lt;", "\u2028"])
