@@ -16,6 +16,7 @@ from typing import Any, Final
 import yaml
 
 from lit_outpaint.cli.class_text import Setting, settings_of
+from lit_outpaint.data.fingerprint import require_at_hand
 from lit_outpaint.data.remote import is_url
 
 TRAINER: Final = ("lightning.pytorch.trainer.trainer", "Trainer")
@@ -117,6 +118,10 @@ def check_arguments(verb: str, arguments: Sequence[str]) -> None:
             f"data.shards must be a shard set, found no {shards}; make one with python -m data_prep all --source "
             f"scapes|coco --out {shards}"
         )
+    base = given.get("model.base")
+    pretrained = given.get("model.base.pretrained", base.get("pretrained") if isinstance(base, dict) else None)
+    if not prints and isinstance(pretrained, str):
+        require_at_hand(pretrained)
     if isinstance(checkpoint, str) and checkpoint not in (*CHECKPOINTS, "null") and not Path(checkpoint).exists():
         raise FileNotFoundError(f"ckpt_path must be a checkpoint or {', '.join(CHECKPOINTS)}, found no {checkpoint}")
 

@@ -136,6 +136,15 @@ def is_hub_name(name: str | Path) -> bool:
     return len(path.parts) == 2 and not path.is_absolute() and not path.parent.exists()
 
 
+def require_at_hand(name: str | Path) -> None:
+    """Refuse a model of the hub that is neither on this machine nor to be had, before its parts are asked for.
+
+    Raises:
+        ValueError: that is so.
+    """
+    _directory(name, ("model_index.json",))
+
+
 def _directory(name: str | Path, patterns: tuple[str, ...]) -> Path:
     """Where the files of a model lie: the directory itself, or the copy of a hub model on this machine.
 

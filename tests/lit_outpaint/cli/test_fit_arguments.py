@@ -133,3 +133,17 @@ def test_training_that_ends_before_its_first_validation_says_so(
     trainer = Trainer(**({"check_val_every_n_epoch": None} | rest | settings))
     warn_without_validation(trainer)
     assert ("no validation takes place" in caplog.text) == said
+
+
+@pytest.mark.parametrize("given", ["flag", "configuration"])
+def test_a_model_that_the_hub_does_not_give_is_refused_at_once(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    path = tmp_path / "a.yaml"
+    path.write_text("model: {base: {pretrained: nobody/nothing}}")
+    words = ["--config", str(path)] if given == "configuration" else ["--model.base.pretrained", "nobody/nothing"]
+    with pytest.raises(ValueError, match="nobody/nothing is no directory, and the hub does not give it"):
+        check_arguments("fit", words)
+    check_arguments("fit", [*words, "--print_config"])
