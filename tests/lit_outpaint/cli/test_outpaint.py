@@ -313,7 +313,7 @@ def test_a_picture_is_refused_before_the_model_is_loaded(
     unloadable = tmp_path / "model"
     for part in ("unet", "vae"):
         shutil.copytree(Path(arguments["--model"]).parent / part, unloadable / part, ignore=_weights)
-    (unloadable / "model_index.json").write_text("{}")
+    (unloadable / "model_index.json").write_text('{"_class_name": "OutpaintPipeline"}')
     _small_image(tmp_path, arguments)
     assert main(argv_of({**arguments, "--model": str(unloadable)})) == 2
     assert "got 64 x 15" in capsys.readouterr().err
