@@ -106,14 +106,22 @@ def _check(settings: Namespace) -> tuple[dict[str, Path], dict[str, str], Path]:
         raise ValueError(f"--out must be a directory for many runs, but {root} is a run; choose another")
     check_writable(root)
     if settings.captions_from is None:
+        begun = any((root / name / RUN_NAME).is_file() for name in pictures)
+        if settings.caption is None and settings.captioner is None and not begun:
+            raise ValueError(
+                f"the pictures in {directory} have no captions, and rules cannot look at them; give --caption, "
+                "--captions_from, or a --captioner that sees"
+            )
         return pictures, {}, root
     captions = read_picture_captions(Path(settings.captions_from))
     names = {path.name for path in pictures.values()}
-    for what, missing in (("captions", names - captions.keys()), ("pictures", captions.keys() - names)):
+    without = names - captions.keys() if settings.caption is None else set()
+    for what, missing in (("captions", without), ("pictures", captions.keys() - names)):
         if missing:
             raise ValueError(
                 f"{settings.captions_from} and {directory} must name the same pictures; there are no {what} for "
                 f"{', '.join(sorted(missing)[:3])}{' and others' if len(missing) > 3 else ''}"
+                f"{'; --caption would be for these' if missing is without else ''}"
             )
     return pictures, captions, root
 

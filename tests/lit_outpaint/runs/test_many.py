@@ -155,10 +155,17 @@ def test_a_picture_keeps_the_name_of_its_run_when_another_of_its_stem_comes(
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["photo", "photo.jpg"]
 
 
+def test_a_caption_is_for_pictures_that_the_file_does_not_name(outpaint: Callable[..., list[str]], tmp_path: Path) -> None:
+    (tmp_path / "two.txt").write_text("a.png\ta lake\nb.png\ta hill\n")
+    assert main(outpaint(captions_from=tmp_path / "two.txt", caption=GLOBAL, steps="right:1")) == 0
+    records = [yaml.safe_load((tmp_path / "runs" / name / "run.yaml").read_text()) for name in "abc"]
+    assert [record["config"]["caption"] for record in records] == ["a lake", "a hill", GLOBAL]
+
+
 def test_a_captioner_that_cannot_look_fails_picture_by_picture(
     outpaint: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(outpaint()) == 2
+    assert main(outpaint(captioner="lit_outpaint.captions.rules.RuleCaptioner")) == 2
     said = capsys.readouterr()
     assert "0 drawn, 0 finished before, 3 failed" in said.out
     lines = [f"error: {name}: rules cannot look at a picture; give its caption" for name in PICTURES]
@@ -173,7 +180,7 @@ def test_pictures_of_every_kind_are_found(
     for name in names:
         mode = {"b.pgm": "L", "c.pbm": "1"}.get(name, "RGB")
         Image.new(mode, (64, 64)).save(tmp_path / "kinds" / name)
-    assert main(outpaint(image=tmp_path / "kinds")) == 2
+    assert main(outpaint(image=tmp_path / "kinds", captioner="lit_outpaint.captions.rules.RuleCaptioner")) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     # All were read; none has a caption.
     assert lines == [f"error: {name}: {lines[0].split(': ', 2)[2]}" for name in names]
@@ -183,7 +190,11 @@ def test_pictures_of_every_kind_are_found(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"captions_from": "two.txt"}, "must name the same pictures; there are no captions for c.png"),
+        ({"caption": None}, "have no captions, and rules cannot look at them; give --caption, --captions_from"),
+        (
+            {"captions_from": "two.txt", "caption": None},
+            "must name the same pictures; there are no captions for c.png; --caption would be for these",
+        ),
         ({"captions_from": "four.txt"}, "there are no pictures for d.png"),
         ({"image": "empty"}, "must hold pictures"),
         ({"out": None}, "outpaint needs --out"),
@@ -207,6 +218,6 @@ def test_a_command_that_cannot_work_is_refused_before_anything_is_drawn(
         Path(name).mkdir()
     Path("run/run.yaml").write_text("")
     before = sorted(tmp_path.rglob("*"))
-    assert main(outpaint(caption=GLOBAL, **change)) == 2
+    assert main(outpaint(**{"caption": GLOBAL, **change})) == 2
     assert message in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
