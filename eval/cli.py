@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, get_args, get_origin
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
 from lit_outpaint.system.command_line import bracketed, checked_words
+from lit_outpaint.system.flags import with_nearest
 
 
 class _Verb(NamedTuple):
@@ -83,9 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 when it is done, 2 when the input was at fault (one line on stderr says how to mend it).
     """
+    verb_parsers: dict[str, ArgumentParser] = {}
     try:
         given = checked_words(sys.argv[1:] if argv is None else argv)
-        if given[:1] and given[0] in _VERBS:
+        if not given:
+            raise ValueError(f"eval needs a verb, one of {', '.join(_VERBS)}; --help says what they do")
+        if given[0] in _VERBS:
             given = bracketed(given, _lists(_named(_VERBS[given[0]].config)))
         verb_parsers = {
             name: _verb_parser(verb) if given[:1] == [name] else ArgumentParser() for name, verb in _VERBS.items()
@@ -98,7 +102,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _check_given(config)
         _action(verb)(config, parser.dump(options, skip_unset=False))
     except (ArgumentError, ValueError, FileNotFoundError, PermissionError) as error:
-        print(f"error: {_one_line(error)}", file=sys.stderr)
+        parser = verb_parsers.get(given[0]) if verb_parsers and given else None
+        line = _one_line(error)
+        print(f"error: {with_nearest(line, parser) if parser else line}", file=sys.stderr)
         return 2
     return 0
 

@@ -23,6 +23,7 @@ from lit_outpaint.diffusion.settings import Sampling
 from lit_outpaint.planning.files import read_plan_file
 from lit_outpaint.planning.options import with_repeated_prompts
 from lit_outpaint.runs.pictures import PictureRun, Prompt, picture_seed, read_prompts, repeated
+from lit_outpaint.system.flags import with_nearest
 from lit_outpaint.system.one_line import one_line
 from lit_outpaint.system.text import clean
 
@@ -97,8 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb: 0 done, 2 the input was at fault (one line on stderr), 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    parser = build_parser()
     try:
-        parser = build_parser()
         settings = parser.instantiate(parser.parse_args(with_repeated_prompts(arguments)))
         rpg = rpg_settings(settings)
         if settings.prompt is None and settings.prompts is None and rpg.plan.plan_file is not None:
@@ -107,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         generate(config, sampling, rpg)
         return 0
     except (*INPUT_ERRORS, ArgumentError) as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        print(f"error: {with_nearest(one_line(error), parser)}", file=sys.stderr)
         return 2
     except SystemExit as stop:  # --help
         return int(stop.code or 0)

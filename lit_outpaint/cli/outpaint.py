@@ -67,6 +67,7 @@ from lit_outpaint.runs.record import (
     mask_secrets,
     versions,
 )
+from lit_outpaint.system.flags import with_nearest
 from lit_outpaint.system.one_line import one_line
 from lit_outpaint.system.ranks import RankConfig, find_share
 from lit_outpaint.system.text import clean
@@ -97,14 +98,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb: 0 done, 2 the input was at fault (one line on stderr), 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    parser = build_parser()
     try:
-        parser = build_parser()
         settings = parser.parse_args(arguments)
         return _outpaint(parser, settings, arguments)
     except (*INPUT_ERRORS, ArgumentError, OSError) as error:
         if isinstance(error, OSError) and not isinstance(error, INPUT_ERRORS) and error.errno != errno.ENAMETOOLONG:
             raise
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        print(f"error: {with_nearest(one_line(error), parser)}", file=sys.stderr)
         return 2
     except SystemExit as stop:  # --help
         return int(stop.code or 0)

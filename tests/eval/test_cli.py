@@ -174,7 +174,7 @@ def test_family_scores_every_part(family: Path, evalset: Path, tmp_path: Path) -
         ({"panoramas": 4}, "--panoramas must be at most 3"),
         ({"steps": 3}, "--steps must be at most 2"),
         ({"steps": 0}, "--steps must be at least 1"),
-        ({"direction": "up"}, "--panoramas must be at most 0"),
+        ({"direction": "up"}, "holds no panoramas towards"),
         ({"direction": "sideways"}, "direction"),
         ({"sampling.guidance_scale": 0}, "guidance_scale"),
         ({"sampling.window_px": 32}, "windows of 64 px"),
