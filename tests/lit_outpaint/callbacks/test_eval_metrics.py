@@ -231,7 +231,7 @@ def test_the_documented_callback_parses() -> None:
     documented = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--callbacks", type=list[Callback])
-    parsed = parser.parse_object({"callbacks": documented["trainer"]["callbacks"]})
+    parsed = parser.parse_object({"callbacks": documented["trainer"]["callbacks+"]})
     names = [metric.class_path for metric in parsed.callbacks[0].init_args.metrics]
     assert names == [f"eval.metrics.{name}" for name in ("FID", "ClipSim", "Drift", "Curve")]
 
