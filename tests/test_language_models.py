@@ -3,7 +3,6 @@
 import json
 import sys
 from pathlib import Path
-from unittest.mock import MagicMock
 
 import pytest
 
@@ -11,6 +10,9 @@ from benchmarks import language_models, timing
 from benchmarks.language_models import STEPS, Row, measure, table
 from lit_outpaint.captions.language_model import LanguageModelCaptioner, LanguageModelConfig
 from lit_outpaint.testing.models import ScriptedChat
+from lit_outpaint.testing.servers import FaultServer
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_answers_are_counted_by_how_they_came_about(toy_family: Path) -> None:
@@ -34,22 +36,18 @@ def test_answers_are_counted_by_how_they_came_about(toy_family: Path) -> None:
 
 
 def _main(monkeypatch: pytest.MonkeyPatch, place: Path, *arguments: str) -> dict[str, str]:
-    """Run the benchmark with figures that are known; the model that each report in ``place`` is about."""
-    monkeypatch.setattr(sys, "argv", ["language_models", *arguments])
-    monkeypatch.setattr(timing, "REPORTS", place)
-    for name in ("LocalChat", "OpenAIChat", "LanguageModelCaptioner"):
-        monkeypatch.setattr(language_models, name, MagicMock())
-    monkeypatch.setattr(language_models, "measure", lambda *_: {"imagine": Row(at_once=1)})
+    """Run the benchmark on one caption; the model that each report in ``place`` is about."""
+    monkeypatch.setattr(sys, "argv", ["language_models", "--cases", "1", "--walks", "0", *arguments])
+    monkeypatch.setattr(timing, "REPORTS", place)  # Those of the repository stay.
     language_models.main()
     return {path.name: json.loads(path.read_text())["settings"]["model"] for path in place.iterdir()}
 
 
 def test_reports_are_filed_under_the_model_that_was_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _main(monkeypatch, tmp_path, "--path", "models/tiny chat/") == {
-        "language_models_tiny_chat.json": "tiny chat"
-    }
-    hub = _main(monkeypatch, tmp_path, "--model", "Qwen/Qwen2.5-0.5B")
-    assert hub["language_models_Qwen_Qwen2.5-0.5B.json"] == "Qwen/Qwen2.5-0.5B"
-    assert _main(monkeypatch, tmp_path)["language_models_smollm2.json"] == "smollm2"
+    assert _main(monkeypatch, tmp_path, "--path", str(ROOT / "models/scapes/lm")) == {"language_models_lm.json": "lm"}
+    with FaultServer() as server:
+        hub = _main(monkeypatch, tmp_path, "--model", "Qwen/Qwen2.5-0.5B", "--base_url", server.url)
+        assert hub["language_models_Qwen_Qwen2.5-0.5B.json"] == "Qwen/Qwen2.5-0.5B"
+        assert _main(monkeypatch, tmp_path, "--base_url", server.url)["language_models_smollm2.json"] == "smollm2"
     with pytest.raises(SystemExit, match="2"):
         _main(monkeypatch, tmp_path, "--path", "models/tiny", "--model", "smollm2")

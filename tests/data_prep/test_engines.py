@@ -39,7 +39,6 @@ def test_ray_that_is_not_installed_is_named_with_its_extra(
 
 @pytest.mark.slow
 def test_ray_ends_with_the_bytes_of_one_process(models: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ray")
     root = build_toy_coco(tmp_path / "coco")
     flags = ["--source=coco", "--root", str(root), "--val_split=val2017", "--models", str(models), "--device=cpu"]
     flags += [f"--{name}={value}" for name, value in TOY_COCO_SETTINGS.items()]
@@ -59,7 +58,6 @@ def test_ray_ends_with_the_bytes_of_one_process(models: Path, tmp_path: Path) ->
 def test_ray_reads_relative_paths_from_where_the_command_was_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("ray")
     there, here = tmp_path / "there", tmp_path / "here"
     there.mkdir()
     here.mkdir()
